@@ -1,0 +1,1 @@
+"""Measuring: latency of artefacts in the runtimes that ship, and the report."""

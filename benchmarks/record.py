@@ -1,0 +1,65 @@
+"""Contract 3: one JSON record for each artefact on each device. `kind` says what the numbers are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgegan.errors import InputError
+from edgegan.files import read_json
+
+SCHEMA_VERSION = 1
+
+
+class BenchRecord(BaseModel):
+    """Latency of one artefact in one runtime."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    kind: Literal["measured"] = Field(
+        "measured", description="what the numbers are: timed on a real device"
+    )
+    device: str
+    artefact: str
+    sha256: str
+    role: Literal["teacher", "student"]
+    target: str
+    precision: str
+    runtime: str
+    runtime_version: str
+    threads: int
+    size: tuple[int, int]
+    batch: int = Field(1, description="images an inference")
+    parameters: int
+    macs: int
+    size_bytes: int
+    latency: dict[str, float]
+    samples_ms: list[float]
+    verdict: str
+    drift: float
+    load_ms: float
+    first_inference_ms: float
+    peak_rss_bytes: int | None
+    environment: dict[str, Any]
+    load_average: list[float]
+    started: str
+    command: str
+    order: str = Field(description="how runs of different artefacts were mixed")
+
+
+def read_records(folder: Path) -> list[BenchRecord]:
+    """Every record of a bench folder; raises InputError naming a bad one."""
+    records = []
+    for path in sorted(folder.glob("*__*.json")):
+        try:
+            records.append(BenchRecord.model_validate(read_json(path)))
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            raise InputError(
+                f"{path}: {key}: {first['msg']}; measure it again with: edgegan bench"
+            ) from error
+    return records

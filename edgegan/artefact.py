@@ -1,0 +1,117 @@
+"""Contract 2: export.json lists artefacts, and beside each artefact a model.json tells a device all it must know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgegan.errors import InputError
+from edgegan.files import check_sha256, read_json
+
+SCHEMA_VERSION = 1
+EXPORT_MANIFEST = "export.json"
+MODEL_SUFFIX = ".model.json"
+TARGETS = ("onnx", "tflite")
+PRECISIONS = ("fp32", "fp16", "int8")
+Target = Literal["onnx", "tflite"]
+Precision = Literal["fp32", "fp16", "int8"]
+
+
+class TensorInfo(BaseModel):
+    """One tensor of an artefact as a device sees it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    shape: list[int]
+    layout: Literal["NHWC", "NCHW"]
+    dtype: Literal["float32"] = "float32"
+    colour: str = Field(description="meaning of the channels: rgb, grey or other")
+    range: tuple[float, float] = Field(description="values of black and white")
+    resize: Literal["bilinear-half-pixel"] = "bilinear-half-pixel"
+
+
+class Parity(BaseModel):
+    """The artefact against PyTorch on the same inputs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    inputs: int = Field(description="how many inputs were compared")
+    max_abs: float = Field(description="largest absolute difference, range [-1, 1]")
+    psnr_db: float = Field(description="PSNR of the conversion, range [-1, 1]; 200 when equal")
+    gate: str = Field(description="the limit it passed")
+
+
+class ModelManifest(BaseModel):
+    """model.json: the only file the app and the web page read besides the artefact and its golden tensors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    id: str
+    title: str
+    task: Literal["image-to-image"] = "image-to-image"
+    role: Literal["teacher", "student"]
+    family: str
+    target: Target
+    precision: Precision
+    quantization: str = Field(description="none, float16, dynamic-int8 or static-int8")
+    file: str
+    bytes: int
+    sha256: str
+    inputs: list[TensorInfo]
+    outputs: list[TensorInfo]
+    parameters: int
+    macs: int = Field(description="true multiply-adds of convolutions and Linear layers, one image")
+    complexity: dict[str, Any] = Field(
+        description="MACs by the published conventions and by fvcore beside the true ones"
+    )
+    parent: str | None = Field(
+        None, description="id of the teacher's artefact of the same target in fp32"
+    )
+    parity: Parity
+    psnr_to_teacher_db: float | None = Field(None, description="on the run's validation images")
+    operations: dict[str, int]
+    computed_in: dict[str, int]
+    rewrites: list[dict[str, str]]
+    calibration: str | None = None
+    licence: str
+    converter: dict[str, str]
+    package_sha256: str = Field(description="sha256 of the package's config.json it was made from")
+
+
+def read_model(path: Path) -> ModelManifest:
+    """Reads the model.json of an artefact file; raises InputError naming what is wrong."""
+    manifest = path.with_name(path.name + MODEL_SUFFIX)
+    if not path.is_file():
+        raise InputError(f"artefact {path} does not exist; make it with: edgegan export")
+    if not manifest.is_file():
+        raise InputError(
+            f"{path} has no {manifest.name} beside it; export it again with: edgegan export"
+        )
+    try:
+        return ModelManifest.model_validate(read_json(manifest))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{manifest}: {key}: {first['msg']}; export it again with --overwrite"
+        ) from error
+
+
+def read_export(folder: Path) -> dict[str, Any]:
+    """Reads export.json; raises InputError when there is none."""
+    if not (folder / EXPORT_MANIFEST).is_file():
+        raise InputError(f"{folder} holds no {EXPORT_MANIFEST}; make it with: edgegan export")
+    return dict(read_json(folder / EXPORT_MANIFEST))
+
+
+def exported_models(folder: Path) -> list[tuple[Path, ModelManifest]]:
+    """Every artefact of an export folder with its model.json, hashes checked."""
+    models = []
+    for name, entry in read_export(folder)["artefacts"].items():
+        check_sha256(folder / name, entry["sha256"])
+        models.append((folder / name, read_model(folder / name)))
+    return models

@@ -1,0 +1,240 @@
+"""The command line. Heavy imports live inside the commands, so that --help is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgegan import __version__
+from edgegan.console import emit, say, table
+from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, ConfigError, EdgeGANError, nearest
+
+app = typer.Typer(
+    name="edgegan",
+    help="Compress image-to-image GAN generators and run them on the edge: import, compress, export, bench, report, bundle.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """'256' or '192x256' to (height, width)."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) not in (1, 2):
+        raise ConfigError(f"--size {text!r}: write it as 256 or as HEIGHTxWIDTH, such as 192x256")
+    return int(parts[0]), int(parts[-1])
+
+
+def show(result: Any, as_json: bool, text: str) -> None:
+    """Prints a command's result: JSON for machines, text for people."""
+    emit(json.dumps(result, indent=2) if as_json else text)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
+) -> None:
+    """Compress image-to-image GAN generators and run them on the edge."""
+    if version:
+        emit(f"edgegan {__version__}")
+        raise typer.Exit
+
+
+@app.command("import")
+def import_command(
+    checkpoint: Annotated[
+        Path, typer.Argument(help="weights file: .pth or .safetensors state dict")
+    ],
+    output: Annotated[Path, typer.Option("-o", "--output", help="generator package to write")],
+    family: Annotated[
+        str | None, typer.Option(help="family, when the keys do not tell: resnet or cartoon")
+    ] = None,
+    discriminator: Annotated[
+        Path | None, typer.Option(help="PatchGAN checkpoint to keep beside the generator")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="default image size, 256 or HEIGHTxWIDTH")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="short name of the model")] = None,
+    licence: Annotated[
+        str, typer.Option(help="licence of the weights, as an SPDX name")
+    ] = "unstated",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read a public checkpoint into a generator package."""
+    from edgegan.models.packaging import import_to_package
+
+    config = import_to_package(
+        checkpoint,
+        output,
+        family=family,
+        discriminator=discriminator,
+        size=parse_size(size) or (256, 256),
+        name=name,
+        licence=licence,
+        overwrite=overwrite,
+    )
+    changes = "".join(f"\n  {change}" for change in config.source["changes"])
+    show(
+        {
+            "package": str(output),
+            "family": config.family,
+            "parameters": config.parameters,
+            "changes": config.source["changes"],
+        },
+        as_json,
+        f"{output}: family {config.family}, {config.parameters:,} parameters{changes}\n"
+        f"next: edgegan compress RECIPE --teacher {output} --data IMAGES -o runs/NAME",
+    )
+
+
+@app.command()
+def compress(
+    recipe: Annotated[
+        str, typer.Argument(help="shipped recipe (cartoongan, resnet, quickstart) or a YAML file")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="run folder; an interrupted run in it goes on")
+    ],
+    teacher: Annotated[Path | None, typer.Option(help="generator package or checkpoint")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of training images")] = None,
+    validation: Annotated[Path | None, typer.Option(help="folder of validation images")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="change a recipe key: distill.steps=2000")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Distil a teacher generator into a slim student."""
+    from edgegan.config import load_recipe
+
+    overrides = list(settings or [])
+    for key, value in (("teacher", teacher), ("data.train", data), ("data.validation", validation)):
+        if value is not None:
+            overrides.append(f"{key}={json.dumps(str(value.resolve()))}")
+    parsed = load_recipe(recipe, overrides)
+    from edgegan.compress.pipeline import compress as run_compress
+
+    run = run_compress(parsed, output, overwrite=overwrite)
+    figures = run.figures("distill")
+    identity = figures.get("identity_psnr_db")
+    beside = f" (untouched input: {identity:.2f} dB)" if identity is not None else ""
+    show(
+        {"run": str(output), "student": str(output / "student"), **figures},
+        as_json,
+        f"{output / 'student'}: PSNR to teacher {figures['psnr_to_teacher_db']:.2f} dB{beside}, SSIM "
+        f"{figures['ssim_to_teacher']:.3f}, {figures['validation_images']} validation images\n"
+        f"next: edgegan export {output}",
+    )
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(help="run folder or generator package")],
+    target: Annotated[
+        list[str] | None, typer.Option(help="onnx or tflite; repeat for several; default both")
+    ] = None,
+    precision: Annotated[
+        list[str] | None,
+        typer.Option(help="fp32, fp16 or int8; repeat for several; default all"),
+    ] = None,
+    which: Annotated[str, typer.Option(help="of a run: student, teacher or both")] = "both",
+    size: Annotated[
+        str | None, typer.Option(help="image size, 256 or HEIGHTxWIDTH; default the package's")
+    ] = None,
+    calibration: Annotated[
+        Path | None,
+        typer.Option(help="images for int8 ranges; default the run's training crops"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder; default RUN/export")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lower to ONNX and TFLite and prove every artefact against PyTorch."""
+    from edgegan.artefact import PRECISIONS, TARGETS, exported_models
+
+    targets = choose("--target", target or list(TARGETS), TARGETS)
+    precisions = choose("--precision", precision or list(PRECISIONS), PRECISIONS)
+    choose("--which", [which], ("student", "teacher", "both"))
+    from edgegan.export.exporter import export as run_export
+
+    folder = run_export(
+        source,
+        output,
+        targets,
+        precisions,
+        which=which,
+        size=parse_size(size),
+        calibration=calibration,
+        overwrite=overwrite,
+    )
+    models = [model for _, model in exported_models(folder)]
+    rows = [
+        [
+            m.file,
+            f"{m.bytes / 1e6:.2f}",
+            f"{m.parity.psnr_db:.1f}",
+            f"{m.parity.max_abs:.1e}",
+            "" if m.psnr_to_teacher_db is None else f"{m.psnr_to_teacher_db:.2f}",
+            m.quantization,
+        ]
+        for m in models
+    ]
+    text = table(
+        ["artefact", "MB", "PSNR to PyTorch dB", "max abs", "PSNR to teacher dB", "quantization"],
+        rows,
+    )
+    show(
+        {"export": str(folder), "artefacts": [m.model_dump(mode="json") for m in models]},
+        as_json,
+        f"{text}\nnext: edgegan bench {source if output is None else folder}",
+    )
+
+
+def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:
+    """The given values in the allowed order; raises ConfigError with the nearest allowed one."""
+    for value in values:
+        if value not in allowed:
+            raise ConfigError(
+                f"{option} {value!r} is unknown{nearest(value, allowed)}; choose from {', '.join(allowed)}"
+            )
+    return [value for value in allowed if value in values]
+
+
+def main() -> None:
+    """Runs the command line; every EdgeGANError is one message and its exit code, never a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except EdgeGANError as error:
+        say(f"edgegan: {error}")
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(EXIT_INTERRUPTED)
+    except KeyboardInterrupt:
+        say("edgegan: interrupted; the same command goes on from the last checkpoint")
+        sys.exit(EXIT_INTERRUPTED)
+    except Exception as error:
+        shown = getattr(error, "show", None)  # usage errors of the command-line library
+        if shown is not None and hasattr(error, "exit_code"):
+            shown()
+            sys.exit(error.exit_code)
+        traceback.print_exc()
+        say("edgegan: this is a bug; please report it with the lines above")
+        sys.exit(EXIT_BUG)
+    sys.exit(code or 0)

@@ -1,0 +1,1 @@
+"""From a teacher to a student: every stage in order in pipeline.py."""

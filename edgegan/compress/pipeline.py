@@ -1,0 +1,195 @@
+"""`edgegan compress`: every stage in order."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgegan.compress.distill import Cache, distill, load_input
+from edgegan.compress.teacher import (
+    announce,
+    cache_teacher,
+    check_images,
+    resolve_images,
+    resolve_teacher,
+)
+from edgegan.config import Recipe, Student
+from edgegan.console import say
+from edgegan.errors import ConfigError, DeviceError
+from edgegan.files import clear_folder, sha256_file, sha256_json
+from edgegan.metrics.complexity import format_macs, measure
+from edgegan.metrics.quality import psnr, ssim
+from edgegan.models.blocks import initialise
+from edgegan.models.packaging import card
+from edgegan.models.zoo import (
+    build,
+    count_parameters,
+    load_discriminator,
+    make_golden,
+    parse_spec,
+)
+from edgegan.package import CONFIG_FILE, PackageConfig, package_hash, read_config, write_package
+from edgegan.run import Run
+
+GOLDEN_COUNT = 4
+
+
+def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
+    """Distils the recipe's teacher into a student; `folder` becomes a run, or the run in it goes on."""
+    device = choose_device(recipe.device)
+    images = resolve_images(recipe.data, recipe.seed)
+    check_images(images)
+    run = Run.start(folder, recipe, overwrite=overwrite)
+    with run.locked():
+        teacher = resolve_teacher(run, recipe)
+        config = read_config(teacher)
+        spec = student_spec(config, recipe.student)
+        announce(images, recipe)
+        say_costs(config, spec, recipe)
+        cache = cache_teacher(run, recipe, teacher, images, device)
+        train_student(run, recipe, teacher, spec, cache, device)
+    return run
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a recipe; raises DeviceError when CUDA is asked for and absent."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise DeviceError(
+            "device 'cuda' is not available; set device: cpu, or install a CUDA build of torch"
+        )
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def student_spec(teacher: PackageConfig, student: Student) -> Any:
+    """The teacher's spec scaled, then the widths set by hand; raises ConfigError naming a wrong field."""
+    spec = parse_spec(teacher.family, teacher.spec)
+    scaled = spec.scaled(student.scale, student.round_to, student.block, student.norm)  # type: ignore[attr-defined]
+    unknown = sorted(set(student.widths) - set(type(spec).model_fields))
+    if unknown:
+        raise ConfigError(
+            f"student.widths: family {teacher.family} has no '{unknown[0]}'; fields: {', '.join(type(spec).model_fields)}"
+        )
+    return parse_spec(teacher.family, {**scaled.model_dump(), **student.widths})
+
+
+def say_costs(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
+    """Prints what the student will cost beside its teacher, before any work is done."""
+    example = torch.zeros(1, config.input.channels, *recipe.data.size)
+    teacher = measure(build(config.family, config.spec), example)
+    student = measure(build(config.family, spec), example)
+    say(
+        f"teacher {format_macs(teacher.macs)}MACs, {teacher.parameters:,} parameters -> "
+        f"student {format_macs(student.macs)}MACs, {student.parameters:,} parameters "
+        f"({teacher.macs / student.macs:.1f}x fewer MACs)"
+    )
+
+
+def train_student(
+    run: Run, recipe: Recipe, teacher: Path, spec: Any, cache_folder: Path, device: torch.device
+) -> None:
+    """Distils and writes the student package with its quality on the validation pictures."""
+    settings = recipe.distill
+    inputs = sha256_json(
+        {
+            "teacher": package_hash(teacher),
+            "cache": sha256_file(cache_folder / "cache.json"),
+            "cache_inputs": run.manifest["stages"]["teacher_cache"]["inputs"],
+            "spec": spec.model_dump(mode="json"),
+            "distill": settings.model_dump(mode="json", exclude={"checkpoint_seconds"}),
+            "flip": recipe.data.flip,
+            "seed": recipe.seed,
+        }
+    )
+    if run.is_done("distill", inputs):
+        say("student is up to date")
+        return
+    started = time.monotonic()
+    config = read_config(teacher)
+    cache = Cache(cache_folder)
+    torch.manual_seed(recipe.seed)
+    student = build(config.family, spec)
+    initialise(student)
+    judge = load_discriminator(teacher) if settings.gan_weight > 0 else None
+    distill(
+        student,
+        cache,
+        settings,
+        judge,
+        flip=recipe.data.flip,
+        seed=recipe.seed,
+        folder=run.stage_folder("distill"),
+        metrics=run.folder / "metrics.jsonl",
+        inputs=inputs,
+        device=device,
+    )
+    student.cpu().eval()
+    quality = measure_quality(student, cache)
+    files = write_student(run, recipe, config, spec, student, cache)
+    run.finish("distill", inputs, files, started, **quality)
+
+
+def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
+    """Fidelity to the teacher over all validation pictures, and the same for the untouched input."""
+    student_psnr, identity_psnr, similarity = [], [], []
+    with torch.inference_mode():
+        for stored, teacher in zip(cache.validation_inputs, cache.validation_outputs, strict=True):
+            x = load_input(stored[None])
+            target = np.asarray(teacher, np.float32)
+            y = student(x)
+            student_psnr.append(psnr(y[0].numpy(), target))
+            similarity.append(ssim(y, torch.from_numpy(target)[None]))
+            if x[0].shape == target.shape:
+                identity_psnr.append(psnr(x[0].numpy(), target))
+    quality = {
+        "validation_images": len(student_psnr),
+        "psnr_to_teacher_db": float(np.mean(student_psnr)),
+        "ssim_to_teacher": float(np.mean(similarity)),
+    }
+    if identity_psnr:
+        quality["identity_psnr_db"] = float(np.mean(identity_psnr))
+    return quality
+
+
+def write_student(
+    run: Run,
+    recipe: Recipe,
+    teacher: PackageConfig,
+    spec: Any,
+    student: torch.nn.Module,
+    cache: Cache,
+) -> list[Path]:
+    """The student package, with golden tensors from validation pictures."""
+    folder = run.folder / "student"
+    clear_folder(folder, CONFIG_FILE)
+    folder.mkdir()
+    golden = make_golden(student, load_input(cache.validation_inputs[:GOLDEN_COUNT]))
+    parameters = count_parameters(student)
+    lines = [
+        f"distilled from {teacher.name} ({teacher.parameters:,} parameters) by recipe {recipe.name}"
+    ]
+    config = {
+        "family": teacher.family,
+        "spec": spec.model_dump(mode="json"),
+        "name": recipe.name,
+        "role": "student",
+        "size": recipe.data.size,
+        "input": teacher.input,
+        "output": teacher.output,
+        "parameters": parameters,
+        "source": {"teacher": teacher.name, "recipe": recipe.name},
+        "licence": teacher.licence,
+    }
+    write_package(
+        folder,
+        config,
+        student.state_dict(),
+        golden,
+        card(recipe.name, teacher.family, parameters, teacher.licence, lines),
+    )
+    return sorted(path for path in folder.iterdir() if path.is_file())

@@ -1,0 +1,1 @@
+"""Images in: folders of pictures, and the drawings that come with edgegan."""

@@ -1,0 +1,169 @@
+"""Pictures as arrays: any size and mode in, float32 RGB in [-1, 1] out. numpy and Pillow only, so that boards can use it."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from edgegan.errors import InputError
+from edgegan.files import sha256_file
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+MAX_PIXELS = 120_000_000
+Pixels = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+
+def list_images(folder: Path) -> list[Path]:
+    """Image files below a folder in sorted order; raises InputError when there is none."""
+    if not folder.is_dir():
+        raise InputError(f"image folder {folder} does not exist")
+    files = sorted(
+        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+    )
+    if not files:
+        raise InputError(
+            f"no images in {folder} (looked for {', '.join(SUFFIXES)} in it and its subfolders)"
+        )
+    return files
+
+
+def read_image(path: Path) -> Pixels:
+    """Decodes a picture to (H, W, 3) uint8 RGB.
+
+    EXIF rotation is applied; transparency is laid on white; 16-bit and float greys are scaled to 8 bits; palettes and
+    CMYK are converted. Raises InputError naming the file when it is missing, damaged or above 120 megapixels.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(
+                    f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million; scale it down first"
+                )
+            image.load()
+            return to_rgb(ImageOps.exif_transpose(image))
+    except FileNotFoundError as error:
+        raise InputError(f"image {path} does not exist") from error
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
+        raise InputError(
+            f"{path} is damaged or not an image ({error}); replace or remove it"
+        ) from error
+
+
+def to_rgb(image: Image.Image) -> Pixels:
+    """Any Pillow mode to (H, W, 3) uint8 RGB."""
+    if image.mode.startswith("I") or image.mode == "F":
+        values = np.asarray(image, dtype=np.float64)
+        top = (
+            65535.0
+            if values.max(initial=0) > 255
+            else 255.0
+            if image.mode != "F" or values.max(initial=0) > 1
+            else 1.0
+        )
+        grey = np.clip(np.round(values / top * 255), 0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return np.asarray(image.convert("RGB")).copy()
+
+
+def resize_image(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter."""
+    return np.asarray(
+        Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    ).copy()
+
+
+def to_float(pixels: Pixels, channels: int = 3) -> Floats:
+    """(H, W, 3) uint8 -> (channels, H, W) float32 in [-1, 1]; one channel is Rec. 601 luma."""
+    values = pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    if channels == 1:
+        values = (values @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
+    return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def to_pixels(values: Floats) -> Pixels:
+    """(C, H, W) float in [-1, 1] -> (H, W, 3) uint8, rounded and clipped."""
+    pixels = np.clip(np.round((values.transpose(1, 2, 0) + 1) * 127.5), 0, 255).astype(np.uint8)
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+def write_image(path: Path, pixels: Pixels) -> None:
+    """Saves (H, W, 3) uint8 in the format of the suffix, atomically."""
+    import io
+
+    from edgegan.files import write_atomic
+
+    buffer = io.BytesIO()
+    image_format = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower(), "PNG")
+    Image.fromarray(pixels).save(
+        buffer, image_format, **({"quality": 92} if image_format == "JPEG" else {})
+    )
+    write_atomic(path, buffer.getvalue())
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A rectangle of one picture: file index, then top and left as fractions of the free room."""
+
+    index: int
+    top: float
+    left: float
+
+
+def plan_crops(num_files: int, count: int, seed: int) -> list[Crop]:
+    """`count` random crops; every file is used once before any is used again."""
+    chance = random.Random(f"crops:{seed}")
+    crops: list[Crop] = []
+    while len(crops) < count:
+        order = list(range(num_files))
+        chance.shuffle(order)
+        crops += [Crop(index, chance.random(), chance.random()) for index in order]
+    return crops[:count]
+
+
+def take_crop(pixels: Pixels, crop: Crop, size: tuple[int, int], resize: int | None) -> Pixels:
+    """Cuts (H, W, 3) to `size`, after scaling the shorter side to `resize`, or up when the picture is too small."""
+    height, width = pixels.shape[:2]
+    scale = resize / min(height, width) if resize else 1.0
+    scale = max(scale, size[0] / height, size[1] / width)
+    if scale != 1.0:
+        height, width = max(size[0], round(height * scale)), max(size[1], round(width * scale))
+        pixels = resize_image(pixels, height, width)
+    top, left = round(crop.top * (height - size[0])), round(crop.left * (width - size[1]))
+    return pixels[top : top + size[0], left : left + size[1]]
+
+
+def center_crop(pixels: Pixels, size: tuple[int, int], resize: int | None) -> Pixels:
+    """The middle of the picture, scaled as in `take_crop`."""
+    return take_crop(pixels, Crop(0, 0.5, 0.5), size, resize)
+
+
+def split_files(files: list[Path], seed: int) -> tuple[list[Path], list[Path]]:
+    """A seeded tenth for validation, the rest for training; raises InputError when there are fewer than two files."""
+    if len(files) < 2:
+        raise InputError(
+            f"{files[0].parent} holds one image; give at least two, or a validation folder (--validation)"
+        )
+    order = files[:]
+    random.Random(f"split:{seed}").shuffle(order)
+    held = max(1, len(order) // 10)
+    return sorted(order[held:]), sorted(order[:held])
+
+
+def fingerprint(files: list[Path]) -> list[str]:
+    """What the cache key holds of a list of images: name and sha256 of each."""
+    return [f"{path.name}:{sha256_file(path)}" for path in files]

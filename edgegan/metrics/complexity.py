@@ -1,0 +1,128 @@
+"""What one image costs. One MAC is one multiply-add of a convolution or a Linear; norms and activations are not MACs."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, dataclass, field
+
+import torch
+from torch import nn
+
+from edgegan.files import optional_import
+
+
+@dataclass(frozen=True)
+class LayerCost:
+    """One layer at one input size."""
+
+    name: str
+    kind: str
+    output_shape: tuple[int, ...]
+    parameters: int
+    macs: int
+    macs_published: int
+
+
+@dataclass(frozen=True)
+class Complexity:
+    """A generator's costs for one image.
+
+    `macs` are true MACs; `macs_output_sized` counts a transposed convolution at its output's resolution (stride**2 times
+    too much: newer published figures); `macs_published` adds one for every InstanceNorm element as well
+    (torchprofile 0.0.1, the GAN Compression tables). `macs_fvcore` is fvcore's own count of convolution and linear
+    operators, an independent check of `macs`.
+    """
+
+    size: tuple[int, int]
+    parameters: int
+    macs: int
+    macs_output_sized: int
+    macs_published: int
+    macs_fvcore: int
+    layers: list[LayerCost] = field(default_factory=list)
+
+    def summary(self) -> dict[str, object]:
+        """Everything but the layers, for manifests."""
+        return {key: value for key, value in asdict(self).items() if key != "layers"}
+
+
+def layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[int, int]:
+    """True MACs of a layer, and MACs with a transposed convolution counted at its output."""
+    if isinstance(layer, nn.ConvTranspose2d):
+        per_element = layer.weight.shape[1] * layer.kernel_size[0] * layer.kernel_size[1]
+        true = x[0].numel() * per_element
+        kernel = layer.kernel_size[0] * layer.kernel_size[1]
+        return true, y[0].numel() * (layer.in_channels // layer.groups) * kernel
+    if isinstance(layer, nn.Conv2d):
+        true = y[0].numel() * layer.weight[0].numel()
+        return true, true
+    if isinstance(layer, nn.Linear):
+        true = y[0].numel() * layer.in_features
+        return true, true
+    return 0, 0
+
+
+def measure(module: nn.Module, example: torch.Tensor) -> Complexity:
+    """Counts parameters and MACs of a generator for `example` (1, C, H, W)."""
+    layers: list[LayerCost] = []
+    norm_elements = 0
+    output_sized = 0
+
+    def hook(name: str):  # type: ignore[no-untyped-def]
+        def record(
+            layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+        ) -> None:
+            nonlocal norm_elements, output_sized
+            true, published = layer_macs(layer, inputs[0], output)
+            output_sized += published
+            if isinstance(layer, nn.InstanceNorm2d):
+                norm_elements += output[0].numel()
+                published += output[0].numel()
+            parameters = sum(p.numel() for p in layer.parameters())
+            layers.append(
+                LayerCost(
+                    name, type(layer).__name__, tuple(output.shape), parameters, true, published
+                )
+            )
+
+        return record
+
+    leaves = [(name, layer) for name, layer in module.named_modules() if not list(layer.children())]
+    handles = [layer.register_forward_hook(hook(name)) for name, layer in leaves]
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            module(example)
+    finally:
+        for handle in handles:
+            handle.remove()
+    fvcore_macs = count_with_fvcore(module, example)
+    module.train(was_training)
+    return Complexity(
+        size=(example.shape[2], example.shape[3]),
+        parameters=sum(p.numel() for p in module.parameters()),
+        macs=sum(layer.macs for layer in layers),
+        macs_output_sized=output_sized,
+        macs_published=output_sized + norm_elements,
+        macs_fvcore=fvcore_macs,
+        layers=layers,
+    )
+
+
+def count_with_fvcore(module: nn.Module, example: torch.Tensor) -> int:
+    """fvcore's count of convolution and linear operators (its total adds norms, which are not MACs)."""
+    fvcore = optional_import("fvcore.nn", "train")
+    logging.getLogger("fvcore").setLevel(logging.ERROR)
+    analysis = (
+        fvcore.FlopCountAnalysis(module, example)
+        .unsupported_ops_warnings(False)
+        .uncalled_modules_warnings(False)
+    )
+    counts = analysis.by_operator()
+    return int(sum(counts.get(name, 0) for name in ("conv", "linear", "addmm", "matmul", "bmm")))
+
+
+def format_macs(macs: float) -> str:
+    """MACs as 54.38 G or 12.3 M."""
+    return f"{macs / 1e9:.2f} G" if macs >= 1e9 else f"{macs / 1e6:.1f} M"

@@ -1,0 +1,1 @@
+"""Generators as plain torch modules, one file a family."""

@@ -1,0 +1,83 @@
+"""Layers shared by the generator families."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgegan.config import Block, Norm
+
+
+def make_norm(kind: Norm, channels: int, eps: float = 1e-5) -> nn.Module:
+    """The normalisation layer of a family: InstanceNorm without or with scale and shift, or BatchNorm."""
+    if kind == "batch":
+        return nn.BatchNorm2d(channels, eps=eps)
+    return nn.InstanceNorm2d(channels, eps=eps, affine=kind == "instance_affine")
+
+
+class SeparableConv(nn.Module):
+    """Depthwise 3x3, norm, pointwise 1x1, no activation between (GAN Compression, Li et al. 2020, section 3.2)."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, groups=in_channels)
+        self.norm = make_norm(norm, in_channels, eps)
+        self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, in, H + 2, W + 2) -> (N, out, H, W)."""
+        return self.pointwise(self.norm(self.depthwise(x)))
+
+
+def block_conv(
+    block: Block, in_channels: int, out_channels: int, norm: Norm, eps: float
+) -> nn.Module:
+    """The unpadded 3x3 convolution of a residual block, dense or separable."""
+    if block == "separable":
+        return SeparableConv(in_channels, out_channels, norm, eps)
+    return nn.Conv2d(in_channels, out_channels, 3)
+
+
+class ResidualBlock(nn.Module):
+    """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with reflection padding and no activation after the sum.
+
+    `trunk` is the width outside, `inner` the width between the two convolutions.
+    """
+
+    def __init__(
+        self,
+        trunk: int,
+        inner: int,
+        block: Block,
+        norm: Norm,
+        eps: float = 1e-5,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.pad1 = nn.ReflectionPad2d(1)
+        self.conv1 = block_conv(block, trunk, inner, norm, eps)
+        self.norm1 = make_norm(norm, inner, eps)
+        self.relu = nn.ReLU()
+        self.dropout = nn.Dropout(dropout)
+        self.pad2 = nn.ReflectionPad2d(1)
+        self.conv2 = block_conv(block, inner, trunk, norm, eps)
+        self.norm2 = make_norm(norm, trunk, eps)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, trunk, H, W) -> the same shape."""
+        y = self.dropout(self.relu(self.norm1(self.conv1(self.pad1(x)))))
+        return x + self.norm2(self.conv2(self.pad2(y)))
+
+
+def scale_width(width: int, scale: float, round_to: int) -> int:
+    """A width times `scale`, rounded to a multiple of `round_to` (at least one multiple), never above `width`."""
+    return min(width, max(round_to, round(width * scale / round_to) * round_to))
+
+
+def initialise(module: nn.Module) -> None:
+    """He initialisation of convolutions (their norms make the scale immaterial), zero biases."""
+    for layer in module.modules():
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)

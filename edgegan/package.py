@@ -1,0 +1,135 @@
+"""Contract 1, the generator package: config.json, model.safetensors, golden.safetensors, README.md. Never a pickle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgegan import __version__
+from edgegan.errors import InputError
+from edgegan.files import check_sha256, read_json, sha256_file, write_atomic, write_json
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA_VERSION = 1
+CONFIG_FILE = "config.json"
+
+
+class ImageIO(BaseModel):
+    """One image tensor of a generator: always RGB in [-1, 1], NCHW inside edgegan; checkpoints are folded to that."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["image"] = "image"
+    channels: int = Field(3, ge=1, description="channels of the image")
+    colour: Literal["rgb", "grey", "other"] = Field("rgb", description="meaning of the channels")
+    range: tuple[float, float] = Field((-1.0, 1.0), description="values of black and white")
+
+
+class FileEntry(BaseModel):
+    """A file of the package with what proves it unchanged."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    size_bytes: int
+
+
+class PackageConfig(BaseModel):
+    """config.json: everything needed to rebuild the module and to feed it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+    edgegan_version: str = __version__
+    family: str = Field(description="a key of edgegan.models.zoo.FAMILIES")
+    spec: dict[str, Any] = Field(description="the family's spec: every width, the block, the norm")
+    name: str = Field("generator", description="short name, used in reports and on the phone")
+    role: Literal["teacher", "student"] = "teacher"
+    size: tuple[int, int] = Field((256, 256), description="default height and width in pixels")
+    input: ImageIO = ImageIO()
+    output: ImageIO = ImageIO()
+    parameters: int = Field(description="number of weights")
+    source: dict[str, Any] = Field(
+        default_factory=dict, description="where it came from: file, sha256, changes made"
+    )
+    licence: str = Field("unstated", description="licence of the weights as the user states it")
+    discriminator: dict[str, Any] | None = Field(
+        None, description="spec of discriminator.safetensors, when kept"
+    )
+    files: dict[str, FileEntry] = Field(description="every other file with its sha256")
+
+
+def write_package(
+    folder: Path,
+    config: dict[str, Any],
+    state: Mapping[str, torch.Tensor],
+    golden: Mapping[str, torch.Tensor],
+    card: str,
+    discriminator: Mapping[str, torch.Tensor] | None = None,
+) -> PackageConfig:
+    """Writes a package into an existing empty folder; `config` lacks only `files`. `golden` holds `input` and
+    `output`, each (N, C, H, W) float32."""
+    from safetensors.torch import save
+
+    contents = {
+        "model.safetensors": save({k: v.contiguous() for k, v in state.items()}),
+        "golden.safetensors": save({k: v.contiguous() for k, v in golden.items()}),
+        "README.md": card.encode(),
+    }
+    if discriminator is not None:
+        contents["discriminator.safetensors"] = save(
+            {k: v.contiguous() for k, v in discriminator.items()}
+        )
+    files = {}
+    for name, data in contents.items():
+        write_atomic(folder / name, data)
+        files[name] = FileEntry(sha256=sha256_file(folder / name), size_bytes=len(data))
+    package = PackageConfig(**config, files=files)
+    write_json(folder / CONFIG_FILE, package.model_dump(mode="json"))
+    return package
+
+
+def is_package(folder: Path) -> bool:
+    """Whether a folder looks like a generator package."""
+    return (folder / CONFIG_FILE).is_file()
+
+
+def read_config(folder: Path) -> PackageConfig:
+    """Reads and validates config.json; raises InputError naming the folder and the field."""
+    if not folder.is_dir():
+        raise InputError(
+            f"{folder} is not a generator package (no such folder); make one with: edgegan import CKPT -o PKG"
+        )
+    if not is_package(folder):
+        raise InputError(
+            f"{folder} is not a generator package (no {CONFIG_FILE}); make one with: edgegan import CKPT -o PKG"
+        )
+    try:
+        return PackageConfig.model_validate(read_json(folder / CONFIG_FILE))
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise InputError(
+            f"{folder / CONFIG_FILE}: {key}: {first['msg']}; import the checkpoint again"
+        ) from error
+
+
+def read_tensors(folder: Path, config: PackageConfig, name: str) -> dict[str, torch.Tensor]:
+    """Loads one safetensors file of a package after checking its hash against config.json."""
+    from safetensors.torch import load_file
+
+    if name not in config.files:
+        raise InputError(f"{folder} has no {name}; import the checkpoint again")
+    check_sha256(folder / name, config.files[name].sha256)
+    return load_file(folder / name)
+
+
+def package_hash(folder: Path) -> str:
+    """What identifies a package to later stages: the sha256 of its config.json, which holds its files' hashes."""
+    read_config(folder)
+    return sha256_file(folder / CONFIG_FILE)

@@ -1,0 +1,191 @@
+"""The run directory: a resolved recipe, a ledger of finished stages, and one writer at a time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from edgegan import __version__
+from edgegan.config import Recipe
+from edgegan.errors import InputError, OutputError
+from edgegan.files import (
+    clear_folder,
+    folder_lock,
+    make_folder,
+    read_json,
+    sha256_file,
+    write_atomic,
+    write_json,
+)
+
+MANIFEST = "run.json"
+SCHEMA_VERSION = 1
+
+
+def environment() -> dict[str, Any]:
+    """What a figure depends on: processor, cores, system, versions."""
+    import importlib.metadata as metadata
+
+    versions = {}
+    for name in (
+        "torch",
+        "onnx",
+        "onnxruntime",
+        "litert-torch",
+        "ai-edge-litert",
+        "ai-edge-quantizer",
+        "numpy",
+    ):
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "processor": processor_name(),
+        "machine": platform.machine(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "edgegan": __version__,
+        "versions": versions,
+    }
+
+
+def processor_name() -> str:
+    """The processor's own name, as the system tells it."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.lower().startswith(("model name", "hardware")):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()
+
+
+def now() -> str:
+    """The current time, UTC, to the second."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def command_line() -> str:
+    """The command as typed, so that a record can be made again."""
+    return shlex.join(["edgegan", *sys.argv[1:]])
+
+
+class Run:
+    """One run directory. Stages are recorded with the hash of their inputs and of every file they wrote."""
+
+    def __init__(self, folder: Path, manifest: dict[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    @staticmethod
+    def open(folder: Path) -> Run:
+        """An existing run, to read; raises InputError when the folder is none."""
+        if not (folder / MANIFEST).is_file():
+            raise InputError(
+                f"{folder} is not a run (no {MANIFEST}); make one with: edgegan compress RECIPE -o {folder}"
+            )
+        manifest = read_json(folder / MANIFEST)
+        if manifest.get("schema_version") != SCHEMA_VERSION:
+            raise InputError(
+                f"{folder / MANIFEST} has schema version {manifest.get('schema_version')}, this edgegan reads {SCHEMA_VERSION}"
+            )
+        return Run(folder, manifest)
+
+    @staticmethod
+    def start(folder: Path, recipe: Recipe, *, overwrite: bool) -> Run:
+        """A new run, or the one to resume when the folder holds the same recipe; raises OutputError otherwise."""
+        resolved = recipe.model_dump(mode="json")
+        if overwrite:
+            clear_folder(folder, MANIFEST)
+        if (folder / MANIFEST).is_file():
+            run = Run.open(folder)
+            changed = differing_keys(run.manifest["recipe"], resolved)
+            if changed:
+                raise OutputError(
+                    f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ); add --overwrite to start again or choose another with -o"
+                )
+            return run
+        if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
+            raise OutputError(f"{folder} exists and is not a run; choose another with -o")
+        make_folder(folder)
+        run = Run(
+            folder,
+            {
+                "schema_version": SCHEMA_VERSION,
+                "recipe": resolved,
+                "command": command_line(),
+                "created": now(),
+                "environment": environment(),
+                "stages": {},
+            },
+        )
+        write_atomic(folder / "recipe.yaml", yaml.safe_dump(resolved, sort_keys=False).encode())
+        run.save()
+        return run
+
+    def save(self) -> None:
+        """Writes run.json."""
+        write_json(self.folder / MANIFEST, self.manifest)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Holds the run for writing; raises OutputError when another process does. A killed process lets go."""
+        with folder_lock(self.folder):
+            self.manifest = read_json(self.folder / MANIFEST)
+            yield
+
+    def stage_folder(self, name: str) -> Path:
+        """Where a stage keeps its files."""
+        return make_folder(self.folder / "stages" / name)
+
+    def is_done(self, name: str, inputs: str) -> bool:
+        """Whether a stage finished with these inputs and its files are still what it wrote."""
+        entry = self.manifest["stages"].get(name)
+        if entry is None or entry["inputs"] != inputs:
+            return False
+        for relative, sha256 in entry["outputs"].items():
+            path = self.folder / relative
+            if not path.is_file() or sha256_file(path) != sha256:
+                return False
+        return True
+
+    def finish(
+        self, name: str, inputs: str, outputs: list[Path], started: float, **figures: Any
+    ) -> None:
+        """Records a stage as done: its inputs' hash, its files' hashes, seconds, and figures worth keeping."""
+        self.manifest["stages"][name] = {
+            "inputs": inputs,
+            "outputs": {str(path.relative_to(self.folder)): sha256_file(path) for path in outputs},
+            "finished": now(),
+            "duration_s": round(time.monotonic() - started, 1),
+            "figures": figures,
+        }
+        self.save()
+
+    def figures(self, name: str) -> dict[str, Any]:
+        """Figures a finished stage recorded."""
+        return self.manifest["stages"].get(name, {}).get("figures", {})
+
+
+def differing_keys(a: Any, b: Any, prefix: str = "") -> list[str]:
+    """Dotted keys at which two nested dictionaries differ."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = [*a, *(key for key in b if key not in a)]
+        return [
+            found
+            for key in keys
+            for found in differing_keys(a.get(key), b.get(key), f"{prefix}{key}.")
+        ]
+    return [] if a == b else [prefix.rstrip(".")]

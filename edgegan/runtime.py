@@ -1,0 +1,148 @@
+"""Artefacts run in worker processes: one artefact, one runtime, one process, so that runtimes never meet."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+import numpy as np
+
+from edgegan import runtime_worker
+from edgegan.errors import DeviceError, InputError, MissingDependency
+
+RUNTIMES = {"tflite": ("litert", "tflite-runtime", "tensorflow"), "onnx": ("onnxruntime",)}
+EXTRAS = {
+    "litert": "bench",
+    "tflite-runtime": "tflite-runtime",
+    "tensorflow": "tensorflow",
+    "onnxruntime": "bench",
+}
+MODULES = {
+    "litert": "ai_edge_litert",
+    "tflite-runtime": "tflite_runtime",
+    "tensorflow": "tensorflow",
+    "onnxruntime": "onnxruntime",
+}
+
+
+def target_of(model: Path) -> str:
+    """The target of an artefact file, by its suffix; raises InputError for another one."""
+    target = model.suffix.removeprefix(".")
+    if target not in RUNTIMES:
+        raise InputError(f"{model} is not an artefact (.tflite or .onnx)")
+    return target
+
+
+def default_runtime(target: str) -> str:
+    """The first installed runtime for a target; raises MissingDependency when there is none."""
+    import importlib.util
+
+    for name in RUNTIMES[target]:
+        if importlib.util.find_spec(MODULES[name]) is not None:
+            return name
+    first = RUNTIMES[target][0]
+    raise MissingDependency(
+        f"no runtime for {target} is installed; install one with: pip install 'edgegan[{EXTRAS[first]}]'"
+    )
+
+
+class Session:
+    """An artefact loaded in a worker process. Use as a context manager."""
+
+    def __init__(self, model: Path, *, runtime: str | None = None, threads: int = 1) -> None:
+        if not model.is_file():
+            raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
+        self.model = model
+        self.runtime = runtime or default_runtime(target_of(model))
+        self.folder = tempfile.TemporaryDirectory(prefix="edgegan-")
+        self.log: IO[bytes] = (Path(self.folder.name) / "log").open("w+b")
+        self.process = subprocess.Popen(
+            [sys.executable, "-u", str(Path(runtime_worker.__file__))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+        )
+        try:
+            about = self.ask(
+                {"op": "load", "model": str(model), "runtime": self.runtime, "threads": threads}
+            )
+        except BaseException:
+            self.close()
+            raise
+        self.load_ms: float = about["load_ms"]
+        self.version: str = about["version"]
+        self.inputs: list[dict[str, Any]] = about["inputs"]
+        self.outputs: list[dict[str, Any]] = about["outputs"]
+
+    def ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Sends one request and waits; raises DeviceError with the runtime's own words when it fails or dies."""
+        assert self.process.stdin is not None and self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(request).encode() + b"\n")
+            self.process.stdin.flush()
+            line = self.process.stdout.readline()
+        except BrokenPipeError:
+            line = b""
+        if not line:
+            self.log.seek(0)
+            words = self.log.read().decode(errors="replace").strip().splitlines()
+            raise DeviceError(
+                f"{self.runtime} died while running {self.model.name}: {' '.join(words[-3:]) or 'no message'}"
+            )
+        answer = json.loads(line)
+        if "error" in answer:
+            if answer["error"].startswith(("ModuleNotFoundError", "ImportError")):
+                raise MissingDependency(
+                    f"runtime {self.runtime} does not load ({answer['error']}); pip install 'edgegan[{EXTRAS[self.runtime]}]'"
+                )
+            raise DeviceError(
+                f"{self.runtime} cannot run {self.model}: {answer['error']}; export it again with --overwrite"
+            )
+        return answer
+
+    def run(self, items: np.ndarray) -> np.ndarray:
+        """Runs each of (N, ...) items alone, in the artefact's own layout; returns (N, ...)."""
+        folder = Path(self.folder.name)
+        np.save(folder / "in.npy", items)
+        self.ask({"op": "run", "input": str(folder / "in.npy"), "output": str(folder / "out.npy")})
+        return np.asarray(np.load(folder / "out.npy"))
+
+    def time(self, runs: int, item: np.ndarray | None = None) -> dict[str, Any]:
+        """Times `runs` inferences of one item (1, ...), given with the first call."""
+        request: dict[str, Any] = {"op": "time", "runs": runs}
+        if item is not None:
+            path = Path(self.folder.name) / "time.npy"
+            np.save(path, item)
+            request["input"] = str(path)
+        return self.ask(request)
+
+    def close(self) -> None:
+        """Ends the worker."""
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.log.close()
+        self.folder.cleanup()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Lowering: a generator package to ONNX and TFLite artefacts, proved equal on golden inputs."""

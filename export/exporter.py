@@ -1,0 +1,458 @@
+"""`edgegan export`: package or run -> artefacts, each proved before it is kept."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from edgegan.export.parity import check, check_drop, compare, run_artefact
+
+from edgegan.artefact import (
+    EXPORT_MANIFEST,
+    MODEL_SUFFIX,
+    SCHEMA_VERSION,
+    ModelManifest,
+    TensorInfo,
+    read_model,
+)
+from edgegan.console import say
+from edgegan.data.images import center_crop, list_images, read_image, to_float
+from edgegan.errors import ConfigError, DeviceError, OutputError
+from edgegan.files import (
+    folder_lock,
+    make_folder,
+    optional_import,
+    read_json,
+    sha256_file,
+    sha256_json,
+    write_json,
+)
+from edgegan.metrics.complexity import measure
+from edgegan.metrics.quality import psnr
+from edgegan.models.zoo import check_size, load_generator
+from edgegan.package import package_hash, read_config, read_tensors
+from edgegan.run import MANIFEST, Run, command_line, environment, now
+
+NEEDS = {
+    "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
+    "onnx": ("onnx", "onnxruntime", "onnxsim", "onnxscript"),
+}
+CALIBRATION_IMAGES = 32
+HEAVY_MACS = 5_000_000_000
+HEAVY_CALIBRATION_IMAGES = 8
+REWRITE_SAMPLES = 4
+PARITY_IMAGES = {"student": 16, "teacher": 4}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one package is exported from and proved with."""
+
+    folder: Path
+    role: str
+    calibration: np.ndarray | None
+    calibration_note: str
+    images: np.ndarray
+    teacher_outputs: np.ndarray | None
+    validation: np.ndarray | None
+
+
+def export(
+    source: Path,
+    output: Path | None,
+    targets: list[str],
+    precisions: list[str],
+    *,
+    which: str = "both",
+    size: tuple[int, int] | None = None,
+    calibration: Path | None = None,
+    overwrite: bool = False,
+) -> Path:
+    """Exports a run's teacher and student, or one package; returns the folder with export.json.
+
+    Raises ParityError (exit 3) when an artefact fails its gate; artefacts that passed before it stay.
+    """
+    for target in targets:
+        for module in NEEDS[target]:
+            optional_import_check(module, target)
+    sources = collect_sources(source, which, size, calibration, precisions)
+    folder = output or (source / "export")
+    if output is None and not (source / MANIFEST).is_file():
+        raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").is_file():
+        raise OutputError(f"{folder} exists and is not an export; choose another with -o")
+    make_folder(folder)
+    with folder_lock(folder):
+        for stale in folder.glob(".convert-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        for entry in sources:
+            for target in targets:
+                export_target(entry, folder, target, precisions, size, overwrite=overwrite)
+    return folder
+
+
+def optional_import_check(module: str, target: str) -> None:
+    """Raises MissingDependency in the first second when a converter's package is absent, without importing it."""
+    import importlib.util
+
+    if importlib.util.find_spec(module) is None:
+        optional_import(module, target)
+
+
+def collect_sources(
+    source: Path,
+    which: str,
+    size: tuple[int, int] | None,
+    calibration: Path | None,
+    precisions: list[str],
+) -> list[Source]:
+    """The packages to export with their calibration and proof images."""
+    if not (source / MANIFEST).is_file():
+        config = read_config(source)
+        shape = size or config.size
+        check_size(config.family, shape)
+        chosen = load_folder(calibration, shape, config.input.channels) if calibration else None
+        if size is not None and size != config.size and chosen is None:
+            raise ConfigError(
+                f"--size {size[0]}x{size[1]} is not the package's own: give --calibration DIR with images to prove it on"
+            )
+        golden = read_tensors(source, config, "golden.safetensors")["input"].numpy()
+        images = chosen[: PARITY_IMAGES["teacher"]] if chosen is not None else golden
+        note = f"{len(chosen)} images of {calibration}" if chosen is not None else ""
+        return [Source(source, config.role, chosen, note, images, None, None)]
+    run = Run.open(source)
+    cache = source / "stages" / "teacher_cache"
+    if "distill" not in run.manifest["stages"]:
+        raise ConfigError(
+            f"{source} has no finished student; run the same edgegan compress command again to finish it"
+        )
+    teacher = (
+        source / "teacher"
+        if (source / "teacher").is_dir()
+        else Path(run.manifest["recipe"]["teacher"])
+    )
+    student = source / "student"
+    config = read_config(student)
+    if size is not None and size != config.size and calibration is None:
+        raise ConfigError(
+            f"--size {size[0]}x{size[1]} is not the run's own: give --calibration DIR with images to prove it on"
+        )
+    if calibration is not None:
+        shape = size or config.size
+        check_size(config.family, shape)
+        chosen = load_folder(calibration, shape, config.input.channels)
+        note = f"{len(chosen)} images of {calibration}"
+        own_size = shape == config.size
+    else:
+        chosen = (
+            np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES].astype(
+                np.float32
+            )
+            / 127.5
+            - 1
+        )
+        note = f"{len(chosen)} training crops of the run"
+        own_size = True
+    validation = (
+        np.load(cache / "validation_input.npy", mmap_mode="r").astype(np.float32) / 127.5 - 1
+    )
+    outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
+    sources = []
+    for role, folder in (("student", student), ("teacher", teacher)):
+        if which in (role, "both"):
+            proof = validation[: PARITY_IMAGES[role]] if own_size else chosen[: PARITY_IMAGES[role]]
+            judged = role == "student" and own_size
+            sources.append(
+                Source(
+                    folder,
+                    role,
+                    chosen,
+                    note,
+                    proof,
+                    outputs if judged else None,
+                    validation if judged else None,
+                )
+            )
+    return sources
+
+
+def load_folder(folder: Path, size: tuple[int, int], channels: int) -> np.ndarray:
+    """Up to 32 centre crops of a folder's images, (N, C, H, W) float32 in [-1, 1]."""
+    files = list_images(folder)
+    step = max(1, len(files) // CALIBRATION_IMAGES)
+    return np.stack(
+        [
+            to_float(center_crop(read_image(path), size, None), channels)
+            for path in files[::step][:CALIBRATION_IMAGES]
+        ]
+    )
+
+
+def export_target(
+    source: Source,
+    folder: Path,
+    target: str,
+    precisions: list[str],
+    size: tuple[int, int] | None,
+    *,
+    overwrite: bool,
+) -> None:
+    """Converts one package to one target, proves each precision, then moves it into place and records it."""
+    config, module = load_generator(source.folder)
+    shape = size or config.size
+    kind = "dynamic" if has_instance_norm(module) else "static"
+    inputs = {
+        "package": package_hash(source.folder),
+        "size": list(shape),
+        "int8": kind,
+        "calibration": "" if source.calibration is None else sha256_json(source.calibration_note),
+        "versions": converter_versions(),
+    }
+    wanted = [
+        p
+        for p in precisions
+        if not is_current(folder, source.role, target, p, inputs, overwrite=overwrite)
+    ]
+    if not wanted:
+        say(f"{source.role} {target}: up to date")
+        return
+    complexity = measure(module, torch.zeros(1, config.input.channels, *shape))
+    with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as temporary:
+        work = Path(temporary)
+        job: dict[str, Any] = {
+            "package": str(source.folder.resolve()),
+            "target": target,
+            "precisions": wanted,
+            "samples": str((work / "samples.npy").resolve()),
+            "output": str(work.resolve()),
+            "int8": kind,
+        }
+        np.save(work / "samples.npy", source.images[:REWRITE_SAMPLES])
+        calibration_note = None
+        if "int8" in wanted and (target == "onnx" or kind == "static"):
+            calibration_note = write_calibration(source, work, job, complexity.macs)
+        result = run_converter(job, work, folder / "logs" / f"{source.role}_{target}.log")
+        with torch.inference_mode():
+            reference = torch.cat(
+                [module(torch.from_numpy(image[None])) for image in source.images]
+            ).numpy()
+        for precision in wanted:
+            path = work / f"{precision}.{target}"
+            name = f"{source.role}_{precision}.{target}"
+            parity = compare(run_artefact(path, target, source.images), reference, precision)
+            check(parity, precision, name)
+            fidelity = fidelity_to_teacher(path, target, source)
+            manifest = make_manifest(
+                source,
+                config,
+                target,
+                precision,
+                path,
+                shape,
+                result,
+                complexity,
+                parity,
+                fidelity,
+                calibration_note if precision == "int8" else None,
+            )
+            if precision == "int8" and fidelity is not None:
+                check_drop_to_fp32(folder, name, target, fidelity)
+            keep(path, folder / name, manifest, inputs)
+            say_artefact(manifest)
+
+
+def check_drop_to_fp32(folder: Path, name: str, target: str, fidelity: float) -> None:
+    """The gate of int8 against the fp32 artefact of the same student, where that was exported."""
+    path = folder / f"student_fp32.{target}"
+    fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else None
+    if fp32_db is not None:
+        check_drop(name, fidelity, fp32_db)
+
+
+def say_artefact(manifest: ModelManifest) -> None:
+    """One line: size, proof, and what computes in what."""
+    counts = ", ".join(
+        f"{count} {kind.replace('_', ' ')}" for kind, count in manifest.computed_in.items() if count
+    )
+    fidelity = manifest.psnr_to_teacher_db
+    quality = "" if fidelity is None else f", PSNR to teacher {fidelity:.2f} dB"
+    say(
+        f"{manifest.file}: {manifest.bytes / 1e6:.2f} MB, PSNR to PyTorch {manifest.parity.psnr_db:.1f} dB, "
+        f"max abs {manifest.parity.max_abs:.1e}{quality}; operations: {counts}"
+    )
+
+
+def has_instance_norm(module: torch.nn.Module) -> bool:
+    """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
+    return any(isinstance(layer, torch.nn.InstanceNorm2d) for layer in module.modules())
+
+
+def converter_versions() -> dict[str, str]:
+    """Versions of what makes artefacts."""
+    versions = {}
+    for name in ("torch", "litert-torch", "ai-edge-quantizer", "onnx", "onnxruntime", "onnxsim"):
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def is_current(
+    folder: Path, role: str, target: str, precision: str, inputs: dict[str, Any], *, overwrite: bool
+) -> bool:
+    """Whether an artefact was made from the same inputs and is unchanged; raises OutputError when it is another one."""
+    name = f"{role}_{precision}.{target}"
+    path = folder / name
+    if overwrite or not path.is_file():
+        return False
+    entry = (
+        read_json(folder / EXPORT_MANIFEST)["artefacts"].get(name)
+        if (folder / EXPORT_MANIFEST).is_file()
+        else None
+    )
+    if entry is None:
+        return False
+    if entry["inputs"] != inputs:
+        raise OutputError(
+            f"{path} was made from another package, size or converter; add --overwrite to replace it"
+        )
+    return sha256_file(path) == entry["sha256"] and path.with_name(name + MODEL_SUFFIX).is_file()
+
+
+def write_calibration(source: Source, work: Path, job: dict[str, Any], macs: int) -> str:
+    """Stores the calibration images for the child; heavy nets get fewer, and that is said."""
+    if source.calibration is None:
+        raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
+    images, note = source.calibration, source.calibration_note
+    if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
+        images = images[:HEAVY_CALIBRATION_IMAGES]
+        note = (
+            f"the first {len(images)} of {note} (a heavy net: calibration memory grows with images)"
+        )
+        say(f"int8 calibration uses {note}")
+    np.save(work / "calibration.npy", images)
+    job["calibration"] = str((work / "calibration.npy").resolve())
+    return note
+
+
+def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
+    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last lines."""
+    write_json(work / "job.json", job)
+    make_folder(log.parent)
+    with log.open("wb") as file:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "edgegan.export.convert", str(work / "job.json")],
+            stdin=subprocess.PIPE,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            returncode = child.wait()
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
+        finally:
+            if child.stdin is not None:
+                child.stdin.close()
+    if returncode != 0 or not (work / "result.json").is_file():
+        lines = log.read_text(errors="replace").strip().splitlines()
+        reason = lines[-1] if lines else f"exit code {returncode}, no output"
+        raise DeviceError(f"converting to {job['target']} failed: {reason} (whole log: {log})")
+    return dict(read_json(work / "result.json"))
+
+
+def fidelity_to_teacher(path: Path, target: str, source: Source) -> float | None:
+    """Mean PSNR of the artefact to the teacher over the run's validation images."""
+    if source.validation is None or source.teacher_outputs is None:
+        return None
+    outputs = run_artefact(path, target, source.validation)
+    return float(
+        np.mean([psnr(a, b) for a, b in zip(outputs, source.teacher_outputs, strict=True)])
+    )
+
+
+def make_manifest(
+    source: Source,
+    config: Any,
+    target: str,
+    precision: str,
+    path: Path,
+    shape: tuple[int, int],
+    result: dict[str, Any],
+    complexity: Any,
+    parity: Any,
+    fidelity: float | None,
+    calibration_note: str | None,
+) -> ModelManifest:
+    """The model.json of one artefact."""
+    height, width = shape
+
+    def tensor(name: str, io: Any) -> TensorInfo:
+        nhwc = target == "tflite"
+        dimensions = [1, height, width, io.channels] if nhwc else [1, io.channels, height, width]
+        return TensorInfo(
+            name=name,
+            shape=dimensions,
+            layout="NHWC" if nhwc else "NCHW",
+            colour=io.colour,
+            range=io.range,
+        )
+
+    return ModelManifest(
+        id=f"{config.name}_{source.role}_{precision}",
+        title=f"{config.name} {source.role} {precision}",
+        role=source.role,  # type: ignore[arg-type]
+        family=config.family,
+        target=target,  # type: ignore[arg-type]
+        precision=precision,  # type: ignore[arg-type]
+        quantization=result["quantization"][precision],
+        file=f"{source.role}_{precision}.{target}",
+        bytes=path.stat().st_size,
+        sha256=sha256_file(path),
+        inputs=[tensor("input", config.input)],
+        outputs=[tensor("output", config.output)],
+        parameters=complexity.parameters,
+        macs=complexity.macs,
+        complexity=complexity.summary(),
+        parent=f"teacher_fp32.{target}" if source.role == "student" else None,
+        parity=parity,
+        psnr_to_teacher_db=fidelity,
+        operations=result["described"][precision]["operations"],
+        computed_in=result["described"][precision]["computed_in"],
+        rewrites=result["rewrites"],
+        calibration=calibration_note,
+        licence=config.licence,
+        converter=converter_versions(),
+        package_sha256=package_hash(source.folder),
+    )
+
+
+def keep(path: Path, final: Path, manifest: ModelManifest, inputs: dict[str, Any]) -> None:
+    """Moves a proved artefact into place, then its model.json, then its line in export.json."""
+    shutil.move(
+        str(path), final
+    ) if path.stat().st_dev != final.parent.stat().st_dev else path.rename(final)
+    write_json(final.with_name(final.name + MODEL_SUFFIX), manifest.model_dump(mode="json"))
+    export_file = final.parent / EXPORT_MANIFEST
+    content = (
+        read_json(export_file)
+        if export_file.is_file()
+        else {"schema_version": SCHEMA_VERSION, "artefacts": {}}
+    )
+    content.update(command=command_line(), updated=now(), environment=environment())
+    content["artefacts"][final.name] = {
+        "sha256": manifest.sha256,
+        "bytes": manifest.bytes,
+        "inputs": inputs,
+    }
+    write_json(export_file, content)

@@ -1,0 +1,80 @@
+"""Proof: an artefact against the PyTorch generator on the same inputs, and the gate it must pass."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from edgegan.artefact import Parity
+from edgegan.errors import ParityError
+from edgegan.metrics.quality import psnr
+from edgegan.runtime import Session
+
+EQUAL_DB = 200.0  # stands for "no difference" in JSON, which has no infinity
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What an artefact of one precision must reach against PyTorch, range [-1, 1]."""
+
+    max_abs: float | None = None
+    psnr_db: float | None = None
+
+    def __str__(self) -> str:
+        return (
+            f"max abs <= {self.max_abs:g}"
+            if self.max_abs is not None
+            else f"PSNR >= {self.psnr_db:g} dB"
+        )
+
+
+GATES = {"fp32": Gate(max_abs=1e-4), "fp16": Gate(psnr_db=60.0), "int8": Gate(psnr_db=30.0)}
+MAX_INT8_DROP_DB = 1.0
+
+
+def run_artefact(model: Path, target: str, images: np.ndarray) -> np.ndarray:
+    """Runs (N, C, H, W) images through an artefact in its first runtime; returns (N, C, H, W)."""
+    with Session(model, threads=2) as session:
+        if target == "onnx":
+            return session.run(images)
+        return session.run(np.ascontiguousarray(images.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
+
+
+def compare(output: np.ndarray, reference: np.ndarray, precision: str) -> Parity:
+    """Differences of an artefact's output and PyTorch's, both (N, C, H, W)."""
+    return Parity(
+        inputs=len(reference),
+        max_abs=float(np.abs(output - reference).max()),
+        psnr_db=min(EQUAL_DB, psnr(output, reference)),
+        gate=str(GATES[precision]),
+    )
+
+
+def check(parity: Parity, precision: str, name: str) -> None:
+    """Raises ParityError naming the artefact, the figure, the limit and what to try."""
+    gate = GATES[precision]
+    if gate.max_abs is not None and not parity.max_abs <= gate.max_abs:
+        raise ParityError(
+            f"{name}: largest difference to PyTorch is {parity.max_abs:.2e}, the gate is {gate.max_abs:g}; "
+            "the conversion is wrong: please report it with the log beside it"
+        )
+    if gate.psnr_db is not None and not parity.psnr_db >= gate.psnr_db:
+        advice = (
+            "give more or better --calibration images, or use --precision fp16"
+            if precision == "int8"
+            else "use --precision fp32"
+        )
+        raise ParityError(
+            f"{name}: PSNR to PyTorch is {parity.psnr_db:.1f} dB, the gate is {gate.psnr_db:g} dB; {advice}"
+        )
+
+
+def check_drop(name: str, int8_db: float, fp32_db: float) -> None:
+    """Raises ParityError when int8 is further from the teacher than the fp32 student by more than a decibel."""
+    if not int8_db >= fp32_db - MAX_INT8_DROP_DB:
+        raise ParityError(
+            f"{name}: PSNR to the teacher is {int8_db:.2f} dB, {fp32_db - int8_db:.2f} dB below the fp32 student; the gate is "
+            f"{MAX_INT8_DROP_DB:g} dB; give --calibration images like those it will see, or use --precision fp16"
+        )
