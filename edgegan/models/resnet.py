@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import ResidualBlock, make_norm, scale_width
+from edgegan.models.blocks import ResidualBlock, make_norm, parse_widths, scale_width
 
 
 class ResnetSpec(BaseModel):
@@ -38,6 +38,31 @@ class ResnetSpec(BaseModel):
                 "trunk": 4 * ngf,
                 "inner": (4 * ngf,) * blocks,
                 "up": (2 * ngf, ngf),
+                **other,
+            }
+        )
+
+    @staticmethod
+    def from_config(config: str, *, legacy: bool = False, **other: object) -> ResnetSpec:
+        """A sub-network of GAN Compression's nine-block mobile ResNet from its width config (Li et al. 2020).
+
+        Eight integers: stem, half of down, quarter of the trunk, quarters of the inner widths of blocks 1-3, 4-6 and
+        7-9, half of the first up width, the second. Six: one inner width for all blocks. `legacy`: the inner width is
+        the trunk's except in blocks 1, 4 and 7 (the paper's edges2shoes net). Raises ConfigError.
+        """
+        c = parse_widths(config, (6,) if legacy else (6, 8))
+        if len(c) == 8:
+            inner = [c[3 + index // 3] for index in range(9)]
+        else:
+            inner = [c[3] if index % 3 == 0 or not legacy else c[2] for index in range(9)]
+        return ResnetSpec.model_validate(
+            {
+                "stem": c[0],
+                "down": 2 * c[1],
+                "trunk": 4 * c[2],
+                "inner": tuple(4 * width for width in inner),
+                "up": (2 * c[-2], c[-1]),
+                "block": "separable",
                 **other,
             }
         )
