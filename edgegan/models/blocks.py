@@ -52,7 +52,8 @@ def block_conv(
 class ResidualBlock(nn.Module):
     """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with reflection padding and no activation after the sum.
 
-    `trunk` is the width outside, `inner` the width between the two convolutions.
+    `trunk` is the width outside, `inner` the width between the two convolutions; `separable_norm` stands between
+    depthwise and pointwise where it is not `norm`.
     """
 
     def __init__(
@@ -63,15 +64,17 @@ class ResidualBlock(nn.Module):
         norm: Norm,
         eps: float = 1e-5,
         dropout: float = 0.0,
+        separable_norm: Norm | None = None,
     ) -> None:
         super().__init__()
+        inside = separable_norm or norm
         self.pad1 = nn.ReflectionPad2d(1)
-        self.conv1 = block_conv(block, trunk, inner, norm, eps)
+        self.conv1 = block_conv(block, trunk, inner, inside, eps)
         self.norm1 = make_norm(norm, inner, eps)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(dropout)
         self.pad2 = nn.ReflectionPad2d(1)
-        self.conv2 = block_conv(block, inner, trunk, norm, eps)
+        self.conv2 = block_conv(block, inner, trunk, inside, eps)
         self.norm2 = make_norm(norm, trunk, eps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

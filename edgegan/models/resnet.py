@@ -24,6 +24,9 @@ class ResnetSpec(BaseModel):
     up: tuple[int, int] = Field((128, 64), description="channels after each transposed convolution")
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Norm = "instance"
+    separable_norm: Norm | None = Field(
+        None, description="norm between depthwise and pointwise; null: the same as norm"
+    )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
     )
@@ -78,6 +81,7 @@ class ResnetSpec(BaseModel):
                 "up": tuple(scale_width(width, scale, round_to) for width in self.up),
                 "block": block,
                 "norm": norm,
+                "separable_norm": None,
                 "dropout": 0.0,
             }
         )
@@ -100,7 +104,14 @@ class ResnetGenerator(nn.Module):
         self.down2 = nn.Conv2d(spec.down, spec.trunk, 3, stride=2, padding=1)
         self.down2_norm = make_norm(norm, spec.trunk)
         self.blocks = nn.ModuleList(
-            ResidualBlock(spec.trunk, inner, spec.block, norm, dropout=spec.dropout)
+            ResidualBlock(
+                spec.trunk,
+                inner,
+                spec.block,
+                norm,
+                dropout=spec.dropout,
+                separable_norm=spec.separable_norm,
+            )
             for inner in spec.inner
         )
         self.up1 = nn.ConvTranspose2d(
