@@ -124,9 +124,8 @@ def read_torch(path: Path) -> object:
             warnings.simplefilter("ignore")  # torch warns about formats it then refuses
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        words = str(error)
-        if re.search("Unsupported|GLOBAL|weights_only", words, re.IGNORECASE):
-            found = re.search(r"GLOBAL ([\w.]+)", words)
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found or is_pickle(path):
             what = f" ({found[1]})" if found else ""
             raise CheckpointError(
                 f"{path} is a pickle that needs code{what}; it was refused and nothing in it ran; "
@@ -135,6 +134,13 @@ def read_torch(path: Path) -> object:
         raise damaged from error
     except DAMAGE as error:
         raise damaged from error
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles of any protocol from 2 on do."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
 def flatten(raw: object, path: Path, nesting: int = 0) -> State:

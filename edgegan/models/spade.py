@@ -86,6 +86,12 @@ class SpadeSpec(BaseModel):
         """What heights and widths must be multiples of."""
         return 64 if self.upsampling == "more" else 32
 
+    @property
+    def min_size(self) -> int:
+        """The smallest height and width: an InstanceNorm needs more than one pixel."""
+        one_pixel = self.norm == "batch" and self.block == "dense"
+        return self.stride if one_pixel else 2 * self.stride
+
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> SpadeSpec:
         """A uniformly narrower generator of the same depth. Scale and shift come from the labels, so an affine norm
         means a plain one."""
@@ -168,11 +174,11 @@ class SpadeBlock(nn.Module):
 class SpadeGenerator(nn.Module):
     """(N, classes + edge, H, W), one-hot labels and a 0/1 edge channel -> (N, out, H, W) in [-1, 1].
 
-    H and W multiples of `spec.stride`; STRIDE and MIN_SIZE are those of the six doublings of the Cityscapes net.
+    H and W multiples of `spec.stride`, at least `spec.min_size`; STRIDE and MIN_SIZE fit every spec.
     """
 
     STRIDE = 64
-    MIN_SIZE = 64
+    MIN_SIZE = 128
 
     def __init__(self, spec: SpadeSpec) -> None:
         super().__init__()

@@ -50,6 +50,11 @@ class UnetSpec(BaseModel):
         """What heights and widths must be multiples of."""
         return int(2 ** len(self.down))
 
+    @property
+    def min_size(self) -> int:
+        """The smallest height and width: one pixel at the deepest level."""
+        return self.stride
+
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> UnetSpec:
         """A uniformly narrower generator of the same depth without dropout; raises ConfigError for separable blocks."""
         refuse_separable("unet", block)

@@ -34,7 +34,7 @@ from edgegan.package import (
 @dataclass(frozen=True)
 class Family:
     """How to build a generator: its spec class and its module class. Image sides are multiples of `stride`, at least
-    `min_size`, unless the spec itself states a `stride`."""
+    `min_size`, unless the spec itself states `stride` and `min_size`."""
 
     spec: type[BaseModel]
     module: Callable[[Any], nn.Module]
@@ -118,7 +118,7 @@ def check_size(family: str, size: tuple[int, int], spec: BaseModel | None = None
             f"family {family} with this spec makes images of {fixed[0]}x{fixed[1]} only, not {size[0]}x{size[1]}"
         )
     stride = getattr(spec, "stride", entry.stride)
-    smallest = stride if hasattr(spec, "stride") else entry.min_size
+    smallest = getattr(spec, "min_size", entry.min_size)
     height, width = size
     if height % stride or width % stride or min(size) < smallest:
         raise InputError(
