@@ -114,6 +114,8 @@ def make_record(entry: Entry, threads: int, started: str, load_before: list[floa
         size=size,
         parameters=model.parameters,
         macs=model.macs,
+        macs_published=model.complexity["macs_published"],
+        macs_fvcore=model.complexity["macs_fvcore"],
         size_bytes=model.bytes,
         latency=summarise(entry.samples_ms),
         samples_ms=[round(value, 4) for value in entry.samples_ms],

@@ -34,7 +34,11 @@ class BenchRecord(BaseModel):
     size: tuple[int, int]
     batch: int = Field(1, description="images an inference")
     parameters: int
-    macs: int
+    macs: int = Field(description="true MACs")
+    macs_published: int = Field(
+        description="transposed convolutions at output size, plus InstanceNorm elements"
+    )
+    macs_fvcore: int = Field(description="fvcore's count of convolution and linear operators")
     size_bytes: int
     latency: dict[str, float]
     samples_ms: list[float]
