@@ -188,10 +188,18 @@ class SpadeGenerator(nn.Module):
         after = (spec.trunk,) * 3 + spec.up
         before = (spec.trunk, *after[:-1])
         shrinks = (64 if more else 32, 32 if more else 16, 16, 8, 4, 2, 1)
-        for index, name in enumerate(BLOCK_NAMES):
+
+        def block(index: int) -> SpadeBlock:
             widths = (before[index], spec.inner[index], after[index])
-            block = SpadeBlock(widths, spec.hidden[index], shrinks[index], spec, learned=index >= 3)
-            self.add_module(name, block)
+            return SpadeBlock(widths, spec.hidden[index], shrinks[index], spec, learned=index >= 3)
+
+        self.head = block(0)
+        self.middle0 = block(1)
+        self.middle1 = block(2)
+        self.up0 = block(3)
+        self.up1 = block(4)
+        self.up2 = block(5)
+        self.up3 = block(6)
         self.head_conv = nn.Conv2d(spec.up[-1], spec.out_channels, 3, padding=1)
         self.enlarge = nn.Upsample(scale_factor=2.0, mode="nearest")
         self.leaky = nn.LeakyReLU(0.2)
