@@ -230,7 +230,7 @@ def test_wrong_places_and_wrong_family(tmp_path: Path) -> None:
 @pytest.mark.parametrize("family", ["resnet", "unet", "spade", "cartoon", "animegan", "sngan"])
 def test_a_forced_family_names_what_is_missing(family: str, tmp_path: Path) -> None:
     torch.save({"layer1.0.conv1.weight": torch.ones(2)}, tmp_path / "other.pth")
-    with pytest.raises(CheckpointError, match="other.pth"):
+    with pytest.raises(CheckpointError, match=r"other\.pth"):
         import_checkpoint(tmp_path / "other.pth", family)
 
 
@@ -239,5 +239,5 @@ def test_a_forced_family_names_what_is_missing(family: str, tmp_path: Path) -> N
 )
 def test_a_file_with_one_good_key_names_what_is_missing(first: str, tmp_path: Path) -> None:
     torch.save({first: torch.ones(4, 3, 3, 3), "block2.c1.bias": torch.ones(1)}, tmp_path / "a.pth")
-    with pytest.raises(CheckpointError, match="a.pth: missing key"):
+    with pytest.raises(CheckpointError, match=r"a\.pth: missing key"):
         import_checkpoint(tmp_path / "a.pth")

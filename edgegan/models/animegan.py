@@ -1,4 +1,4 @@
-"""The AnimeGANv2 generator (Chen, Liu, Chen 2020; second version): inverted residual blocks, norm over the whole map."""
+"""The AnimeGANv2 generator (Chen, Liu, Chen 2020, second version): inverted residuals, norm over the whole map."""
 
 from __future__ import annotations
 

@@ -124,7 +124,7 @@ def set_upsampling(imported: Imported, upsampling: str) -> Imported:
 
 
 def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) -> Imported:
-    """The sub-network of a width config: the leading channels of every tensor, which is how the super net was trained."""
+    """The sub-network of a width config: the leading channels of every tensor, as the super net was trained."""
     spec = sub_spec(imported.spec, widths, legacy=legacy)
     if spec is None or getattr(imported.spec, "block", "dense") != "separable":
         raise ConfigError(
@@ -191,4 +191,4 @@ def import_discriminator(path: Path) -> tuple[PatchSpec, State]:
         ) from error
     expected = PatchDiscriminator(spec).state_dict()
     names = {key: key for key in expected}
-    return spec, rename(state, names, expected, path, lambda own: False)
+    return spec, rename(state, names, expected, path, lambda _own: False)

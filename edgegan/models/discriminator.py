@@ -65,7 +65,7 @@ class MultiscaleSpec(BaseModel):
 
 
 class ScaleDiscriminator(nn.Module):
-    """One scale: 4x4 convolutions with spectral norm, the last of `layers` without stride, InstanceNorm but on the first."""
+    """One scale: 4x4 convolutions, the last of `layers` without stride, all with spectral norm; InstanceNorm between."""
 
     def __init__(self, spec: MultiscaleSpec) -> None:
         super().__init__()
@@ -76,12 +76,10 @@ class ScaleDiscriminator(nn.Module):
             stride = 2 if index < spec.layers - 1 else 1
             conv = nn.Conv2d(before, width, 4, stride=stride, padding=2, bias=index == 0)
             norm = nn.InstanceNorm2d(width) if index else nn.Identity()
-            steps.append(
-                nn.Sequential(spectral_norm(conv) if index else conv, norm, nn.LeakyReLU(0.2))
-            )
+            steps.append(nn.Sequential(spectral_norm(conv), norm, nn.LeakyReLU(0.2)))
             before = width
         self.steps = nn.ModuleList(steps)
-        self.score = nn.Conv2d(before, 1, 4, stride=1, padding=2)
+        self.score = spectral_norm(nn.Conv2d(before, 1, 4, stride=1, padding=2))
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(N, in, H, W) -> the map after every step, then (N, 1, h, w) scores."""

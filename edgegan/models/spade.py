@@ -17,7 +17,7 @@ PUBLISHED = (16, 16, 16, 8, 4, 2, 1)  # output widths of the blocks in units of 
 
 
 class SpadeSpec(BaseModel):
-    """Every width. `inner` and `hidden` hold one width for each of the seven blocks: head, two in the middle, four up."""
+    """Every width. `inner` and `hidden` hold one width for each of the seven blocks: head, two middle ones, four up."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -62,7 +62,10 @@ class SpadeSpec(BaseModel):
 
     @staticmethod
     def from_config(config: str, **other: object) -> SpadeSpec:
-        """A sub-network of GAN Compression's mobile SPADE: c0 sets the trunk, c1 to c7 the blocks; raises ConfigError."""
+        """A sub-network of GAN Compression's mobile SPADE: c0 sets the trunk, c1 to c7 the blocks.
+
+        Raises ConfigError.
+        """
         c = parse_widths(config, (8,))
         widths = tuple(factor * unit for factor, unit in zip(PUBLISHED, c[1:], strict=True))
         return SpadeSpec.model_validate(
@@ -108,7 +111,7 @@ class SpadeSpec(BaseModel):
 
 
 class Spade(nn.Module):
-    """norm(x) (1 + scale(labels)) + shift(labels), both computed for every pixel (equation 1; 1 + is the residual form)."""
+    """norm(x) (1 + scale(labels)) + shift(labels), both of every pixel (equation 1, with scale as 1 + a residual)."""
 
     def __init__(self, channels: int, labels: int, hidden: int, spec: SpadeSpec) -> None:
         super().__init__()
@@ -136,7 +139,7 @@ def modulation(hidden: int, channels: int, block: Block) -> nn.Module:
 
 
 class SpadeBlock(nn.Module):
-    """conv(leaky(spade(conv(leaky(spade(x)))))) + x, where x goes through its own spade and 1x1 convolution if `learned`."""
+    """conv(leaky(spade(conv(leaky(spade(x)))))) + x, the latter through a spade and a 1x1 convolution if `learned`."""
 
     def __init__(
         self,

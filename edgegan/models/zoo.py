@@ -110,7 +110,7 @@ def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
 
 
 def check_size(family: str, size: tuple[int, int], spec: BaseModel | None = None) -> None:
-    """Raises InputError when the family, at this spec when given, cannot take or make images of this height and width."""
+    """Raises InputError when the family, with this spec if given, has no images of this height and width."""
     entry = get_family(family)
     fixed = getattr(spec, "size", None)
     if fixed is not None and tuple(size) != fixed:
@@ -148,7 +148,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def make_golden(module: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Golden tensors of a package: the inputs (N, C, H, W) or (N, dimension) and what the module makes of each, one at a time."""
+    """Golden tensors of a package: inputs (N, C, H, W) or (N, dimension), and what the module makes of each alone."""
     with torch.inference_mode():
         output = torch.cat([module(image[None]) for image in images])
     return {"input": images.clone(), "output": output.clone()}

@@ -1,4 +1,4 @@
-"""What every key map shares: an imported checkpoint, and tensors moved between public names and ours, all accounted for."""
+"""What every key map shares: an imported checkpoint, and tensors moved between public names and ours."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def adopt(
     imported: Imported,
     to_public: Callable[[str], str],
     path: Path,
-    optional: Callable[[str], bool] = lambda own: False,
+    optional: Callable[[str], bool] = lambda _own: False,
 ) -> Imported:
     """`imported`, whose state has public names, with ours; checked against the family's module.
 

@@ -1,4 +1,4 @@
-"""ResNet generators of pytorch-CycleGAN-and-pix2pix and gan-compression (full, mobile, super, sub): model.1 ... model.26."""
+"""ResNet generators of pytorch-CycleGAN-and-pix2pix and gan-compression (full, mobile, super, sub): model.1 ..."""
 
 from __future__ import annotations
 

@@ -64,8 +64,8 @@ def write(imported: Imported) -> State:
 
 
 def namer(depth: int) -> Callable[[str], str]:
-    """Our key -> the public key. Inner levels hold LeakyReLU 0, convolution 1, norm 2, the next level 3, ReLU 4, transposed
-    convolution 5, norm 6; the innermost has no norm on its way down and nothing inside."""
+    """Our key -> the public key. Inner levels hold LeakyReLU 0, convolution 1, norm 2, the next level 3, ReLU 4,
+    transposed convolution 5, norm 6; the innermost has no norm on its way down and nothing inside."""
 
     def to_public(own: str) -> str:
         layer, *index, leaf = own.split(".")
