@@ -99,7 +99,8 @@ class Session:
         if "error" in answer:
             if answer["error"].startswith(("ModuleNotFoundError", "ImportError")):
                 raise MissingDependency(
-                    f"runtime {self.runtime} does not load ({answer['error']}); pip install 'edgegan[{EXTRAS[self.runtime]}]'"
+                    f"runtime {self.runtime} does not load ({answer['error']}); "
+                    f"pip install 'edgegan[{EXTRAS[self.runtime]}]'"
                 )
             raise DeviceError(
                 f"{self.runtime} cannot run {self.model}: {answer['error']}; export it again with --overwrite"
