@@ -12,8 +12,8 @@ from conftest import edgegan
 from edgegan.benchmarks.record import BenchRecord, read_records
 from edgegan.benchmarks.timing import summarise, verdict
 
-from edgegan.errors import DeviceError, InputError
-from edgegan.runtime import Session, default_runtime
+from edgegan.errors import DeviceError, InputError, MissingDependency
+from edgegan.runtime import Session, installed_runtimes
 
 
 def test_summary_by_hand() -> None:
@@ -80,6 +80,21 @@ def test_session_runs_each_item(finished_run: Path) -> None:
     assert session.process.poll() is not None
 
 
-def test_default_runtimes() -> None:
-    assert default_runtime("tflite") == "litert"
-    assert default_runtime("onnx") == "onnxruntime"
+def test_runtimes_are_ordered_and_probed(
+    finished_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert installed_runtimes("tflite")[0] == "litert"
+    assert installed_runtimes("onnx") == ["onnxruntime"]
+    monkeypatch.setattr(
+        "edgegan.runtime.installed_runtimes", lambda _: ["tflite-runtime", "litert"]
+    )
+    with Session(finished_run / "export" / "student_fp32.tflite") as session:
+        assert session.runtime == "litert"
+
+
+def test_absent_runtime_names_the_extra(finished_run: Path) -> None:
+    with (
+        pytest.raises(MissingDependency, match=r"edgegan\[tflite-runtime\]"),
+        Session(finished_run / "export" / "student_fp32.tflite", runtime="tflite-runtime"),
+    ):
+        pass
