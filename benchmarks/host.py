@@ -86,7 +86,8 @@ def warm_up(entry: Entry, seconds: float) -> None:
     shape = entry.model.inputs[0].shape
     item = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     entry.first_ms = entry.session.time(1, item)["samples_ms"][0]
-    spent, taken = entry.first_ms, []
+    spent = entry.first_ms
+    taken: list[float] = []
     while len(taken) < WARMUP_RUNS - 1 or spent < WARMUP_MS:
         taken += entry.session.time(1)["samples_ms"]
         spent += taken[-1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edgegan.benchmarks.record import BenchRecord
+
 from edgegan.console import table
 
 

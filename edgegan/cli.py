@@ -17,7 +17,6 @@ from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, ConfigError, EdgeGANError
 
 app = typer.Typer(
     name="edgegan",
-    help="Compress image-to-image GAN generators and run them on the edge: import, compress, export, bench, report, bundle.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -47,7 +46,10 @@ def show(result: Any, as_json: bool, text: str) -> None:
 def root(
     version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
 ) -> None:
-    """Compress image-to-image GAN generators and run them on the edge."""
+    """Compress image-to-image GAN generators and run them on the edge.
+
+    The order of work: import, compress, export, bench, report, bundle; quickstart does it all on embedded data.
+    """
     if version:
         emit(f"edgegan {__version__}")
         raise typer.Exit
@@ -214,7 +216,7 @@ def bench(
     threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 1,
     seconds: Annotated[float, typer.Option(min=0.1, help="time to spend on each artefact")] = 5.0,
     output: Annotated[
-        Optional[Path], typer.Option("-o", "--output", help="folder of records; default RUN/bench")
+        Path | None, typer.Option("-o", "--output", help="folder of records; default RUN/bench")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -256,7 +258,7 @@ def run_command(
 def report(
     run: Annotated[Path, typer.Argument(help="run folder, exported and benched")],
     output: Annotated[
-        Optional[Path], typer.Option("-o", "--output", help="HTML file; default RUN/report.html")
+        Path | None, typer.Option("-o", "--output", help="HTML file; default RUN/report.html")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -273,7 +275,7 @@ def bundle(
     target: Annotated[str, typer.Option(help="what to bundle for: android")] = "android",
     into: Annotated[Path, typer.Option(help="the Android project")] = Path("android_demo"),
     precision: Annotated[
-        Optional[str], typer.Option(help="fp32, fp16 or int8; default the smallest exported")
+        str | None, typer.Option(help="fp32, fp16 or int8; default the smallest exported")
     ] = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgegan.export.parity import run_artefact
 
 from edgegan.artefact import ModelManifest, exported_models
 from edgegan.data.images import to_pixels, write_image
 from edgegan.errors import InputError, OutputError
-from edgegan.export.parity import run_artefact
 from edgegan.files import (
     atomic_folder,
     clear_folder,

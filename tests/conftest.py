@@ -73,6 +73,24 @@ def resnet_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def cartoon_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A narrow CartoonGAN with random weights in the upstream key layout."""
+    import torch
+
+    from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
+    from edgegan.models.keymaps.cartoon import to_public
+
+    torch.manual_seed(0)
+    spec = CartoonSpec(
+        stem=8, down1=(16, 16), down2=(16, 16), inner=(16,) * 8, up1=(16, 16), up2=(8, 8)
+    )
+    state = {to_public(key): value for key, value in CartoonGenerator(spec).state_dict().items()}
+    path = tmp_path_factory.mktemp("checkpoint") / "teacher.pth"
+    torch.save(state, path)
+    return path
+
+
 def compress_arguments(checkpoint: Path, pictures: Path, run: Path, *more: str) -> list[object]:
     """A compress command of a few seconds."""
     settings = [

@@ -59,7 +59,9 @@ def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
 
 def test_student_learns_and_is_recorded(finished_run: Path) -> None:
     run = Run.open(finished_run)
-    entries = [json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()]
+    entries = [
+        json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()
+    ]
     assert [entry["step"] for entry in entries if "loss" in entry] == [40]
     assert run.figures("distill")["validation_images"] == 1
     assert all(run.is_done(name, entry["inputs"]) for name, entry in run.manifest["stages"].items())
@@ -74,11 +76,15 @@ def test_batches_depend_on_seed_and_step_alone(finished_run: Path) -> None:
     assert torch.equal(first.x, again.x)
     assert torch.equal(first.teacher, again.teacher)
     assert not torch.equal(first.x, other.x)
-    epoch = torch.cat([sample(cache, Distill(batch=1), False, 0, step, device).x for step in range(8)])
+    epoch = torch.cat(
+        [sample(cache, Distill(batch=1), False, 0, step, device).x for step in range(8)]
+    )
     assert len({tuple(x.flatten().tolist()) for x in epoch}) == len(cache.inputs)
 
 
-def test_same_command_again_does_nothing(finished_run: Path, resnet_checkpoint: Path, pictures: Path) -> None:
+def test_same_command_again_does_nothing(
+    finished_run: Path, resnet_checkpoint: Path, pictures: Path
+) -> None:
     before = sha256_file(finished_run / "student" / "model.safetensors")
     done = edgegan(*compress_arguments(resnet_checkpoint, pictures, finished_run))
     assert "up to date" in done.stderr
@@ -89,7 +95,9 @@ def test_resume_after_kill_is_exact(
     tmp_path: Path, finished_run: Path, resnet_checkpoint: Path, pictures: Path
 ) -> None:
     """kill -9 at random moments, three times, then to the end: the weights of the uninterrupted run."""
-    arguments = compress_arguments(resnet_checkpoint, pictures, tmp_path / "run", "distill.checkpoint_seconds=0.01")
+    arguments = compress_arguments(
+        resnet_checkpoint, pictures, tmp_path / "run", "distill.checkpoint_seconds=0.01"
+    )
     command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
     chance = random.Random(4)
     for _ in range(3):
@@ -97,7 +105,11 @@ def test_resume_after_kill_is_exact(
         with log.open("w") as file:
             process = subprocess.Popen(command, stdout=file, stderr=file)
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline and "crops of" not in log.read_text():
+        while (
+            process.poll() is None
+            and time.monotonic() < deadline
+            and "crops of" not in log.read_text()
+        ):
             time.sleep(0.02)
         time.sleep(chance.uniform(0.2, 2.5))
         os.kill(process.pid, signal.SIGKILL)
@@ -115,14 +127,23 @@ def test_inherited_discriminator(tmp_path: Path, resnet_checkpoint: Path, pictur
     run = tmp_path / "run"
     settings = ["distill.gan_weight=0.1", "distill.steps=50", f"discriminator={judge}"]
     edgegan(*compress_arguments(resnet_checkpoint, pictures, run, *settings))
-    last = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines() if "gan" in line][-1]
+    last = [
+        json.loads(line)
+        for line in (run / "metrics.jsonl").read_text().splitlines()
+        if "gan" in line
+    ][-1]
     assert last["gan"] > 0
     assert last["discriminator"] > 0
 
 
-def test_gan_weight_without_discriminator_is_refused(tmp_path: Path, resnet_checkpoint: Path, pictures: Path) -> None:
+def test_gan_weight_without_discriminator_is_refused(
+    tmp_path: Path, resnet_checkpoint: Path, pictures: Path
+) -> None:
     done = edgegan(
-        *compress_arguments(resnet_checkpoint, pictures, tmp_path / "run", "distill.gan_weight=0.1"), check=False
+        *compress_arguments(
+            resnet_checkpoint, pictures, tmp_path / "run", "distill.gan_weight=0.1"
+        ),
+        check=False,
     )
     assert done.returncode == 2
     assert "keeps no discriminator" in done.stderr

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import SIZE, edgegan
+from edgegan.export.parity import check, check_drop, compare, run_artefact
 
 from edgegan.artefact import PRECISIONS, TARGETS, exported_models, read_model
 from edgegan.errors import IntegrityError, ParityError
-from edgegan.export.parity import check, check_drop, compare, run_artefact
 from edgegan.files import sha256_file
 from edgegan.models.zoo import load_generator
 from edgegan.package import read_tensors
@@ -73,11 +73,24 @@ def test_batch_norm_student_is_int8_throughout(tmp_path: Path, pictures: Path) -
     golden = make_golden(module, golden_images(GOLDEN_COUNT, (SIZE, SIZE), 3))
     config = {"family": "resnet", "spec": spec.model_dump(mode="json"), "size": (SIZE, SIZE)}
     config |= {"role": "student", "parameters": count_parameters(module)}
-    write_package(package, config, module.state_dict(), golden, card("x", "resnet", 1, "unstated", []))
+    write_package(
+        package, config, module.state_dict(), golden, card("x", "resnet", 1, "unstated", [])
+    )
     refused = edgegan("export", package, "-o", tmp_path / "no", "--target", "tflite", check=False)
     assert refused.returncode == 2
     assert "--calibration" in refused.stderr
-    edgegan("export", package, "-o", tmp_path / "out", "--target", "tflite", "--precision", "int8", "--calibration", pictures)
+    edgegan(
+        "export",
+        package,
+        "-o",
+        tmp_path / "out",
+        "--target",
+        "tflite",
+        "--precision",
+        "int8",
+        "--calibration",
+        pictures,
+    )
     model = read_model(tmp_path / "out" / "student_int8.tflite")
     assert model.quantization == "static-int8"
     assert model.computed_in["float"] == 0
@@ -85,10 +98,14 @@ def test_batch_norm_student_is_int8_throughout(tmp_path: Path, pictures: Path) -
 
 
 def test_second_export_is_up_to_date(finished_run: Path) -> None:
-    before = {path.name: path.stat().st_mtime_ns for path, _ in exported_models(finished_run / "export")}
+    before = {
+        path.name: path.stat().st_mtime_ns for path, _ in exported_models(finished_run / "export")
+    }
     done = edgegan("export", finished_run)
     assert done.stderr.count("up to date") == 4
-    assert {path.name: path.stat().st_mtime_ns for path, _ in exported_models(finished_run / "export")} == before
+    assert {
+        path.name: path.stat().st_mtime_ns for path, _ in exported_models(finished_run / "export")
+    } == before
 
 
 def test_export_killed_goes_on_to_the_same_files(tmp_path: Path, finished_run: Path) -> None:
@@ -111,7 +128,16 @@ def test_export_killed_goes_on_to_the_same_files(tmp_path: Path, finished_run: P
 
 def test_damaged_artefact_is_refused_then_rebuilt(tmp_path: Path, finished_run: Path) -> None:
     output = tmp_path / "out"
-    arguments = ["export", finished_run / "student", "-o", output, "--target", "onnx", "--precision", "fp32"]
+    arguments = [
+        "export",
+        finished_run / "student",
+        "-o",
+        output,
+        "--target",
+        "onnx",
+        "--precision",
+        "fp32",
+    ]
     edgegan(*arguments)
     path = output / "student_fp32.onnx"
     whole = sha256_file(path)

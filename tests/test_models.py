@@ -17,7 +17,14 @@ from edgegan.models.sngan import SnganDiscriminator, SnganDiscriminatorSpec, Sng
 from edgegan.models.spade import SpadeSpec
 from edgegan.models.transformer_net import TransformerSpec
 from edgegan.models.unet import UnetSpec
-from edgegan.models.zoo import FAMILIES, build, check_size, describe_io
+from edgegan.models.zoo import (
+    FAMILIES,
+    build,
+    check_package_size,
+    check_size,
+    describe_io,
+    image_sides,
+)
 from edgegan.package import ImageIO, LabelMapIO, NoiseIO, PackageConfig, input_shape
 
 SMALL: dict[str, tuple[str, BaseModel, tuple[int, int], tuple[int, int]]] = {
@@ -184,6 +191,15 @@ def test_depths_must_agree() -> None:
 def test_sizes_that_do_not_fit(family: str, spec: BaseModel | None, size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match=f"family {family}"):
         check_size(family, size, spec)
+
+
+def test_package_sizes_follow_its_own_spec() -> None:
+    spec = UnetSpec.from_ngf(4, halvings=7)
+    config = PackageConfig(family="unet", spec=spec.model_dump(), parameters=1, files={})
+    check_package_size(config, (128, 256))
+    assert image_sides("unet", spec) == (128, 128)
+    with pytest.raises(InputError, match="multiples of 256"):
+        check_size("unet", (128, 256))
 
 
 def test_inputs_are_described() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import nn
-
 from edgegan.export.layers import (
     ChannelLast,
     ChannelLastInstanceNorm,
@@ -14,6 +12,8 @@ from edgegan.export.layers import (
     StridedHead,
 )
 from edgegan.export.rewrite import rewrite
+from torch import nn
+
 from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 

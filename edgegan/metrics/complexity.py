@@ -1,4 +1,4 @@
-"""What one image costs. One MAC is one multiply-add of a convolution or a Linear; norms and activations have none."""
+"""What one image costs. One MAC is one multiply-add of a convolution or a Linear; norms and activations are none."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ class MultiscaleSpec(BaseModel):
 
 
 class ScaleDiscriminator(nn.Module):
-    """One scale: 4x4 convolutions, the last of `layers` without stride, all with spectral norm; InstanceNorm between."""
+    """One scale: 4x4 convolutions, the last one without stride, with spectral norm on all, InstanceNorm between."""
 
     def __init__(self, spec: MultiscaleSpec) -> None:
         super().__init__()

@@ -30,8 +30,7 @@ WRAPPERS = (
 )
 MAX_NESTING = 4
 HOW_TO_CLEAN = (
-    "in the environment that made it run: torch.save(model.state_dict(), 'weights.pth'), "
-    "then import weights.pth"
+    "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
 )
 AGAIN = "copy or download it again"
 DAMAGE = (

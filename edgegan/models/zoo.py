@@ -109,22 +109,31 @@ def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
     return spec, module
 
 
+def image_sides(family: str, spec: BaseModel | None = None) -> tuple[int, int]:
+    """What heights and widths must be multiples of, and the smallest: of any spec, or of this one."""
+    entry = get_family(family)
+    return getattr(spec, "stride", entry.stride), getattr(spec, "min_size", entry.min_size)
+
+
 def check_size(family: str, size: tuple[int, int], spec: BaseModel | None = None) -> None:
     """Raises InputError when the family, with this spec if given, has no images of this height and width."""
-    entry = get_family(family)
-    fixed = getattr(spec, "size", None)
-    if fixed is not None and tuple(size) != fixed:
-        raise InputError(
-            f"family {family} with this spec makes images of {fixed[0]}x{fixed[1]} only, not {size[0]}x{size[1]}"
-        )
-    stride = getattr(spec, "stride", entry.stride)
-    smallest = getattr(spec, "min_size", entry.min_size)
+    stride, smallest = image_sides(family, spec)
     height, width = size
+    fixed = getattr(spec, "size", None)
+    if fixed is not None and (height, width) != fixed:
+        raise InputError(
+            f"family {family} with this spec makes images of {fixed[0]}x{fixed[1]} only, not {height}x{width}"
+        )
     if height % stride or width % stride or min(size) < smallest:
         raise InputError(
             f"family {family} takes heights and widths that are multiples of {stride} and at least {smallest}, "
             f"not {height}x{width}"
         )
+
+
+def check_package_size(config: PackageConfig, size: tuple[int, int]) -> None:
+    """`check_size` for the generator of a package."""
+    check_size(config.family, size, parse_spec(config.family, config.spec))
 
 
 def describe_io(spec: BaseModel) -> tuple[InputIO, ImageIO]:
@@ -139,7 +148,9 @@ def describe_io(spec: BaseModel) -> tuple[InputIO, ImageIO]:
 
 def image_io(channels: int) -> ImageIO:
     """The usual meaning of this many channels."""
-    return ImageIO(channels=channels, colour={1: "grey", 3: "rgb"}.get(channels, "other"))
+    return ImageIO(
+        channels=channels, colour="rgb" if channels == 3 else "grey" if channels == 1 else "other"
+    )
 
 
 def count_parameters(module: nn.Module) -> int:

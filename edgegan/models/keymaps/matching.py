@@ -99,6 +99,12 @@ def rename(
     problems: list[str] = []
     result: State = {}
     public_names = set(names.values())
+    spare, lacking = set(state) - public_names, public_names - set(state)
+
+    def hint(name: str, candidates: set[str]) -> str:
+        """The nearest name, for the problems that are shown: comparing names is slow."""
+        return nearest(name, candidates) if len(problems) < SHOWN else ""
+
     for own, wanted in expected.items():
         public = names[own]
         if public in state:
@@ -107,10 +113,9 @@ def rename(
         elif optional(own) or own.endswith("num_batches_tracked"):
             result[own] = torch.zeros(wanted.shape, dtype=wanted.dtype)
         else:
-            problems.append(f"missing '{public}'{nearest(public, set(state) - public_names)}")
-    for key in state:
-        if key not in public_names:
-            problems.append(f"unexpected '{key}'{nearest(key, public_names - set(state))}")
+            problems.append(f"missing '{public}'{hint(public, spare)}")
+    for key in sorted(spare):
+        problems.append(f"unexpected '{key}'{hint(key, lacking)}")
     if problems:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
         raise CheckpointError(
