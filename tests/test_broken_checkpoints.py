@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import random
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +192,34 @@ def test_one_clear_error(name: str, tmp_path: Path) -> None:
     assert caught.value.exit_code in (EXIT_USAGE, EXIT_GATE)
     assert len(str(caught.value)) < 1500
     assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damage_anywhere_is_an_error_or_harmless(zipped: bool, tmp_path: Path) -> None:
+    """Bytes changed, removed or cut off at random places of a good file."""
+    path = tmp_path / "net_G.pth"
+    torch.save(good_state(), path, _use_new_zipfile_serialization=zipped)
+    data = path.read_bytes()
+    names = data.find(KEY.encode())
+    chance = random.Random(0)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        place = chance.choice([chance.randrange(len(data)), names + chance.randrange(-200, 2000)])
+        kind = chance.choice(("change", "remove", "cut"))
+        if kind == "change":
+            damaged[place] ^= 1 << chance.randrange(8)
+        elif kind == "remove":
+            del damaged[place : place + chance.randrange(1, 40)]
+        else:
+            del damaged[place:]
+        path.write_bytes(bytes(damaged))
+        try:
+            import_checkpoint(path)
+        except CheckpointError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 20
 
 
 def test_the_good_state_is_good(tmp_path: Path) -> None:

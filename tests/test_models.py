@@ -100,6 +100,18 @@ def test_traced_once_runs_at_any_size(name: str) -> None:
         assert output.shape == (1, spec.out_channels, *size)  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+@pytest.mark.parametrize("channels", [1, 4])
+def test_any_number_of_channels(family: str, channels: int) -> None:
+    _, spec, size, _ = SMALL[family]
+    changed: dict[str, int] = {"out_channels": channels}
+    if "in_channels" in type(spec).model_fields:
+        changed["in_channels"] = channels + 1
+    spec = spec.model_copy(update=changed)
+    output = build(family, spec).eval()(example(spec, size))
+    assert output.shape == (1, channels, *size)
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_taps_are_modules_that_give_maps(name: str) -> None:
     family, spec, size, _ = SMALL[name]
