@@ -99,7 +99,10 @@ def import_checkpoint(
 
 
 def public_state(imported: Imported) -> State:
-    """The state dict in the layout that the public tool reads: the inverse of `import_checkpoint`."""
+    """The state dict in the layout that the public tool reads: the inverse of `import_checkpoint`.
+
+    A student of ours can go the same way: `Imported(family, spec, module.state_dict())`.
+    """
     return KEYMAPS[imported.family].write(imported)
 
 

@@ -51,13 +51,13 @@ def read(state: State, path: Path) -> Imported:
         up1=(width("block_d.0.1"), width("block_d.1.1")),
         up2=(width("block_e.0.1"), width("block_e.1.1"), width("block_e.2.1")),
     )
-    layout = {"blocks": blocks}
-    return adopt(Imported("animegan", spec, state, [], layout), namer(blocks), path)
+    return adopt(Imported("animegan", spec, state), namer(blocks), path)
 
 
 def write(imported: Imported) -> State:
     """The public state dict."""
-    return give_back(imported, namer(imported.layout["blocks"]))
+    assert isinstance(imported.spec, AnimeSpec)
+    return give_back(imported, namer(len(imported.spec.expanded)))
 
 
 def namer(blocks: int) -> Callable[[str], str]:

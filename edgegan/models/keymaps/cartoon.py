@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from pydantic import BaseModel
+
 from edgegan.models.cartoon import CartoonSpec
 from edgegan.models.keymaps.matching import Imported, adopt, count_up, give_back, shape_of
 from edgegan.models.reading import State
@@ -46,9 +48,8 @@ def read(state: State, path: Path) -> Imported:
         up2=(width("deconv02_1", 1), width("deconv02_2")),
     )
     imported = adopt(Imported("cartoon", spec, state), to_public, path)
-    if spec.in_channels == 3 and spec.out_channels == 3:
+    if is_coloured(spec):
         imported.state.update(swap_colours(imported.state))
-        imported.layout["bgr"] = True
         imported.changes.append(
             "BGR input and output folded into the first and last convolution (exact): now RGB"
         )
@@ -58,9 +59,15 @@ def read(state: State, path: Path) -> Imported:
 def write(imported: Imported) -> State:
     """The public state dict, BGR again."""
     state = imported.state
-    if imported.layout.get("bgr"):
+    if is_coloured(imported.spec):
         state = {**state, **swap_colours(state)}
     return give_back(Imported("cartoon", imported.spec, state, [], imported.layout), to_public)
+
+
+def is_coloured(spec: BaseModel) -> bool:
+    """Whether input and output are colour images, which upstream are BGR."""
+    assert isinstance(spec, CartoonSpec)
+    return spec.in_channels == 3 and spec.out_channels == 3
 
 
 def swap_colours(state: State) -> State:

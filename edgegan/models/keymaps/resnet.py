@@ -60,10 +60,9 @@ def read(state: State, path: Path) -> Imported:
         separable_norm=inside if separable and inside != norm else None,
         dropout=0.5 if shifted and not separable else 0.0,
     )
-    layout = {"second": second, "blocks": len(block_ids)}
     biasless = norm == "batch"
     return adopt(
-        Imported("resnet", spec, state, changes, layout),
+        Imported("resnet", spec, state, changes, {"second": second}),
         namer(len(block_ids), second),
         path,
         lambda own: biasless and own.endswith(".bias") and "norm" not in own,
@@ -71,8 +70,11 @@ def read(state: State, path: Path) -> Imported:
 
 
 def write(imported: Imported) -> State:
-    """The public state dict with the block indices it was read with."""
-    return give_back(imported, namer(imported.layout["blocks"], imported.layout["second"]))
+    """The public state dict with the block indices it was read with; 6 for separable blocks, else 5, if it was not."""
+    assert isinstance(imported.spec, ResnetSpec)
+    usual = 6 if imported.spec.block == "separable" or imported.spec.dropout else 5
+    second = imported.layout.get("second", usual)
+    return give_back(imported, namer(len(imported.spec.inner), second))
 
 
 def find_norm(state: State, key: str) -> Norm:

@@ -45,13 +45,13 @@ def read(state: State, path: Path) -> Imported:
         width=tuple(width(f"block{index + 2}.c2") for index in range(blocks)),
         inner=tuple(width(f"block{index + 2}.c1") for index in range(blocks)),
     )
-    layout = {"blocks": blocks}
-    return adopt(Imported("sngan", spec, state, [], layout), namer(blocks), path)
+    return adopt(Imported("sngan", spec, state), namer(blocks), path)
 
 
 def write(imported: Imported) -> State:
     """The public state dict."""
-    return give_back(imported, namer(imported.layout["blocks"]))
+    assert isinstance(imported.spec, SnganSpec)
+    return give_back(imported, namer(len(imported.spec.width)))
 
 
 def namer(blocks: int) -> Callable[[str], str]:

@@ -83,10 +83,10 @@ def read(state: State, path: Path) -> Imported:
 def write(imported: Imported) -> State:
     """The public state dict, spectral normalisation and full-width statistics as it was read with."""
     state = give_back(imported, to_public)
-    for key, length in imported.layout["statistics"].items():
+    for key, length in imported.layout.get("statistics", {}).items():
         rest = torch.full((length - len(state[key]),), float(key.endswith("var")))
         state[key] = torch.cat([state[key], rest])
-    return unfold_spectral(state, imported.layout["spectral"])
+    return unfold_spectral(state, imported.layout.get("spectral", {}))
 
 
 def trim_statistics(

@@ -54,13 +54,13 @@ def read(state: State, path: Path) -> Imported:
         up=tuple(width(name(f"up.{index}.x")[:-2], 1) for index in range(depth - 1)),
         norm=norm,
     )
-    layout = {"depth": depth}
-    return adopt(Imported("unet", spec, state, changes, layout), name, path)
+    return adopt(Imported("unet", spec, state, changes), name, path)
 
 
 def write(imported: Imported) -> State:
     """The public state dict."""
-    return give_back(imported, namer(imported.layout["depth"]))
+    assert isinstance(imported.spec, UnetSpec)
+    return give_back(imported, namer(len(imported.spec.down)))
 
 
 def namer(depth: int) -> Callable[[str], str]:
