@@ -70,17 +70,25 @@ def extract(module: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
     channel number in a reshape is it the traced program, an fx.GraphModule. Raises as
     `slice_parameters`.
     """
-    sliced = slice_parameters(module, graph, plan)
-    base = graph.program if graph.rewritten else module
+    widths = check_plan(graph, plan)
+    extracted = extract_from(module, graph.program if graph.rewritten else module, graph, plan)
+    extracted.train(module.training)
+    set_counts(extracted, layer_counts(graph, widths))
+    return extracted
+
+
+def extract_from(module: nn.Module, base: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
+    """A copy of `base` with sliced tensors of its own; its layers' integers are still the old
+    ones."""
     memo: dict[int, Any] = {}
-    for name, tensor in named_tensors(module):
-        own = sliced.tensors[name].detach().clone(memory_format=torch.contiguous_format)
+    source = dict(named_tensors(module))
+    for name, tensor in named_tensors(base):
+        whole = source.get(name, tensor).detach()
+        sliced = slice_tensor(whole, graph.dimensions.get(name, {}), graph, plan)
+        own = sliced.clone(memory_format=torch.contiguous_format)
         is_parameter = isinstance(tensor, nn.Parameter)
         memo[id(tensor)] = nn.Parameter(own, tensor.requires_grad) if is_parameter else own
-    extracted = copy.deepcopy(base, memo)
-    extracted.train(module.training)
-    set_counts(extracted, sliced.counts)
-    return extracted
+    return copy.deepcopy(base, memo)
 
 
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
@@ -89,7 +97,7 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     yield from module.named_buffers()
 
 
-def check_plan(graph: ChannelGraph, plan: Plan) -> dict[str, int]:
+def check_plan(graph: ChannelGraph, plan: Plan, least: int = 1) -> dict[str, int]:
     """The width of every group under a plan; raises ConfigError."""
     widths = {name: group.size for name, group in graph.groups.items()}
     for name, choice in plan.items():
@@ -97,7 +105,7 @@ def check_plan(graph: ChannelGraph, plan: Plan) -> dict[str, int]:
             raise ConfigError(f"no channel group '{name}'{nearest(name, graph.groups)}")
         group = graph.groups[name]
         widths[name] = choice if isinstance(choice, int) else check_indices(group, choice)
-        if not 1 <= widths[name] <= group.size:
+        if not least <= widths[name] <= group.size:
             raise ConfigError(
                 f"group '{name}' has {group.size} channels; {widths[name]} cannot be taken"
             )
@@ -152,6 +160,18 @@ def entries_of(channels: torch.Tensor, repeat: int) -> torch.Tensor:
     """Entries of a segment that belong to these channels."""
     inner = torch.arange(repeat, device=channels.device)
     return (channels[:, None] * repeat + inner).flatten()
+
+
+def kept_entries(
+    graph: ChannelGraph, segments: tuple[Segment, ...], kept: Mapping[str, torch.Tensor]
+) -> torch.Tensor:
+    """Entries of a dimension that stay, in the order of the extracted dimension."""
+    runs, start = [], 0
+    for each in segments:
+        size = graph.groups[each.group].size
+        runs.append(start + entries_of(kept.get(each.group, torch.arange(size)), each.repeat))
+        start += size * each.repeat
+    return torch.cat(runs)
 
 
 def layer_counts(graph: ChannelGraph, widths: Mapping[str, int]) -> dict[tuple[str, str], int]:
