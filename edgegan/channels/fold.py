@@ -252,10 +252,23 @@ def apply_fold(
     if carrier is not None and reading.values().abs().max() > 0:
         carry(module, target, graph, reading, kept, carrier)
         return Fold(reading.layer, reading.group, "lost" if lost else "carrier")
-    if target is not None and bias.abs().max() > 0:
+    if target is not None and bias.abs().max() > 0 and not cancels(module, reading):
         bias = bias[kept_entries(graph, graph.nodes[reading.node.name], kept)].to(target.weight)
         target.bias = nn.Parameter(bias if target.bias is None else bias + target.bias.detach())
     return Fold(reading.layer, reading.group, kind, deviation)
+
+
+def cancels(module: nn.Module, reading: Reading) -> bool:
+    """Whether an InstanceNorm takes the bias away again, and the layer has none yet."""
+    users = [
+        module.get_submodule(str(user.target))
+        for user in reading.node.users
+        if user.op == "call_module"
+    ]
+    normalised = len(users) == len(reading.node.users) and all(
+        isinstance(user, rules.InstanceNorms) and user.running_mean is None for user in users
+    )
+    return normalised and module.get_submodule(reading.layer).bias is None
 
 
 def lost_weights(module: nn.Module, reading: Reading) -> bool:
