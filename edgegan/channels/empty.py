@@ -71,7 +71,7 @@ def value_of(
 ) -> torch.Tensor:
     """The constants of the channels that stay, in a shape that broadcasts."""
     values = constant.value.flatten()[kept_entries(graph, graph.nodes[name], kept)]
-    return values.reshape(1, -1, *constant.value.shape[2:]).float()
+    return values.reshape(1, -1, *constant.value.shape[2:])
 
 
 def join_rest(node: fx.Node, empty: set[fx.Node], worth: Mapping[fx.Node, torch.Tensor]) -> None:
@@ -100,7 +100,7 @@ def put_constants(
             node.replace_all_uses_with(others[0])
             return
         buffer = f"constant_{each.name}"
-        program.register_buffer(buffer, worth[each])
+        program.register_buffer(buffer, worth[each].to(next(program.parameters())))
         with program.graph.inserting_before(node):
             stored = program.graph.create_node("get_attr", buffer)
         node.replace_input_with(each, stored)

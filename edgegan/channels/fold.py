@@ -131,7 +131,7 @@ def extract_folded(
         target = extracted.get_submodule(each.layer) if each.layer in present else None
         folds.append(apply_fold(module, target, graph, each, kept, carriers.get(each.group)))
     folds += mixed_channels(module, graph, kept)
-    extracted.train(module.training)
+    extracted.training = module.training
     return Folded(extracted, kept, tuple(folds))
 
 

@@ -63,7 +63,8 @@ class Group:
 
 @dataclass(frozen=True)
 class LayerCount:
-    """An integer attribute of a layer: entries of `segments` / `divisor`."""
+    """An integer attribute of a layer, or the first of a tuple: entries of `segments` /
+    `divisor`."""
 
     module: str
     attribute: str
@@ -189,7 +190,10 @@ def layer_value(
     name = str(node.target)
     layer = program.get_submodule(name)
     if isinstance(layer, (nn.Flatten, nn.Unflatten)):
-        return reshape(trace.ties, x, shape)
+        value = reshape(trace.ties, x, shape)
+        if isinstance(layer, nn.Unflatten):
+            trace.follow(name, "unflattened_size", value.layout)
+        return value
     if isinstance(layer, nn.PixelShuffle):
         return pixel_shuffle(x, layer.upscale_factor, trace.ties, shape)
     if hasattr(layer, "parametrizations") or hasattr(layer, "weight_orig"):

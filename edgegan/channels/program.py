@@ -78,15 +78,12 @@ def describe(program: fx.GraphModule, node: fx.Node) -> str:
 def follow_channels(program: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> bool:
     """Rewrites a reshape that states its channels as a number into one that infers them; True when
     it did."""
-    layer = program.get_submodule(str(node.target)) if node.op == "call_module" else None
     reshapes = node.op != "call_module" and name_of(node) in {"view", "reshape", "unflatten"}
-    if not isinstance(values[node], rules.Value) or not (
-        isinstance(layer, nn.Unflatten) or reshapes
-    ):
+    if not isinstance(values[node], rules.Value) or not reshapes:
         return False
     before, axis, shape = node.all_input_nodes[0], values[node].axis, values[node].shape
     sizes: list[Any] = list(shape)
-    if layer is None and name_of(node) != "unflatten":
+    if name_of(node) != "unflatten":
         given = node.args[1:] or tuple(node.kwargs.values())
         sizes = list(given[0] if isinstance(given[0], (tuple, list)) else given)
         if isinstance(sizes[axis], fx.Node) or sizes[axis] == -1:

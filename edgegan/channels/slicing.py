@@ -57,9 +57,12 @@ def run_sliced(module: nn.Module, sliced: Slice, *inputs: torch.Tensor) -> Any:
     afterwards, so one module runs one slice at a time; do not wrap it in activation checkpointing,
     which would run it again later.
     """
-    runner = sliced.graph.program if sliced.graph.rewritten else module
+    runner, tensors = module, sliced.tensors
+    if sliced.graph.rewritten:
+        runner = sliced.graph.program
+        tensors = {name: tensors[name] for name, _ in named_tensors(runner)}
     with counted(runner, sliced.counts):
-        return functional_call(runner, sliced.tensors, inputs)
+        return functional_call(runner, tensors, inputs)
 
 
 def extract(module: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
@@ -72,7 +75,7 @@ def extract(module: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Module:
     """
     widths = check_plan(graph, plan)
     extracted = extract_from(module, graph.program if graph.rewritten else module, graph, plan)
-    extracted.train(module.training)
+    extracted.training = module.training
     set_counts(extracted, layer_counts(graph, widths))
     return extracted
 
@@ -185,10 +188,14 @@ def layer_counts(graph: ChannelGraph, widths: Mapping[str, int]) -> dict[tuple[s
     }
 
 
-def set_counts(module: nn.Module, counts: Mapping[tuple[str, str], int]) -> None:
-    """Writes layer integers such as num_features and groups."""
-    for (layer, attribute), value in counts.items():
-        setattr(module.get_submodule(layer), attribute, value)
+def set_counts(module: nn.Module, counts: Mapping[tuple[str, str], Any]) -> None:
+    """Writes layer integers such as num_features and groups, and the first of a tuple of sizes."""
+    for (name, attribute), value in counts.items():
+        layer = module.get_submodule(name)
+        before = getattr(layer, attribute)
+        if isinstance(before, tuple) and isinstance(value, int):
+            value = (value, *before[1:])
+        setattr(layer, attribute, value)
 
 
 @contextmanager
