@@ -86,7 +86,8 @@ def warm_up(entry: Entry, seconds: float) -> None:
     shape = entry.model.inputs[0].shape
     item = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     entry.first_ms = entry.session.time(1, item)["samples_ms"][0]
-    spent, taken = entry.first_ms, []
+    spent = entry.first_ms
+    taken: list[float] = []
     while len(taken) < WARMUP_RUNS - 1 or spent < WARMUP_MS:
         taken += entry.session.time(1)["samples_ms"]
         spent += taken[-1]
@@ -114,6 +115,8 @@ def make_record(entry: Entry, threads: int, started: str, load_before: list[floa
         size=size,
         parameters=model.parameters,
         macs=model.macs,
+        macs_published=model.complexity["macs_published"],
+        macs_fvcore=model.complexity["macs_fvcore"],
         size_bytes=model.bytes,
         latency=summarise(entry.samples_ms),
         samples_ms=[round(value, 4) for value in entry.samples_ms],

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan.errors import InputError
 from edgegan.files import read_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 class BenchRecord(BaseModel):
@@ -34,7 +34,11 @@ class BenchRecord(BaseModel):
     size: tuple[int, int]
     batch: int = Field(1, description="images an inference")
     parameters: int
-    macs: int
+    macs: int = Field(description="true MACs")
+    macs_published: int = Field(
+        description="transposed convolutions at output size, plus InstanceNorm elements"
+    )
+    macs_fvcore: int = Field(description="fvcore's count of convolution and linear operators")
     size_bytes: int
     latency: dict[str, float]
     samples_ms: list[float]

@@ -1,4 +1,4 @@
-"""`edgegan report`: one HTML file that opens offline: headline ratios, tables, training curve, before and after pictures."""
+"""`edgegan report`: one HTML file that opens offline: headline ratios, tables, curves, before and after pictures."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def make_headline(
             Headline(
                 ratio(slow.latency["median_ms"] / fast.latency["median_ms"]),
                 "faster, measured",
-                f"{slow.latency['median_ms']:.1f} ms fp32 to {fast.latency['median_ms']:.1f} ms int8, {slow.device}, {slow.runtime}, {slow.threads} thread{'s' if slow.threads > 1 else ''}",
+                f"{slow.latency['median_ms']:.1f} ms fp32 to {fast.latency['median_ms']:.1f} ms int8, "
+                f"{slow.device}, {slow.runtime}, {slow.threads} thread{'s' if slow.threads > 1 else ''}",
             )
         )
     beside = (
@@ -188,7 +189,7 @@ def warnings(
         for name in stale
     ]
     found += [
-        f"{r.artefact}: {r.verdict}, the last third ran {r.drift:.2f} times as long as the first; measure on a quieter machine."
+        f"{r.artefact}: {r.verdict}, the last third took {r.drift:.2f} times the first; measure on a quieter machine."
         for r in records.values()
         if r.verdict != "STABLE"
     ]

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan.errors import InputError
 from edgegan.files import check_sha256, read_json
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 EXPORT_MANIFEST = "export.json"
 MODEL_SUFFIX = ".model.json"
 TARGETS = ("onnx", "tflite")

@@ -17,7 +17,6 @@ from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, ConfigError, EdgeGANError
 
 app = typer.Typer(
     name="edgegan",
-    help="Compress image-to-image GAN generators and run them on the edge: import, compress, export, bench, report, bundle.",
     no_args_is_help=True,
     add_completion=True,
     pretty_exceptions_enable=False,
@@ -47,7 +46,10 @@ def show(result: Any, as_json: bool, text: str) -> None:
 def root(
     version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
 ) -> None:
-    """Compress image-to-image GAN generators and run them on the edge."""
+    """Compress image-to-image GAN generators and run them on the edge.
+
+    The order of work: import, compress, export, bench, report, bundle; quickstart does it all on embedded data.
+    """
     if version:
         emit(f"edgegan {__version__}")
         raise typer.Exit
@@ -205,6 +207,119 @@ def export(
         as_json,
         f"{text}\nnext: edgegan bench {source if output is None else folder}",
     )
+
+
+@app.command()
+def bench(
+    source: Annotated[Path, typer.Argument(help="run, export folder or one artefact")],
+    device: Annotated[str, typer.Option(help="where to measure: host")] = "host",
+    threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 1,
+    seconds: Annotated[float, typer.Option(min=0.1, help="time to spend on each artefact")] = 5.0,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="folder of records; default RUN/bench")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure latency, size and cost of teacher and student in one interleaved run."""
+    choose("--device", [device], ("host",))
+    from edgegan.benchmarks.host import bench as run_bench
+    from edgegan.benchmarks.table import bench_table
+
+    records = run_bench(source, output, threads, seconds)
+    following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""
+    show(
+        [record.model_dump(mode="json") for record in records],
+        as_json,
+        bench_table(records) + following,
+    )
+
+
+@app.command("run")
+def run_command(
+    source: Annotated[Path, typer.Argument(help="package, run, or .onnx or .tflite artefact")],
+    images: Annotated[list[Path], typer.Argument(help="pictures or folders of pictures")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder for the results (PNG)")],
+    fit: Annotated[
+        str, typer.Option(help="artefacts have one size: tile the picture, or resize it")
+    ] = "tile",
+    threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 2,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Apply a package or any artefact to pictures of any size."""
+    choose("--fit", [fit], ("tile", "resize"))
+    from edgegan.apply import run_on_images
+
+    files = run_on_images(source, images, output, fit=fit, threads=threads, overwrite=overwrite)
+    show([str(path) for path in files], as_json, f"{len(files)} pictures in {output}")
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="run folder, exported and benched")],
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="HTML file; default RUN/report.html")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write one HTML file with the headline figures, tables and before/after pictures."""
+    from edgegan.benchmarks.report import report as run_report
+
+    path, headline = run_report(run, output)
+    show_headline(path, headline, as_json)
+
+
+@app.command()
+def bundle(
+    run: Annotated[Path, typer.Argument(help="run folder with an exported student .tflite")],
+    target: Annotated[str, typer.Option(help="what to bundle for: android")] = "android",
+    into: Annotated[Path, typer.Option(help="the Android project")] = Path("android_demo"),
+    precision: Annotated[
+        str | None, typer.Option(help="fp32, fp16 or int8; default the smallest exported")
+    ] = None,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Copy the student, its model.json, golden tensors and samples into the Android app's assets."""
+    from edgegan.artefact import PRECISIONS
+
+    choose("--target", [target], ("android",))
+    if precision is not None:
+        choose("--precision", [precision], PRECISIONS)
+    from edgegan.export.bundle import bundle_android
+
+    files = bundle_android(run, into, precision, overwrite=overwrite)
+    show([str(path) for path in files], as_json, "\n".join(str(path) for path in files))
+
+
+@app.command()
+def quickstart(
+    output: Annotated[Path, typer.Option("-o", "--output", help="folder for everything")] = Path(
+        "runs/quickstart"
+    ),
+    into: Annotated[
+        Path, typer.Option(help="the Android project, bundled into when it is there")
+    ] = Path("android_demo"),
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole job on embedded data in a few minutes: teach, compress, export, bench, report, bundle."""
+    from edgegan.quickstart import Plan
+    from edgegan.quickstart import quickstart as run_quickstart
+
+    path, headline = run_quickstart(
+        output, app=into if into.is_dir() else None, plan=Plan(), overwrite=overwrite
+    )
+    show_headline(path, headline, as_json)
+
+
+def show_headline(path: Path, headline: Sequence[Any], as_json: bool) -> None:
+    """Prints a report's path and its figures."""
+    text = "\n".join(f"  {item.value:>9}  {item.label}: {item.detail}" for item in headline)
+    figures = [
+        {"value": item.value, "label": item.label, "detail": item.detail} for item in headline
+    ]
+    show({"report": str(path), "headline": figures}, as_json, f"{text}\nreport: {path}")
 
 
 def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:

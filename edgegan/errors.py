@@ -1,4 +1,4 @@
-"""Exceptions that carry the exit code of the command line. Every message says what failed, where, and what to do next."""
+"""Exceptions that carry an exit code. Every message says what failed, where, and what to do next."""
 
 from __future__ import annotations
 

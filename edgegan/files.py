@@ -102,7 +102,8 @@ def clear_folder(path: Path, marker: str) -> None:
         return
     if not path.is_dir() or (any(path.iterdir()) and not (path / marker).is_file()):
         raise OutputError(
-            f"{path} was not written by edgegan (no {marker} in it), so --overwrite does not touch it; choose another with -o"
+            f"{path} was not written by edgegan (no {marker} in it), so --overwrite does not touch it; "
+            "choose another with -o"
         )
     shutil.rmtree(path)
 

@@ -99,7 +99,8 @@ class Run:
         manifest = read_json(folder / MANIFEST)
         if manifest.get("schema_version") != SCHEMA_VERSION:
             raise InputError(
-                f"{folder / MANIFEST} has schema version {manifest.get('schema_version')}, this edgegan reads {SCHEMA_VERSION}"
+                f"{folder / MANIFEST} has schema version {manifest.get('schema_version')}, "
+                f"this edgegan reads {SCHEMA_VERSION}"
             )
         return Run(folder, manifest)
 
@@ -114,7 +115,8 @@ class Run:
             changed = differing_keys(run.manifest["recipe"], resolved)
             if changed:
                 raise OutputError(
-                    f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ); add --overwrite to start again or choose another with -o"
+                    f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ); "
+                    "add --overwrite to start again or choose another with -o"
                 )
             return run
         if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):

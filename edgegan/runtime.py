@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 
 from edgegan import runtime_worker
-from edgegan.errors import DeviceError, InputError, MissingDependency
+from edgegan.errors import DeviceError, EdgeGANError, InputError, MissingDependency
 
 RUNTIMES = {"tflite": ("litert", "tflite-runtime", "tensorflow"), "onnx": ("onnxruntime",)}
 EXTRAS = {
@@ -39,17 +39,17 @@ def target_of(model: Path) -> str:
     return target
 
 
-def default_runtime(target: str) -> str:
-    """The first installed runtime for a target; raises MissingDependency when there is none."""
+def installed_runtimes(target: str) -> list[str]:
+    """Installed runtimes for a target, best first; raises MissingDependency when there is none."""
     import importlib.util
 
-    for name in RUNTIMES[target]:
-        if importlib.util.find_spec(MODULES[name]) is not None:
-            return name
-    first = RUNTIMES[target][0]
-    raise MissingDependency(
-        f"no runtime for {target} is installed; install one with: pip install 'edgegan[{EXTRAS[first]}]'"
-    )
+    found = [name for name in RUNTIMES[target] if importlib.util.find_spec(MODULES[name])]
+    if not found:
+        extra = EXTRAS[RUNTIMES[target][0]]
+        raise MissingDependency(
+            f"no runtime for {target} is installed; install one with: pip install 'edgegan[{extra}]'"
+        )
+    return found
 
 
 class Session:
@@ -59,7 +59,27 @@ class Session:
         if not model.is_file():
             raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
         self.model = model
-        self.runtime = runtime or default_runtime(target_of(model))
+        candidates = [runtime] if runtime else installed_runtimes(target_of(model))
+        for position, name in enumerate(candidates):
+            self.start(name)
+            try:
+                about = self.ask(
+                    {"op": "load", "model": str(model), "runtime": name, "threads": threads}
+                )
+                break
+            except BaseException as error:
+                self.close()
+                # An installed runtime may be broken (tflite-runtime with numpy 2 is): only loading tells.
+                if not isinstance(error, EdgeGANError) or position == len(candidates) - 1:
+                    raise
+        self.load_ms: float = about["load_ms"]
+        self.version: str = about["version"]
+        self.inputs: list[dict[str, Any]] = about["inputs"]
+        self.outputs: list[dict[str, Any]] = about["outputs"]
+
+    def start(self, runtime: str) -> None:
+        """Starts the worker process."""
+        self.runtime = runtime
         self.folder = tempfile.TemporaryDirectory(prefix="edgegan-")
         self.log: IO[bytes] = (Path(self.folder.name) / "log").open("w+b")
         self.process = subprocess.Popen(
@@ -68,17 +88,6 @@ class Session:
             stdout=subprocess.PIPE,
             stderr=self.log,
         )
-        try:
-            about = self.ask(
-                {"op": "load", "model": str(model), "runtime": self.runtime, "threads": threads}
-            )
-        except BaseException:
-            self.close()
-            raise
-        self.load_ms: float = about["load_ms"]
-        self.version: str = about["version"]
-        self.inputs: list[dict[str, Any]] = about["inputs"]
-        self.outputs: list[dict[str, Any]] = about["outputs"]
 
     def ask(self, request: dict[str, Any]) -> dict[str, Any]:
         """Sends one request and waits; raises DeviceError with the runtime's own words when it fails or dies."""
@@ -99,7 +108,8 @@ class Session:
         if "error" in answer:
             if answer["error"].startswith(("ModuleNotFoundError", "ImportError")):
                 raise MissingDependency(
-                    f"runtime {self.runtime} does not load ({answer['error']}); pip install 'edgegan[{EXTRAS[self.runtime]}]'"
+                    f"runtime {self.runtime} does not load ({answer['error']}); "
+                    f"pip install 'edgegan[{EXTRAS[self.runtime]}]'"
                 )
             raise DeviceError(
                 f"{self.runtime} cannot run {self.model}: {answer['error']}; export it again with --overwrite"

@@ -1,17 +1,21 @@
-"""One artefact in one runtime, in a process of its own: loads, runs, times. Standard library, numpy and the runtime only.
+"""One artefact in one runtime, in a process of its own: loads, runs, times. Only standard library, numpy, the runtime.
 
-This file is also what is pushed to a device. It reads one JSON request a line on stdin and answers one a line on stdout:
+This file is also what is pushed to a device. It reads a JSON request a line on stdin and answers a line on stdout:
   {"op": "load", "model": PATH, "runtime": NAME, "threads": N}  -> {"load_ms", "inputs", "outputs", "version"}
   {"op": "run", "input": NPY, "output": NPY}                    -> {"count"}        NPY: (N, ...) one item an inference
   {"op": "time", "runs": N, "input": NPY}                       -> {"samples_ms", "peak_rss_bytes"}
 Errors answer {"error": TEXT}. Output of the runtimes goes to stderr.
 """
 
+from __future__ import annotations
+
 import importlib
 import json
 import os
 import sys
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +29,7 @@ LITERT_MODULES = {
 class LiteRT:
     """A .tflite in ai-edge-litert, tflite-runtime or tensorflow's interpreter."""
 
-    def __init__(self, model, runtime, threads):
+    def __init__(self, model: str, runtime: str, threads: int) -> None:
         module = importlib.import_module(LITERT_MODULES[runtime])
         self.interpreter = module.Interpreter(model_path=model, num_threads=threads)
         self.interpreter.allocate_tensors()
@@ -34,20 +38,20 @@ class LiteRT:
         self.input_index = self.interpreter.get_input_details()[0]["index"]
         self.output_index = self.interpreter.get_output_details()[0]["index"]
 
-    def set_input(self, x):
+    def set_input(self, x: np.ndarray) -> None:
         self.interpreter.set_tensor(self.input_index, x)
 
-    def invoke(self):
+    def invoke(self) -> None:
         self.interpreter.invoke()
 
-    def output(self):
+    def output(self) -> np.ndarray:
         return self.interpreter.get_tensor(self.output_index)
 
 
 class OnnxRuntime:
     """An .onnx in ONNX Runtime's CPU provider."""
 
-    def __init__(self, model, runtime, threads):
+    def __init__(self, model: str, runtime: str, threads: int) -> None:
         module = importlib.import_module(runtime)
         options = module.SessionOptions()
         options.intra_op_num_threads = threads
@@ -60,19 +64,20 @@ class OnnxRuntime:
         self.outputs = [
             {"name": v.name, "shape": v.shape, "dtype": v.type} for v in self.session.get_outputs()
         ]
-        self.result = None
+        self.result: Any = None
+        self.feed: dict[str, np.ndarray] = {}
 
-    def set_input(self, x):
+    def set_input(self, x: np.ndarray) -> None:
         self.feed = {self.inputs[0]["name"]: x}
 
-    def invoke(self):
+    def invoke(self) -> None:
         self.result = self.session.run(None, self.feed)[0]
 
-    def output(self):
+    def output(self) -> np.ndarray:
         return self.result
 
 
-def describe(details):
+def describe(details: dict[str, Any]) -> dict[str, Any]:
     """A LiteRT tensor as JSON."""
     return {
         "name": details["name"],
@@ -81,17 +86,17 @@ def describe(details):
     }
 
 
-def runtime_version(runtime):
+def runtime_version(runtime: str) -> str:
     """The installed version of a runtime."""
     from importlib import metadata
 
     return metadata.version({"litert": "ai-edge-litert"}.get(runtime, runtime))
 
 
-def peak_rss_bytes():
+def peak_rss_bytes() -> int | None:
     """The largest resident size of this process so far (Linux), or None."""
     try:
-        with open("/proc/self/status", encoding="ascii") as file:
+        with Path("/proc/self/status").open(encoding="ascii") as file:
             for line in file:
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) * 1024
@@ -103,10 +108,10 @@ def peak_rss_bytes():
 class Worker:
     """Answers requests; keeps the loaded model."""
 
-    def __init__(self):
-        self.session = None
+    def __init__(self) -> None:
+        self.session: Any = None
 
-    def load(self, request):
+    def load(self, request: dict[str, Any]) -> dict[str, Any]:
         kind = OnnxRuntime if request["runtime"] == "onnxruntime" else LiteRT
         began = time.perf_counter()
         self.session = kind(request["model"], request["runtime"], request["threads"])
@@ -119,7 +124,7 @@ class Worker:
             "version": version,
         }
 
-    def run(self, request):
+    def run(self, request: dict[str, Any]) -> dict[str, Any]:
         results = []
         for item in np.load(request["input"]):
             self.session.set_input(np.ascontiguousarray(item[None]))
@@ -128,7 +133,7 @@ class Worker:
         np.save(request["output"], np.stack(results))
         return {"count": len(results)}
 
-    def time(self, request):
+    def time(self, request: dict[str, Any]) -> dict[str, Any]:
         if "input" in request:
             self.session.set_input(np.ascontiguousarray(np.load(request["input"])[:1]))
         samples = []
@@ -139,8 +144,8 @@ class Worker:
         return {"samples_ms": samples, "peak_rss_bytes": peak_rss_bytes()}
 
 
-def main():
-    """Serves requests until stdin closes. Answers go to a private copy of stdout, so that no runtime can garble them."""
+def main() -> None:
+    """Serves requests until stdin closes. Answers go to a private copy of stdout, which no runtime can garble."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     worker = Worker()

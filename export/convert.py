@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import threading
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -42,20 +42,17 @@ def main() -> None:
         graph, records = rewrite(module, samples, target)
         fp32 = output / f"fp32.{target}"
         (to_tflite if target == "tflite" else to_onnx).convert_fp32(graph, example, fp32)
-    result = {
-        "rewrites": [record.as_dict() for record in records],
-        "quantization": {},
-        "described": {},
-    }
+    quantization: dict[str, str] = {}
+    described: dict[str, Any] = {}
     for precision in job["precisions"]:
         path = output / f"{precision}.{target}"
         sys.stdout.write(f"{precision}\n")
         sys.stdout.flush()
-        result["quantization"][precision] = convert_precision(target, precision, fp32, path, job)
-        result["described"][precision] = (to_tflite if target == "tflite" else to_onnx).describe(
-            path
-        )
-    write_json(output / "result.json", json.loads(json.dumps(result)))
+        quantization[precision] = convert_precision(target, precision, fp32, path, job)
+        described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
+    rewrites = [record.as_dict() for record in records]
+    result = {"rewrites": rewrites, "quantization": quantization, "described": described}
+    write_json(output / "result.json", result)
 
 
 def convert_precision(target: str, precision: str, fp32: Path, path: Path, job: dict) -> str:

@@ -83,7 +83,7 @@ def export(
     for target in targets:
         for module in NEEDS[target]:
             optional_import_check(module, target)
-    sources = collect_sources(source, which, size, calibration, precisions)
+    sources = collect_sources(source, which, size, calibration)
     folder = output or (source / "export")
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
@@ -112,7 +112,6 @@ def collect_sources(
     which: str,
     size: tuple[int, int] | None,
     calibration: Path | None,
-    precisions: list[str],
 ) -> list[Source]:
     """The packages to export with their calibration and proof images."""
     if not (source / MANIFEST).is_file():
@@ -122,7 +121,8 @@ def collect_sources(
         chosen = load_folder(calibration, shape, config.input.channels) if calibration else None
         if size is not None and size != config.size and chosen is None:
             raise ConfigError(
-                f"--size {size[0]}x{size[1]} is not the package's own: give --calibration DIR with images to prove it on"
+                f"--size {size[0]}x{size[1]} is not the package's own: "
+                "give --calibration DIR with images to prove it on"
             )
         golden = read_tensors(source, config, "golden.safetensors")["input"].numpy()
         images = chosen[: PARITY_IMAGES["teacher"]] if chosen is not None else golden
@@ -444,7 +444,7 @@ def keep(path: Path, final: Path, manifest: ModelManifest, inputs: dict[str, Any
     ) if path.stat().st_dev != final.parent.stat().st_dev else path.rename(final)
     write_json(final.with_name(final.name + MODEL_SUFFIX), manifest.model_dump(mode="json"))
     export_file = final.parent / EXPORT_MANIFEST
-    content = (
+    content: dict[str, Any] = (
         read_json(export_file)
         if export_file.is_file()
         else {"schema_version": SCHEMA_VERSION, "artefacts": {}}

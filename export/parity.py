@@ -75,6 +75,7 @@ def check_drop(name: str, int8_db: float, fp32_db: float) -> None:
     """Raises ParityError when int8 is further from the teacher than the fp32 student by more than a decibel."""
     if not int8_db >= fp32_db - MAX_INT8_DROP_DB:
         raise ParityError(
-            f"{name}: PSNR to the teacher is {int8_db:.2f} dB, {fp32_db - int8_db:.2f} dB below the fp32 student; the gate is "
+            f"{name}: PSNR to the teacher is {int8_db:.2f} dB, {fp32_db - int8_db:.2f} dB below the fp32 student; "
+            "the gate is "
             f"{MAX_INT8_DROP_DB:g} dB; give --calibration images like those it will see, or use --precision fp16"
         )

@@ -21,6 +21,7 @@ from edgegan.errors import ConfigError
 
 FEW_OUTPUTS = 4
 Convolution = (nn.Conv2d, nn.ConvTranspose2d)
+AnyConvolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,8 @@ def rewrite(
         graph = fx.symbolic_trace(module)
     except (TypeError, ValueError, fx.proxy.TraceError) as error:
         raise ConfigError(
-            f"{type(module).__name__} cannot be traced for export ({error}); remove control flow that depends on tensors from forward"
+            f"{type(module).__name__} cannot be traced for export ({error}); "
+            "remove control flow that depends on tensors from forward"
         ) from error
     records: list[Rewrite] = []
     if any(linear_pair(graph, node) for node in graph.graph.nodes):
@@ -135,7 +137,9 @@ def drop_bias_before_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
     return True
 
 
-def linear_pair(graph: fx.GraphModule, node: fx.Node) -> tuple[nn.Module, nn.Module] | None:
+def linear_pair(
+    graph: fx.GraphModule, node: fx.Node
+) -> tuple[AnyConvolution, AnyConvolution] | None:
     """Two dense convolutions with nothing between them, the first at `node`, or None."""
     first, after = layer_of(graph, node), only_user(node)
     second = layer_of(graph, after) if after is not None else None
@@ -151,7 +155,7 @@ def equalise_linear_pair(graph: fx.GraphModule, node: fx.Node) -> bool:
     if pair is None:
         return False
     first, second = pair
-    size = node.meta["channel_range"]
+    size: torch.Tensor = node.meta["channel_range"]
     scale = torch.exp2(torch.round(torch.log2(size.clamp_min(1e-3 * size.max()) / size.median())))
     out_shape = [1, -1, 1, 1] if isinstance(first, nn.ConvTranspose2d) else [-1, 1, 1, 1]
     in_shape = [-1, 1, 1, 1] if isinstance(second, nn.ConvTranspose2d) else [1, -1, 1, 1]

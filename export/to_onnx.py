@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: torch.onnx (dynamo), onnxsim in a child process, float16, int8 QDQ. Runs in a converter's child process."""
+"""PyTorch to ONNX: torch.onnx, onnxsim in a child process, float16, int8 QDQ. Runs in a converter's child process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch to TFLite: litert-torch after the exact rewrites, then ai-edge-quantizer. Runs in a converter's child process."""
+"""PyTorch to TFLite: litert-torch after the rewrites, then ai-edge-quantizer. Runs in a converter's child process."""
 
 from __future__ import annotations
 

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgegan.compress.distill import Cache, distill, load_input
+from edgegan.compress.distill import Cache, distill
 from edgegan.compress.teacher import (
     announce,
     cache_teacher,
     check_images,
+    load_input,
     resolve_images,
     resolve_teacher,
 )
@@ -73,7 +74,8 @@ def student_spec(teacher: PackageConfig, student: Student) -> Any:
     unknown = sorted(set(student.widths) - set(type(spec).model_fields))
     if unknown:
         raise ConfigError(
-            f"student.widths: family {teacher.family} has no '{unknown[0]}'; fields: {', '.join(type(spec).model_fields)}"
+            f"student.widths: family {teacher.family} has no '{unknown[0]}'; "
+            f"fields: {', '.join(type(spec).model_fields)}"
         )
     return parse_spec(teacher.family, {**scaled.model_dump(), **student.widths})
 

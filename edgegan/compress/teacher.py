@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -16,7 +18,6 @@ from edgegan.config import Data, Recipe
 from edgegan.console import progress, say
 from edgegan.data.images import (
     Crop,
-    center_crop,
     fingerprint,
     list_images,
     plan_crops,
@@ -110,7 +111,7 @@ def cache_teacher(
     started = time.monotonic()
     module = load_generator(teacher)[1].to(device)
     crops = plan_crops(len(images.train), data.crops, recipe.seed)
-    names = module.taps() if keep_taps else []
+    names = tap_modules(module) if keep_taps else []
     paths = fill(
         folder,
         "train",
@@ -229,6 +230,11 @@ def fill(
     return paths
 
 
+def tap_modules(module: nn.Module) -> list[str]:
+    """Names of the modules whose outputs are distilled, as the family states them."""
+    return cast("Callable[[], list[str]]", module.taps)()
+
+
 def stored_input(x: np.ndarray) -> np.ndarray:
     """(C, H, W) in [-1, 1] as uint8, from which `load_input` gives it back."""
     return np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8)
@@ -268,16 +274,3 @@ def announce(images: Images, recipe: Recipe) -> None:
     say(
         f"{len(images.train)} training and {len(images.validation)} validation images, crops of {height}x{width}"
     )
-
-
-__all__ = [
-    "Images",
-    "announce",
-    "cache_teacher",
-    "center_crop",
-    "check_images",
-    "load_input",
-    "recorder",
-    "resolve_images",
-    "resolve_teacher",
-]

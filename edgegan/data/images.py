@@ -1,4 +1,4 @@
-"""Pictures as arrays: any size and mode in, float32 RGB in [-1, 1] out. numpy and Pillow only, so that boards can use it."""
+"""Pictures as arrays: any size and mode in, float32 RGB in [-1, 1] out. numpy and Pillow only, so boards can use it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def read_image(path: Path) -> Pixels:
         with Image.open(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(
-                    f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million; scale it down first"
+                    f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million; "
+                    "scale it down first"
                 )
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -93,7 +94,7 @@ def shape_corners(
 
 
 def draw_shape(
-    pen: ImageDraw.ImageDraw, kind: str, corners: list[tuple[float, float]], **style: object
+    pen: ImageDraw.ImageDraw, kind: str, corners: list[tuple[float, float]], **style: Any
 ) -> None:
     """Draws one shape with Pillow's primitive for it."""
     draw = {"circle": pen.ellipse, "square": pen.rectangle, "triangle": pen.polygon}[kind]

@@ -1,4 +1,4 @@
-"""What one image costs. One MAC is one multiply-add of a convolution or a Linear; norms and activations are not MACs."""
+"""What one image costs. One MAC is one multiply-add of a convolution or a Linear; norms and activations are none."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class LayerCost:
 class Complexity:
     """A generator's costs for one image.
 
-    `macs` are true MACs; `macs_output_sized` counts a transposed convolution at its output's resolution (stride**2 times
-    too much: newer published figures); `macs_published` adds one for every InstanceNorm element as well
+    `macs` are true MACs; `macs_output_sized` counts a transposed convolution at its output's resolution (stride**2
+    times too much: newer published figures); `macs_published` adds one for every InstanceNorm element as well
     (torchprofile 0.0.1, the GAN Compression tables). `macs_fvcore` is fvcore's own count of convolution and linear
     operators, an independent check of `macs`.
     """

@@ -31,7 +31,9 @@ WRAPPERS = (
     "model",
     "gen_state_dict",
 )
-HOW_TO_CLEAN = "in the environment that made it run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
+HOW_TO_CLEAN = (
+    "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
+)
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ def flatten(raw: object, path: Path) -> State:
     tensors = {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise CheckpointError(
-            f"{path} holds no tensors (keys: {', '.join(map(str, list(raw)[:5])) or 'none'}); give a generator's state dict"
+            f"{path} holds no tensors (keys: {', '.join(map(str, list(raw)[:5])) or 'none'}); "
+            "give a generator's state dict"
         )
     state = {key.removeprefix("module."): value.detach() for key, value in tensors.items()}
     return {

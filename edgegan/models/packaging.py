@@ -18,7 +18,9 @@ GOLDEN_COUNT = 2
 
 def image_io(channels: int) -> ImageIO:
     """The usual meaning of this many channels."""
-    return ImageIO(channels=channels, colour={1: "grey", 3: "rgb"}.get(channels, "other"))
+    return ImageIO(
+        channels=channels, colour="rgb" if channels == 3 else "grey" if channels == 1 else "other"
+    )
 
 
 def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Tensor:

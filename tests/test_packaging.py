@@ -1,0 +1,54 @@
+"""The wheel holds every module and data file, and nothing outside the edgegan package."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from conftest import ROOT
+from test_layers import modules
+
+
+def build_wheel(folder: Path) -> Path:
+    """Builds the wheel from a copy of the tracked files."""
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--no-build-isolation",
+        "-w",
+        str(folder),
+        str(ROOT),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+def test_wheel_is_complete(tmp_path: Path) -> None:
+    names = set(zipfile.ZipFile(build_wheel(tmp_path)).namelist())
+    expected = {name.replace(".", "/") for name in modules()}
+    packaged = {
+        name.removesuffix(".py").removesuffix("/__init__") for name in names if name.endswith(".py")
+    }
+    assert expected - packaged == set()
+    assert {
+        name.split("/")[0] for name in names if not name.split("/")[0].endswith(".dist-info")
+    } == {"edgegan"}
+    for data in (
+        "edgegan/recipes/cartoongan.yaml",
+        "edgegan/benchmarks/templates/report.html",
+        "edgegan/py.typed",
+    ):
+        assert data in names
+
+
+def test_editable_install_maps_both_folders() -> None:
+    for name, folder in (("edgegan.export", "export"), ("edgegan.benchmarks", "benchmarks")):
+        module = importlib.import_module(name)
+        assert Path(module.__file__ or "").parent == ROOT / folder
