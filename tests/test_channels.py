@@ -246,12 +246,46 @@ class Branching(nn.Module):
         return x if x.sum() > 0 else -x
 
 
+class Stated(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + torch.ones(1, 4, 1, 1)
+
+
+class Twice(nn.Module):
+    """A tensor joined with itself, then grouped, then added to a plain convolution: parts of
+    parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = nn.Conv2d(3, 4, 1)
+        self.grouped = nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.beside = nn.Conv2d(3, 8, 1)
+        self.head = nn.Conv2d(8, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.start(x)
+        return self.head(self.grouped(torch.cat([y, y], 1)) + self.beside(x))
+
+
+def test_a_tensor_joined_with_itself_keeps_its_halves_equal() -> None:
+    module, x = Twice(), torch.randn(1, 3, 8, 8)
+    graph = trace_channels(module, x)
+    assert [(group.name, group.size) for group in graph.free()] == [("start", 2)]
+    assert [each.repeat for each in graph.dimensions["beside.weight"][0]] == [2, 2]
+    for plan in ({"start": 1}, {"start": torch.tensor([1])}):
+        sliced = slice_parameters(module, graph, plan)
+        assert torch.equal(run_sliced(module, sliced, x), extract(module, graph, plan)(x))
+    extracted = extract(module, graph, {"start": 1})
+    assert extracted.grouped.groups == 2 and extracted.beside.weight.shape == (4, 3, 1, 1)
+
+
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
         (Attention(), r"operation transpose in '1\.0' \(Attention\)"),
         (Branching(), r"'1\.0' of Sequential cannot be traced"),
         (nn.LayerNorm(8), r"LayerNorm '1\.0'"),
+        (Stated(), r"operation _tensor_constant0 in '1\.0' \(Stated\)"),
         (nn.utils.parametrizations.spectral_norm(nn.Conv2d(4, 4, 1)), r"'1\.0': its weight is par"),
     ],
 )

@@ -165,4 +165,7 @@ def elementwise(ties: Ties, values: list[Value], shape: Shape) -> Value:
 
 def concatenate(values: list[Value], shape: Shape) -> Value:
     """Along channels: the segments in a row."""
-    return Value(shape, values[0].axis, sum((resolve(value.layout) for value in values), ()))
+    layout = sum((resolve(value.layout) for value in values), ())
+    if total(layout) != shape[values[0].axis]:
+        raise ConfigError("it joins tensors of which some have channels of unknown origin")
+    return Value(shape, values[0].axis, layout)

@@ -18,7 +18,7 @@ from torch import fx, nn
 from edgegan.channels import rules
 from edgegan.channels.calls import ELEMENTWISE, RESHAPES, argument, name_of
 from edgegan.channels.graph import ChannelGraph
-from edgegan.channels.program import shape_of
+from edgegan.channels.program import operands_of, shape_of
 
 SAME_CALLS = {
     *("dropout", "dropout2d", "interpolate", "upsample", "contiguous", "clone", "detach", "float"),
@@ -42,7 +42,6 @@ POINTWISE_CALLS = {
         "cos",
     ),
 }
-Transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d)
 SAME_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
 
@@ -117,7 +116,7 @@ def follow(
         tensor = getattr(module.get_submodule(owner), leaf).detach().double().cpu()
         one_axis = sum(size > 1 for size in tensor.shape) == 1
         return Constant(torch.ones_like(tensor, dtype=torch.bool), tensor) if one_axis else None
-    inputs = [found[each] for each in node.all_input_nodes if each in found]
+    inputs = [found[each] for each in operands_of(node) if each in found]
     if not inputs:
         return None
     x = inputs[0]
@@ -161,7 +160,7 @@ def weight_blocks(layer: Any) -> tuple[torch.Tensor, torch.Tensor]:
     weight = layer.weight.detach().double().cpu()
     groups = getattr(layer, "groups", 1)
     weight = weight.flatten(2) if weight.dim() > 2 else weight[:, :, None]
-    if isinstance(layer, Transposed):
+    if isinstance(layer, rules.Transposed):
         blocks = weight.reshape(groups, -1, *weight.shape[1:]).transpose(1, 2)
         weight = blocks.reshape(-1, *blocks.shape[2:])
     outputs, inputs = weight.shape[:2]
@@ -174,7 +173,7 @@ def has_border(layer: nn.Module) -> bool:
     transposed."""
     if isinstance(layer, nn.Linear):
         return False
-    if isinstance(layer, Transposed):
+    if isinstance(layer, rules.Transposed):
         return True
     assert isinstance(layer, rules.Convolutions)
     padded = any(layer.padding) if isinstance(layer.padding, tuple) else layer.padding == "same"
@@ -187,7 +186,7 @@ def through_weights(layer: Any, x: Constant, gone: torch.Tensor) -> Constant:
     known, value = x.known.flatten(), x.value.flatten()
     usable = known
     if has_border(layer):
-        harmless = gone & ~torch.tensor(isinstance(layer, Transposed))
+        harmless = gone & ~torch.tensor(isinstance(layer, rules.Transposed))
         usable = known & ((value == 0) | harmless)
     matters = weight.abs().sum(2) > 0
     result = (weight.sum(2) * value[reads]).sum(1)

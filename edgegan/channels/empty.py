@@ -12,6 +12,7 @@ from torch import fx, nn
 from edgegan.channels.calls import ELEMENTWISE, name_of
 from edgegan.channels.constants import Constant
 from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.program import operands_of
 from edgegan.channels.slicing import kept_entries
 from edgegan.errors import ConfigError
 
@@ -76,7 +77,7 @@ def value_of(
 
 def join_rest(node: fx.Node, empty: set[fx.Node], worth: Mapping[fx.Node, torch.Tensor]) -> None:
     """A concatenation without its empty parts."""
-    parts = [each for each in node.all_input_nodes if each not in empty]
+    parts = [each for each in operands_of(node) if each not in empty]
     if any(each in worth for each in parts):
         raise ConfigError(
             f"'{node.name}' joins a branch that became constant; keep a channel of it"

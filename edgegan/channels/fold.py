@@ -20,7 +20,6 @@ from torch import fx, nn
 from edgegan.channels import rules
 from edgegan.channels.constants import (
     Constant,
-    Transposed,
     find_constants,
     has_border,
     weight_blocks,
@@ -189,7 +188,7 @@ def pattern(module: nn.Module, reading: Reading) -> torch.Tensor:
     ones = torch.ones(1, 1, *size[2:], dtype=torch.float64)
     taps = kernel.reshape(len(kernel), 1, *layer.kernel_size)
     rank = len(size) - 2
-    if isinstance(layer, Transposed):
+    if isinstance(layer, rules.Transposed):
         run = F.conv_transpose2d if rank == 2 else F.conv_transpose1d
         options: Any = (layer.stride, layer.padding, layer.output_padding, 1, layer.dilation)
         return run(ones, taps.transpose(0, 1), None, *options)[0].flatten(1)
@@ -208,7 +207,7 @@ def best_bias(module: nn.Module, reading: Reading) -> tuple[torch.Tensor, float]
     added = pattern(module, reading)
     if not has_border(module.get_submodule(reading.layer)):
         return added[:, 0], 0.0
-    if isinstance(module.get_submodule(reading.layer), Transposed):
+    if isinstance(module.get_submodule(reading.layer), rules.Transposed):
         bias = (added.amax(1) + added.amin(1)) / 2
     else:
         weight, _ = weight_blocks(module.get_submodule(reading.layer))
@@ -288,7 +287,7 @@ def carry(
 ) -> None:
     """Gives the carrier the weights of all pruned channels, each in proportion to its constant."""
     layer: Any = module.get_submodule(reading.layer)
-    transposed = isinstance(layer, Transposed)
+    transposed = isinstance(layer, rules.Transposed)
     weight = layer.weight.detach().double().cpu()
     weight = weight.transpose(0, 1) if transposed else weight
     values = reading.values()

@@ -22,6 +22,7 @@ from edgegan.channels.program import (
     aliases,
     describe,
     follow_channels,
+    operands_of,
     shape_of,
     symbolic_trace,
 )
@@ -116,7 +117,10 @@ def trace_channels(
     finally:
         for layer, mode in modes.items():
             layer.training = mode
-    trace, values = rules.Trace(aliases=aliases(module)), dict[fx.Node, Any]()
+    values: dict[fx.Node, Any] = {}
+    buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
+    parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
+    trace = rules.Trace(aliases=aliases(module), tensors=buffers | parameters)
     for node in program.graph.nodes:
         try:
             values[node] = evaluate(trace, program, node, values)
@@ -143,7 +147,7 @@ def evaluate(
         return None if shape is None else source(trace, node.name, shape, fixed=True)
     if node.op == "get_attr":
         return attribute(trace, program, str(node.target))
-    operands = [values[each] for each in node.all_input_nodes if values[each] is not None]
+    operands = [values[each] for each in operands_of(node) if values[each] is not None]
     if not operands or (shape is None and name_of(node) != "chunk"):
         return None
     if isinstance(operands[0], list):
@@ -172,6 +176,8 @@ def attribute(trace: rules.Trace, program: fx.GraphModule, name: str) -> rules.V
     if not isinstance(tensor, torch.Tensor) or tensor.numel() == 1:
         return None
     shape = tuple(tensor.shape)
+    if name not in trace.tensors:
+        raise ConfigError("it is a tensor of stated size made in the code; register it as a buffer")
     wide = [axis for axis, size in enumerate(shape) if size > 1]
     if len(wide) > 1 and (shape[0] != 1 or shape[1] == 1):
         raise ConfigError(f"tensor '{name}' {shape} has several wide axes")

@@ -9,15 +9,14 @@ from typing import Literal
 import torch
 from torch import nn
 
+from edgegan.channels import rules
 from edgegan.channels.graph import ChannelGraph, Group
 from edgegan.channels.slicing import named_tensors, slice_tensor
 from edgegan.errors import ConfigError
 
 Method = Literal["l1", "norm", "taylor"]
 Scores = dict[str, torch.Tensor]
-Transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d)
-Convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *Transposed)
-Norms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.InstanceNorm1d, nn.InstanceNorm2d, nn.GroupNorm)
+Norms = (*rules.BatchNorms, *rules.InstanceNorms, nn.GroupNorm)
 
 
 def score_channels(
@@ -79,10 +78,10 @@ def readers(module: nn.Module, group: Group) -> Iterator[tuple[str, int]]:
     for member in group.members:
         layer = module.get_submodule(member.tensor.rpartition(".")[0])
         dense = isinstance(layer, nn.Linear)
-        if isinstance(layer, Convolutions):
+        if isinstance(layer, rules.Convolutions):
             dense = layer.groups == 1
         if dense and member.tensor.endswith(".weight"):
-            dim = 0 if isinstance(layer, Transposed) else 1
+            dim = 0 if isinstance(layer, rules.Transposed) else 1
             if member.dim == dim:
                 yield member.tensor, dim
 

@@ -51,6 +51,13 @@ def symbolic_trace(module: nn.Module) -> fx.GraphModule:
         ) from error
 
 
+def operands_of(node: fx.Node) -> list[fx.Node]:
+    """Nodes that a node reads, in order, as often as it reads them."""
+    found: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
 def aliases(module: nn.Module) -> dict[str, str]:
     """Every further name of a shared parameter, with its first name."""
     first: dict[int, str] = {}

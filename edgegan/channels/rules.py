@@ -43,6 +43,7 @@ class Trace:
 
     ties: Ties = field(default_factory=Ties)
     aliases: dict[str, str] = field(default_factory=dict)
+    tensors: set[str] = field(default_factory=set)
     dimensions: dict[tuple[str, int], Layout] = field(default_factory=dict)
     attributes: dict[tuple[str, str], Attribute] = field(default_factory=dict)
 
@@ -78,15 +79,12 @@ def need_channels(x: Value) -> None:
         raise ConfigError("channels are not in axis 1")
 
 
-def convolution(trace: Trace, name: str, layer: nn.Module, x: Value, shape: Shape) -> Value:
+def convolution(trace: Trace, name: str, layer: Any, x: Value, shape: Shape) -> Value:
     """Dense, grouped (a unit of width is one whole group) or depthwise; transposed weights are (in,
     out, ...)."""
-    assert isinstance(
-        layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
-    )
     need_channels(x)
     weight, groups = f"{name}.weight", layer.groups
-    transposed = isinstance(layer, (nn.ConvTranspose1d, nn.ConvTranspose2d))
+    transposed = isinstance(layer, Transposed)
     if groups == 1:
         out = produced(trace, weight, 1 if transposed else 0, name, layer.out_channels)
         trace.tie(weight, 0 if transposed else 1, x.layout)
@@ -154,7 +152,8 @@ def prelu(trace: Trace, name: str, layer: nn.PReLU, x: Value, shape: Shape) -> V
     return Value(shape, x.axis, x.layout)
 
 
-Convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d)
+Transposed = (nn.ConvTranspose1d, nn.ConvTranspose2d)
+Convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *Transposed)
 BatchNorms = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 InstanceNorms = (nn.InstanceNorm1d, nn.InstanceNorm2d)
 ACTIVATIONS = (

@@ -117,7 +117,10 @@ class Ties:
         """The layout whose every entry stands for `factor` entries of this one; raises ConfigError
         if impossible."""
         result = []
-        for part in resolve(layout):
+        queue = list(layout)
+        while queue:
+            part, *rest = resolve(tuple(queue))
+            queue = rest
             if part.repeat % factor == 0:
                 result.append(Part(part.variable, part.repeat // factor))
                 continue
