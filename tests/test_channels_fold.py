@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from test_channels import CASES
 from torch import nn
 
 from edgegan.channels.fold import Folded, extract_folded
 from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.importance import norm_scales
 from edgegan.channels.slicing import extract
 from edgegan.errors import ConfigError
 from edgegan.models.resnet import ResnetSpec
@@ -156,3 +158,54 @@ def test_an_empty_part_of_a_concatenation_goes() -> None:
     )
     assert folded.exact and "left.weight" not in folded.module.state_dict()
     assert torch.allclose(folded.module(x), module(x), atol=1e-6)
+
+
+def random_silence(
+    module: nn.Module, graph: ChannelGraph, seed: int
+) -> dict[str, int | torch.Tensor]:
+    """Zeroes the norm scales of random channels of random groups, some of them whole; the plan
+    without them."""
+    generator = torch.Generator().manual_seed(seed)
+    plan: dict[str, int | torch.Tensor] = {}
+    for group in graph.free():
+        scales = list(norm_scales(module, group))
+        if not scales or torch.rand((), generator=generator) < 0.3:
+            continue
+        order = torch.randperm(group.size, generator=generator)
+        count = int(torch.randint(0, group.size, (), generator=generator))
+        count = group.size if torch.rand((), generator=generator) < 0.1 else count
+        gone = torch.zeros(group.size, dtype=torch.bool)
+        gone[order[:count]] = True
+        for name, dim in scales:
+            runs = [
+                (gone if each.group == group.name else torch.zeros(graph.groups[each.group].size))
+                .bool()
+                .repeat_interleave(each.repeat)
+                for each in graph.dimensions[name][dim]
+            ]
+            module.get_parameter(name).data[torch.cat(runs)] = 0
+        plan[group.name] = order[count:] if count < group.size else 0
+    return plan
+
+
+@pytest.mark.parametrize("name", ["batch", "skips", "noise"])
+@pytest.mark.parametrize("border", ["bias", "carrier"])
+def test_what_claims_to_be_exact_is(name: str, border: str) -> None:
+    make, inputs = CASES[name]
+    exact = 0
+    for seed in range(20):
+        torch.manual_seed(seed)
+        module, x = make().eval(), inputs()
+        for key, tensor in module.state_dict().items():
+            if tensor.dim() == 1:
+                tensor.uniform_(-0.5, 0.5).add_(0 if key.endswith("bias") else 1)
+        graph = trace_channels(module, x)
+        try:
+            folded = extract_folded(module, graph, random_silence(module, graph, seed), border)
+        except ConfigError as error:
+            assert "keep" in str(error) or "constant" in str(error)
+            continue
+        if folded.exact:
+            exact += 1
+            assert torch.allclose(folded.module(*x), module(*x), atol=1e-5)
+    assert exact >= (5 if border == "carrier" else 1)

@@ -103,8 +103,9 @@ def extract_folded(
 
     A group may have width 0 here: the branch that it empties is replaced by the constant it is
     worth, often nothing, so that a residual block becomes the identity; the module is then the
-    traced program. Raises ConfigError for a bad plan, or when so much is empty that the output
-    itself would be constant.
+    traced program. (An InstanceNorm with a tiny epsilon amplifies the rounding of a constant, so
+    there the whole module is the one further from the exact value.) Raises ConfigError for a bad
+    plan, or when so much is empty that a constant would have to fill an image.
     """
     check_plan(graph, plan, least=0)
     kept = {
@@ -248,7 +249,7 @@ def apply_fold(
     lost = lost_weights(module, reading)
     bias, deviation = best_bias(module, reading)
     kind: Kind = "lost" if lost else "border" if deviation > 0 else "bias"
-    if carrier is not None and reading.values().abs().max() > 0:
+    if carrier is not None and target is not None and reading.values().abs().max() > 0:
         carry(module, target, graph, reading, kept, carrier)
         return Fold(reading.layer, reading.group, "lost" if lost else "carrier")
     if target is not None and bias.abs().max() > 0 and not cancels(module, reading):
