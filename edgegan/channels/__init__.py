@@ -1,0 +1,2 @@
+"""One mechanism for every change of width: channel graph, slicing, importance, constant folding,
+search space."""

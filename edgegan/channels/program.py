@@ -1,0 +1,110 @@
+"""The traced program of a generator: tracing with a place for every complaint, and reshapes that
+follow widths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import fx, nn
+
+from edgegan.channels import rules
+from edgegan.channels.calls import name_of
+from edgegan.errors import ConfigError
+
+WAY_OUT = "widths cannot change around it; write it with supported layers, or leave it out"
+
+
+class ChannelTracer(fx.Tracer):
+    """Stops at every layer that has a rule, also at a user's subclass that keeps torch's
+    forward."""
+
+    place = ""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """See fx.Tracer."""
+        known = type(m).forward in rules.KNOWN_FORWARDS
+        return known or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Notes the module that tracing is in, for the message when it stops there."""
+        before, self.place = self.place, self.path_of_module(m)
+        result = super().call_module(m, forward, args, kwargs)
+        self.place = before
+        return result
+
+
+def symbolic_trace(module: nn.Module) -> fx.GraphModule:
+    """The fx trace, sharing the module's layers; raises ConfigError naming the module that cannot
+    be traced."""
+    tracer = ChannelTracer()
+    try:
+        return fx.GraphModule(module, tracer.trace(module), type(module).__name__)
+    except (TypeError, ValueError, RuntimeError, fx.proxy.TraceError) as error:
+        where = (
+            f"'{tracer.place}' of {type(module).__name__}"
+            if tracer.place
+            else type(module).__name__
+        )
+        raise ConfigError(
+            f"{where} cannot be traced ({error}); remove control flow that depends on tensors "
+            "from its forward"
+        ) from error
+
+
+def operands_of(node: fx.Node) -> list[fx.Node]:
+    """Nodes that a node reads, in order, as often as it reads them."""
+    found: list[fx.Node] = []
+    fx.map_arg((node.args, node.kwargs), found.append)
+    return found
+
+
+def aliases(module: nn.Module) -> dict[str, str]:
+    """Every further name of a shared parameter, with its first name."""
+    first: dict[int, str] = {}
+    names = ((name, id(each)) for name, each in module.named_parameters(remove_duplicate=False))
+    return {name: first[key] for name, key in names if first.setdefault(key, name) != name}
+
+
+def shape_of(node: fx.Node) -> tuple[int, ...] | None:
+    """The traced shape of a node's tensor, or None."""
+    shape = getattr(node.meta.get("tensor_meta"), "shape", None)
+    return None if shape is None else tuple(shape)
+
+
+def describe(program: fx.GraphModule, node: fx.Node) -> str:
+    """An operation and its place, such as "torch.bmm in 'middle.attention' (Attention)"."""
+    if node.op == "call_module":
+        return f"{type(program.get_submodule(str(node.target))).__name__} '{node.target}'"
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    place = (
+        f"'{stack[-1][0]}' ({stack[-1][1].__name__})" if stack else "the generator's own forward"
+    )
+    return f"operation {name_of(node)} in {place}"
+
+
+def follow_channels(program: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> bool:
+    """Rewrites a reshape that states its channels as a number into one that infers them; True when
+    it did."""
+    reshapes = node.op != "call_module" and name_of(node) in {"view", "reshape", "unflatten"}
+    if not isinstance(values[node], rules.Value) or not reshapes:
+        return False
+    before, axis, shape = node.all_input_nodes[0], values[node].axis, values[node].shape
+    sizes: list[Any] = list(shape)
+    if name_of(node) != "unflatten":
+        given = node.args[1:] or tuple(node.kwargs.values())
+        sizes = list(given[0] if isinstance(given[0], (tuple, list)) else given)
+        if isinstance(sizes[axis], fx.Node) or sizes[axis] == -1:
+            return False
+    sizes[axis] = -1
+    with program.graph.inserting_before(node):
+        for index, size in enumerate(sizes):
+            if index != axis and (size == -1 or index < axis):
+                if index >= axis:
+                    raise ConfigError(f"{describe(program, node)}: two sizes to infer; {WAY_OUT}")
+                sizes[index] = program.graph.call_method("size", (before, index))
+        fresh = program.graph.call_method("reshape", (before, *sizes))
+    fresh.meta = dict(node.meta)
+    values[fresh] = values[node]
+    node.replace_all_uses_with(fresh)
+    program.graph.erase_node(node)
+    return True
