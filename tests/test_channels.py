@@ -4,10 +4,14 @@ user's own modules."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
+from pydantic import BaseModel
+from test_models import SMALL
+from test_models import example as family_example
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, trace_channels
@@ -119,6 +123,10 @@ def small_cartoon() -> nn.Module:
     return build("cartoon", {**widths, "up2": (5, 4)})
 
 
+def family_input(spec: BaseModel, size: tuple[int, int]) -> tuple[torch.Tensor, ...]:
+    return (family_example(spec, size),)
+
+
 CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[torch.Tensor, ...]]]] = {
     "dense": (small_resnet, image),
     "separable": (lambda: small_resnet(block="separable"), image),
@@ -130,6 +138,9 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[torch.Tensor,
     "noise": (Noise, lambda: (torch.randn(3, 5),)),
     "shuffled": (Shuffled, lambda: (torch.randn(3, 6),)),
 }
+for _name, (_family, _spec, _size, _) in SMALL.items():
+    if _family not in ("resnet", "cartoon"):
+        CASES[_name] = (partial(build, _family, _spec), partial(family_input, _spec, _size))
 Case = tuple[nn.Module, tuple[torch.Tensor, ...], ChannelGraph]
 
 

@@ -12,7 +12,7 @@ from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import Complexity, measure
 from edgegan.models.catalogue import catalogue, measure_entry
-from edgegan.models.zoo import load_generator
+from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import input_shape
 
 
@@ -67,7 +67,9 @@ def zoo_table(rows: list[dict[str, Any]]) -> str:
 def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any]:
     """Layers with shape, MACs, parameters and share, and channel groups with their members and costs."""
     config, module = load_generator(folder)
-    example = torch.zeros(input_shape(config.input, size or config.size))
+    check_package_size(config, size or config.size)
+    module.to("meta")  # shapes are all that is needed: nothing is computed
+    example = torch.empty(input_shape(config.input, size or config.size), device="meta")
     complexity = measure(module, example)
     try:
         graph: ChannelGraph | None = trace_channels(module, example)
