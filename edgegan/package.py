@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -30,6 +30,43 @@ class ImageIO(BaseModel):
     range: tuple[float, float] = Field((-1.0, 1.0), description="values of black and white")
 
 
+class LabelMapIO(BaseModel):
+    """A label map fed as one-hot channels, 0 or 1, NCHW: one a class, then the instance borders when there are any."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["label_map"] = "label_map"
+    classes: int = Field(35, ge=1, description="number of label classes")
+    instance_edge: bool = Field(False, description="one more channel: 1 on instance borders")
+
+    @property
+    def channels(self) -> int:
+        """Channels of the tensor."""
+        return self.classes + int(self.instance_edge)
+
+
+class NoiseIO(BaseModel):
+    """Standard normal noise (N, dimension)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: Literal["noise"] = "noise"
+    dimension: int = Field(128, ge=1, description="noise values a picture")
+
+    @property
+    def channels(self) -> int:
+        """Values a picture, under the name the other inputs use."""
+        return self.dimension
+
+
+InputIO = ImageIO | LabelMapIO | NoiseIO
+
+
+def input_shape(spec: InputIO, size: tuple[int, int]) -> tuple[int, ...]:
+    """Shape of one input of a generator at this height and width: (1, C, H, W), or (1, dimension) for noise."""
+    return (1, spec.dimension) if isinstance(spec, NoiseIO) else (1, spec.channels, *size)
+
+
 class FileEntry(BaseModel):
     """A file of the package with what proves it unchanged."""
 
@@ -51,7 +88,7 @@ class PackageConfig(BaseModel):
     name: str = Field("generator", description="short name, used in reports and on the phone")
     role: Literal["teacher", "student"] = "teacher"
     size: tuple[int, int] = Field((256, 256), description="default height and width in pixels")
-    input: ImageIO = ImageIO()
+    input: Annotated[InputIO, Field(discriminator="kind")] = ImageIO()
     output: ImageIO = ImageIO()
     parameters: int = Field(description="number of weights")
     source: dict[str, Any] = Field(

@@ -61,12 +61,13 @@ def resnet_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny ResNet generator with random weights in the public key layout, no dropout entry."""
     import torch
 
-    from edgegan.models.checkpoints import resnet_key
+    from edgegan.models.keymaps.resnet import namer
     from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 
     torch.manual_seed(0)
     module = ResnetGenerator(ResnetSpec.from_ngf(16, 3))
-    state = {resnet_key(key, 3, "5"): value for key, value in module.state_dict().items()}
+    to_public = namer(blocks=3, second=5)
+    state = {to_public(key): value for key, value in module.state_dict().items()}
     path = tmp_path_factory.mktemp("checkpoint") / "latest_net_G.pth"
     torch.save(state, path)
     return path
@@ -78,13 +79,13 @@ def cartoon_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
     from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
-    from edgegan.models.checkpoints import cartoon_key
+    from edgegan.models.keymaps.cartoon import to_public
 
     torch.manual_seed(0)
     spec = CartoonSpec(
         stem=8, down1=(16, 16), down2=(16, 16), inner=(16,) * 8, up1=(16, 16), up2=(8, 8)
     )
-    state = {cartoon_key(key): value for key, value in CartoonGenerator(spec).state_dict().items()}
+    state = {to_public(key): value for key, value in CartoonGenerator(spec).state_dict().items()}
     path = tmp_path_factory.mktemp("checkpoint") / "teacher.pth"
     torch.save(state, path)
     return path

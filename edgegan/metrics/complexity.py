@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from edgegan.files import optional_import
 
@@ -30,7 +31,10 @@ class Complexity:
     `macs` are true MACs; `macs_output_sized` counts a transposed convolution at its output's resolution (stride**2
     times too much: newer published figures); `macs_published` adds one for every InstanceNorm element as well
     (torchprofile 0.0.1, the GAN Compression tables). `macs_fvcore` is fvcore's own count of convolution and linear
-    operators, an independent check of `macs`.
+    operators (None on the meta device, where fvcore cannot trace) and `macs_torch` that of torch's FlopCounterMode, two
+    independent checks of `macs`. `macs_convolution` is `macs` without Linear layers. Bytes are those of
+    the weights: four each, or in int8 one for each weight of a convolution or Linear and four for everything else
+    (biases are int32 there, norms stay float).
     """
 
     size: tuple[int, int]
@@ -38,12 +42,25 @@ class Complexity:
     macs: int
     macs_output_sized: int
     macs_published: int
-    macs_fvcore: int
+    macs_fvcore: int | None
+    macs_torch: int
+    macs_convolution: int
+    bytes_fp32: int
+    bytes_int8: int
     layers: list[LayerCost] = field(default_factory=list)
 
     def summary(self) -> dict[str, object]:
         """Everything but the layers, for manifests."""
         return {key: value for key, value in asdict(self).items() if key != "layers"}
+
+    def by_module(self) -> dict[str, tuple[int, int]]:
+        """Parameters and true MACs of each direct child of the generator, in the order it runs."""
+        totals: dict[str, tuple[int, int]] = {}
+        for layer in self.layers:
+            child = layer.name.split(".")[0]
+            parameters, macs = totals.get(child, (0, 0))
+            totals[child] = (parameters + layer.parameters, macs + layer.macs)
+        return totals
 
 
 def layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[int, int]:
@@ -63,7 +80,10 @@ def layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[int,
 
 
 def measure(module: nn.Module, example: torch.Tensor) -> Complexity:
-    """Counts parameters and MACs of a generator for `example` (1, C, H, W)."""
+    """Counts parameters and MACs of a generator for `example`: (1, C, H, W) images or labels, or (1, dimension) noise.
+
+    Nothing is computed when module and example are on the meta device. `size` is that of the images made.
+    """
     layers: list[LayerCost] = []
     norm_elements = 0
     output_sized = 0
@@ -78,7 +98,9 @@ def measure(module: nn.Module, example: torch.Tensor) -> Complexity:
             if isinstance(layer, nn.InstanceNorm2d):
                 norm_elements += output[0].numel()
                 published += output[0].numel()
-            parameters = sum(p.numel() for p in layer.parameters())
+            first_call = id(layer) not in seen
+            seen.add(id(layer))
+            parameters = sum(p.numel() for p in layer.parameters()) if first_call else 0
             layers.append(
                 LayerCost(
                     name, type(layer).__name__, tuple(output.shape), parameters, true, published
@@ -87,25 +109,36 @@ def measure(module: nn.Module, example: torch.Tensor) -> Complexity:
 
         return record
 
+    seen: set[int] = set()
     leaves = [(name, layer) for name, layer in module.named_modules() if not list(layer.children())]
     handles = [layer.register_forward_hook(hook(name)) for name, layer in leaves]
     was_training = module.training
     module.eval()
     try:
-        with torch.no_grad():
-            module(example)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            made = module(example)
     finally:
         for handle in handles:
             handle.remove()
-    fvcore_macs = count_with_fvcore(module, example)
+    fvcore_macs = None if example.is_meta else count_with_fvcore(module, example)
     module.train(was_training)
+    parameters = sum(p.numel() for p in module.parameters())
+    weights = sum(
+        layer.weight.numel()
+        for layer in module.modules()
+        if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+    )
     return Complexity(
-        size=(example.shape[2], example.shape[3]),
-        parameters=sum(p.numel() for p in module.parameters()),
+        size=(made.shape[2], made.shape[3]),
+        parameters=parameters,
         macs=sum(layer.macs for layer in layers),
         macs_output_sized=output_sized,
         macs_published=output_sized + norm_elements,
         macs_fvcore=fvcore_macs,
+        macs_torch=counter.get_total_flops() // 2,
+        macs_convolution=sum(layer.macs for layer in layers if layer.kind != "Linear"),
+        bytes_fp32=4 * parameters,
+        bytes_int8=weights + 4 * (parameters - weights),
         layers=layers,
     )
 

@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Literal
+
 import torch
 from torch import nn
 
 from edgegan.config import Block, Norm
+from edgegan.errors import ConfigError
+
+AnyNorm = Literal["instance", "instance_affine", "batch", "layer"]
 
 
-def make_norm(kind: Norm, channels: int, eps: float = 1e-5) -> nn.Module:
-    """The normalisation layer of a family: InstanceNorm without or with scale and shift, or BatchNorm."""
+def make_norm(kind: AnyNorm, channels: int, eps: float = 1e-5) -> nn.Module:
+    """The normalisation layer of a family: InstanceNorm without or with scale and shift, BatchNorm, or one norm over
+    all channels and pixels with scale and shift a channel ("layer")."""
     if kind == "batch":
         return nn.BatchNorm2d(channels, eps=eps)
+    if kind == "layer":
+        return nn.GroupNorm(1, channels, eps=eps)
     return nn.InstanceNorm2d(channels, eps=eps, affine=kind == "instance_affine")
 
 
 class SeparableConv(nn.Module):
     """Depthwise 3x3, norm, pointwise 1x1, no activation between (GAN Compression, Li et al. 2020, section 3.2)."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: Norm, eps: float = 1e-5) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, norm: Norm, eps: float = 1e-5, padding: int = 0
+    ) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, groups=in_channels)
+        self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=padding, groups=in_channels)
         self.norm = make_norm(norm, in_channels, eps)
         self.pointwise = nn.Conv2d(in_channels, out_channels, 1)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, in, H + 2, W + 2) -> (N, out, H, W)."""
+        """(N, in, H + 2, W + 2) -> (N, out, H, W), or the same height and width with padding 1."""
         return self.pointwise(self.norm(self.depthwise(x)))
 
 
@@ -41,7 +52,8 @@ def block_conv(
 class ResidualBlock(nn.Module):
     """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with reflection padding and no activation after the sum.
 
-    `trunk` is the width outside, `inner` the width between the two convolutions.
+    `trunk` is the width outside, `inner` the width between the two convolutions; `separable_norm` stands between
+    depthwise and pointwise where it is not `norm`.
     """
 
     def __init__(
@@ -52,15 +64,17 @@ class ResidualBlock(nn.Module):
         norm: Norm,
         eps: float = 1e-5,
         dropout: float = 0.0,
+        separable_norm: Norm | None = None,
     ) -> None:
         super().__init__()
+        inside = separable_norm or norm
         self.pad1 = nn.ReflectionPad2d(1)
-        self.conv1 = block_conv(block, trunk, inner, norm, eps)
+        self.conv1 = block_conv(block, trunk, inner, inside, eps)
         self.norm1 = make_norm(norm, inner, eps)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(dropout)
         self.pad2 = nn.ReflectionPad2d(1)
-        self.conv2 = block_conv(block, inner, trunk, norm, eps)
+        self.conv2 = block_conv(block, inner, trunk, inside, eps)
         self.norm2 = make_norm(norm, trunk, eps)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -72,6 +86,24 @@ class ResidualBlock(nn.Module):
 def scale_width(width: int, scale: float, round_to: int) -> int:
     """A width times `scale`, rounded to a multiple of `round_to` (at least one multiple), never above `width`."""
     return min(width, max(round_to, round(width * scale / round_to) * round_to))
+
+
+def refuse_separable(family: str, block: Block) -> None:
+    """Raises ConfigError: this family's student keeps its own convolutions."""
+    if block == "separable":
+        raise ConfigError(f"family {family} has no separable form; set student.block to dense")
+
+
+def parse_widths(config: str, lengths: Collection[int]) -> list[int]:
+    """The integers of a GAN Compression width config such as 32_32_48_32_48_48_16_16; raises ConfigError."""
+    parts = config.split("_")
+    if len(parts) not in lengths or not all(part.isdecimal() and int(part) for part in parts):
+        counts = " or ".join(map(str, sorted(lengths)))
+        raise ConfigError(
+            f"width config '{config}' is not {counts} positive integers joined by underscores, "
+            "such as 32_32_48_32_48_48_16_16"
+        )
+    return [int(part) for part in parts]
 
 
 def initialise(module: nn.Module) -> None:

@@ -1,10 +1,11 @@
-"""PatchGAN discriminators (Isola et al. 2017): what a student inherits from its teacher."""
+"""Discriminators of images: PatchGAN (Isola et al. 2017), which a student inherits from its teacher, and SPADE's."""
 
 from __future__ import annotations
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.config import Norm
 from edgegan.models.blocks import make_norm
@@ -50,3 +51,57 @@ class PatchDiscriminator(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
         return self.model(x)
+
+
+class MultiscaleSpec(BaseModel):
+    """SPADE's discriminator (Park et al. 2019, appendix A): the same patch net on the image and on halved copies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    in_channels: int = Field(39, ge=1, description="channels of labels, edge and image together")
+    ndf: int = Field(64, ge=1, description="channels after the first convolution")
+    layers: int = Field(4, ge=2, le=6, description="convolutions before the one that scores")
+    scales: int = Field(2, ge=1, le=4, description="how many sizes are judged")
+
+
+class ScaleDiscriminator(nn.Module):
+    """One scale: 4x4 convolutions, the last one without stride, with spectral norm on all, InstanceNorm between."""
+
+    def __init__(self, spec: MultiscaleSpec) -> None:
+        super().__init__()
+        widths = [spec.ndf * min(2**index, 8) for index in range(spec.layers)]
+        steps: list[nn.Module] = []
+        before = spec.in_channels
+        for index, width in enumerate(widths):
+            stride = 2 if index < spec.layers - 1 else 1
+            conv = nn.Conv2d(before, width, 4, stride=stride, padding=2, bias=index == 0)
+            norm = nn.InstanceNorm2d(width) if index else nn.Identity()
+            steps.append(nn.Sequential(spectral_norm(conv), norm, nn.LeakyReLU(0.2)))
+            before = width
+        self.steps = nn.ModuleList(steps)
+        self.score = spectral_norm(nn.Conv2d(before, 1, 4, stride=1, padding=2))
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        """(N, in, H, W) -> the map after every step, then (N, 1, h, w) scores."""
+        maps = []
+        for step in self.steps:
+            x = step(x)
+            maps.append(x)
+        return [*maps, self.score(x)]
+
+
+class MultiscaleDiscriminator(nn.Module):
+    """(N, in, H, W) -> for each scale, full size first, its maps (for feature matching) and its scores last."""
+
+    def __init__(self, spec: MultiscaleSpec) -> None:
+        super().__init__()
+        self.scales = nn.ModuleList(ScaleDiscriminator(spec) for _ in range(spec.scales))
+        self.halve = nn.AvgPool2d(3, stride=2, padding=1, count_include_pad=False)
+
+    def forward(self, x: torch.Tensor) -> list[list[torch.Tensor]]:
+        """See the class."""
+        results = []
+        for index, scale in enumerate(self.scales):
+            x = self.halve(x) if index else x
+            results.append(scale(x))
+        return results

@@ -7,20 +7,46 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
-from edgegan.models.zoo import build, check_size, count_parameters, make_golden
-from edgegan.package import CONFIG_FILE, ImageIO, PackageConfig, write_package
+from edgegan.models.zoo import build, check_size, count_parameters, describe_io, make_golden
+from edgegan.package import (
+    CONFIG_FILE,
+    InputIO,
+    LabelMapIO,
+    NoiseIO,
+    PackageConfig,
+    write_package,
+)
 
 GOLDEN_COUNT = 2
 
 
-def image_io(channels: int) -> ImageIO:
-    """The usual meaning of this many channels."""
-    return ImageIO(
-        channels=channels, colour="rgb" if channels == 3 else "grey" if channels == 1 else "other"
-    )
+def golden_inputs(count: int, size: tuple[int, int], kind: InputIO) -> torch.Tensor:
+    """Inputs of a package whose user gave no pictures: drawings, label maps or noise, the same on every machine."""
+    if isinstance(kind, NoiseIO):
+        chance = np.random.default_rng(1_000_000)
+        return torch.from_numpy(chance.standard_normal((count, kind.dimension), dtype=np.float32))
+    if isinstance(kind, LabelMapIO):
+        return torch.cat([golden_labels(index, size, kind) for index in range(count)])
+    return golden_images(count, size, kind.channels)
+
+
+def golden_labels(seed: int, size: tuple[int, int], kind: LabelMapIO) -> torch.Tensor:
+    """A made-up label map (1, C, H, W): rectangles of random classes on one background, edges where they meet."""
+    chance = np.random.default_rng(1_000_000 + seed)
+    labels = np.zeros(size, dtype=np.int64)
+    for instance in range(12):
+        top, left = (int(chance.integers(0, side)) for side in size)
+        tall, wide = (max(1, int(side * chance.uniform(0.1, 0.5))) for side in size)
+        labels[top : top + tall, left : left + wide] = 1 + instance
+    classes = chance.integers(0, kind.classes, 13)[labels]
+    channels = one_hot(classes, kind.classes)
+    if kind.instance_edge:
+        channels = np.concatenate([channels, find_edges(labels)[None]])
+    return torch.from_numpy(channels[None])
 
 
 def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Tensor:
@@ -47,12 +73,13 @@ def import_to_package(
     """Reads a public checkpoint and writes a package; raises CheckpointError, InputError or OutputError."""
     with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
         imported = import_checkpoint(checkpoint, family)
-        check_size(imported.family, size)
+        size = tuple(getattr(imported.spec, "size", size))
+        check_size(imported.family, size, imported.spec)
         judge = import_discriminator(discriminator) if discriminator else None
         module = build(imported.family, imported.spec)
         module.load_state_dict(imported.state)
         module.eval()
-        in_channels, out_channels = imported.spec.in_channels, imported.spec.out_channels  # type: ignore[attr-defined]
+        takes, gives = describe_io(imported.spec)
         title = name or checkpoint.stem
         source = {
             "file": checkpoint.name,
@@ -64,8 +91,8 @@ def import_to_package(
             "spec": imported.spec.model_dump(mode="json"),
             "name": title,
             "size": size,
-            "input": image_io(in_channels),
-            "output": image_io(out_channels),
+            "input": takes,
+            "output": gives,
             "parameters": count_parameters(module),
             "source": source,
             "licence": licence,
@@ -75,7 +102,7 @@ def import_to_package(
             temporary,
             config,
             module.state_dict(),
-            make_golden(module, golden_images(GOLDEN_COUNT, size, in_channels)),
+            make_golden(module, golden_inputs(GOLDEN_COUNT, size, takes)),
             card(title, imported.family, count_parameters(module), licence, imported.changes),
             judge[1] if judge else None,
         )

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import ResidualBlock, make_norm, scale_width
+from edgegan.models.blocks import ResidualBlock, make_norm, parse_widths, scale_width
 
 
 class ResnetSpec(BaseModel):
@@ -24,6 +24,9 @@ class ResnetSpec(BaseModel):
     up: tuple[int, int] = Field((128, 64), description="channels after each transposed convolution")
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Norm = "instance"
+    separable_norm: Norm | None = Field(
+        None, description="norm between depthwise and pointwise; null: the same as norm"
+    )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
     )
@@ -42,6 +45,31 @@ class ResnetSpec(BaseModel):
             }
         )
 
+    @staticmethod
+    def from_config(config: str, *, legacy: bool = False, **other: object) -> ResnetSpec:
+        """A sub-network of GAN Compression's nine-block mobile ResNet from its width config (Li et al. 2020).
+
+        Eight integers: stem, half of down, quarter of the trunk, quarters of the inner widths of blocks 1-3, 4-6 and
+        7-9, half of the first up width, the second. Six: one inner width for all blocks. `legacy`: the inner width is
+        the trunk's except in blocks 1, 4 and 7 (the paper's edges2shoes net). Raises ConfigError.
+        """
+        c = parse_widths(config, (6,) if legacy else (6, 8))
+        if len(c) == 8:
+            inner = [c[3 + index // 3] for index in range(9)]
+        else:
+            inner = [c[3] if index % 3 == 0 or not legacy else c[2] for index in range(9)]
+        return ResnetSpec.model_validate(
+            {
+                "stem": c[0],
+                "down": 2 * c[1],
+                "trunk": 4 * c[2],
+                "inner": tuple(4 * width for width in inner),
+                "up": (2 * c[-2], c[-1]),
+                "block": "separable",
+                **other,
+            }
+        )
+
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> ResnetSpec:
         """A uniformly narrower generator of the same depth: every width times `scale`."""
         return self.model_copy(
@@ -53,6 +81,7 @@ class ResnetSpec(BaseModel):
                 "up": tuple(scale_width(width, scale, round_to) for width in self.up),
                 "block": block,
                 "norm": norm,
+                "separable_norm": None,
                 "dropout": 0.0,
             }
         )
@@ -75,7 +104,14 @@ class ResnetGenerator(nn.Module):
         self.down2 = nn.Conv2d(spec.down, spec.trunk, 3, stride=2, padding=1)
         self.down2_norm = make_norm(norm, spec.trunk)
         self.blocks = nn.ModuleList(
-            ResidualBlock(spec.trunk, inner, spec.block, norm, dropout=spec.dropout)
+            ResidualBlock(
+                spec.trunk,
+                inner,
+                spec.block,
+                norm,
+                dropout=spec.dropout,
+                separable_norm=spec.separable_norm,
+            )
             for inner in spec.inner
         )
         self.up1 = nn.ConvTranspose2d(

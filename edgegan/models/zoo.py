@@ -12,15 +12,29 @@ from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from edgegan.errors import CheckpointError, ConfigError, InputError, nearest
+from edgegan.models.animegan import AnimeGenerator, AnimeSpec
 from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
-from edgegan.package import PackageConfig, read_config, read_tensors
+from edgegan.models.sngan import SnganGenerator, SnganSpec
+from edgegan.models.spade import SpadeGenerator, SpadeSpec
+from edgegan.models.transformer_net import TransformerGenerator, TransformerSpec
+from edgegan.models.unet import UnetGenerator, UnetSpec
+from edgegan.package import (
+    ImageIO,
+    InputIO,
+    LabelMapIO,
+    NoiseIO,
+    PackageConfig,
+    read_config,
+    read_tensors,
+)
 
 
 @dataclass(frozen=True)
 class Family:
-    """How to build a generator: its spec class and its module class."""
+    """How to build a generator: its spec class and its module class. Image sides are multiples of `stride`, at least
+    `min_size`, unless the spec itself states `stride` and `min_size`."""
 
     spec: type[BaseModel]
     module: Callable[[Any], nn.Module]
@@ -28,11 +42,19 @@ class Family:
     min_size: int
 
 
+def entry(spec: type[BaseModel], module: Any) -> Family:
+    """An entry whose image sides are the module's own constants."""
+    return Family(spec, module, module.STRIDE, module.MIN_SIZE)
+
+
 FAMILIES = {
-    "resnet": Family(ResnetSpec, ResnetGenerator, ResnetGenerator.STRIDE, ResnetGenerator.MIN_SIZE),
-    "cartoon": Family(
-        CartoonSpec, CartoonGenerator, CartoonGenerator.STRIDE, CartoonGenerator.MIN_SIZE
-    ),
+    "resnet": entry(ResnetSpec, ResnetGenerator),
+    "unet": entry(UnetSpec, UnetGenerator),
+    "spade": entry(SpadeSpec, SpadeGenerator),
+    "cartoon": entry(CartoonSpec, CartoonGenerator),
+    "transformer_net": entry(TransformerSpec, TransformerGenerator),
+    "animegan": entry(AnimeSpec, AnimeGenerator),
+    "sngan": entry(SnganSpec, SnganGenerator),
 }
 
 
@@ -87,15 +109,48 @@ def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
     return spec, module
 
 
-def check_size(family: str, size: tuple[int, int]) -> None:
-    """Raises InputError when the family cannot take images of this height and width."""
+def image_sides(family: str, spec: BaseModel | None = None) -> tuple[int, int]:
+    """What heights and widths must be multiples of, and the smallest: of any spec, or of this one."""
     entry = get_family(family)
+    return getattr(spec, "stride", entry.stride), getattr(spec, "min_size", entry.min_size)
+
+
+def check_size(family: str, size: tuple[int, int], spec: BaseModel | None = None) -> None:
+    """Raises InputError when the family, with this spec if given, has no images of this height and width."""
+    stride, smallest = image_sides(family, spec)
     height, width = size
-    if height % entry.stride or width % entry.stride or min(size) < entry.min_size:
+    fixed = getattr(spec, "size", None)
+    if fixed is not None and (height, width) != fixed:
         raise InputError(
-            f"family {family} takes heights and widths that are multiples of {entry.stride} and at least "
-            f"{entry.min_size}, not {height}x{width}"
+            f"family {family} with this spec makes images of {fixed[0]}x{fixed[1]} only, not {height}x{width}"
         )
+    if height % stride or width % stride or min(size) < smallest:
+        raise InputError(
+            f"family {family} takes heights and widths that are multiples of {stride} and at least {smallest}, "
+            f"not {height}x{width}"
+        )
+
+
+def check_package_size(config: PackageConfig, size: tuple[int, int]) -> None:
+    """`check_size` for the generator of a package."""
+    check_size(config.family, size, parse_spec(config.family, config.spec))
+
+
+def describe_io(spec: BaseModel) -> tuple[InputIO, ImageIO]:
+    """What a generator of this spec takes and gives."""
+    output = image_io(spec.out_channels)  # type: ignore[attr-defined]
+    if isinstance(spec, SpadeSpec):
+        return LabelMapIO(classes=spec.classes, instance_edge=spec.instance_edge), output
+    if isinstance(spec, SnganSpec):
+        return NoiseIO(dimension=spec.latent), output
+    return image_io(spec.in_channels), output  # type: ignore[attr-defined]
+
+
+def image_io(channels: int) -> ImageIO:
+    """The usual meaning of this many channels."""
+    return ImageIO(
+        channels=channels, colour="rgb" if channels == 3 else "grey" if channels == 1 else "other"
+    )
 
 
 def count_parameters(module: nn.Module) -> int:
@@ -104,7 +159,7 @@ def count_parameters(module: nn.Module) -> int:
 
 
 def make_golden(module: nn.Module, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Golden tensors of a package: the images (N, C, H, W) and what the module makes of each, one at a time."""
+    """Golden tensors of a package: inputs (N, C, H, W) or (N, dimension), and what the module makes of each alone."""
     with torch.inference_mode():
         output = torch.cat([module(image[None]) for image in images])
     return {"input": images.clone(), "output": output.clone()}

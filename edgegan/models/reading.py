@@ -1,0 +1,190 @@
+"""A checkpoint file to a flat state dict: nothing in it is executed, and every wrong file ends in one clear error."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from edgegan.errors import CheckpointError, InputError
+
+State = dict[str, torch.Tensor]
+WRAPPERS = (
+    "state_dict",
+    "model_state_dict",
+    "params",
+    "params_ema",
+    "netG",
+    "netG_A",
+    "G",
+    "generator",
+    "model",
+    "avg_gen_state_dict",
+    "gen_state_dict",
+)
+MAX_NESTING = 4
+HOW_TO_CLEAN = (
+    "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
+)
+AGAIN = "copy or download it again"
+DAMAGE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    AssertionError,
+    MemoryError,
+    OverflowError,
+    struct.error,
+    zipfile.BadZipFile,
+)
+
+
+def read_state(path: Path) -> State:
+    """A flat state dict from a .pth or .safetensors file, floating point as float32.
+
+    Nothing in the file is executed. Raises InputError when it is absent, CheckpointError when it
+    is not a state dict of finite real tensors.
+    """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; give a checkpoint file (.pth or .safetensors)")
+    if not path.is_file():
+        raise InputError(f"checkpoint {path} does not exist")
+    check_kind(path)
+    raw = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
+    state = flatten(raw, path)
+    for key, value in state.items():
+        check_tensor(key, value, path)
+    state = {
+        key: value.float() if value.is_floating_point() else value for key, value in state.items()
+    }
+    bad = [
+        key
+        for key, value in state.items()
+        if value.is_floating_point() and not torch.isfinite(value).all()
+    ]
+    if bad:
+        raise CheckpointError(
+            f"{path}: {len(bad)} tensors hold NaN or infinity, first '{bad[0]}'; "
+            "the training that wrote it diverged: take an earlier checkpoint"
+        )
+    return state
+
+
+def check_kind(path: Path) -> None:
+    """Raises CheckpointError for the usual files that are no checkpoint at all."""
+    with path.open("rb") as file:
+        head = file.read(512).lstrip()
+    if not head:
+        raise CheckpointError(f"{path} is empty; {AGAIN}")
+    if head[:1] == b"<":
+        raise CheckpointError(f"{path} is a web page, not a checkpoint; download the file itself")
+    if head.startswith(b"version https://git-lfs"):
+        raise CheckpointError(
+            f"{path} is a Git LFS pointer, not a checkpoint; fetch it with: git lfs pull"
+        )
+
+
+def read_safetensors(path: Path) -> object:
+    """Tensors of a safetensors file."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except (SafetensorError, *DAMAGE) as error:
+        raise CheckpointError(
+            f"{path} is not a readable safetensors file ({error}); {AGAIN}"
+        ) from error
+
+
+def read_torch(path: Path) -> object:
+    """The object in a torch file, loaded with weights_only."""
+    damaged = CheckpointError(f"{path} is damaged or not a torch checkpoint; {AGAIN}")
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = archive.namelist()
+            if any(name.endswith("constants.pkl") for name in names):
+                raise CheckpointError(
+                    f"{path} is a TorchScript archive, which holds code; {HOW_TO_CLEAN}"
+                )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch warns about formats it then refuses
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if found or is_pickle(path):
+            what = f" ({found[1]})" if found else ""
+            raise CheckpointError(
+                f"{path} is a pickle that needs code{what}; it was refused and nothing in it ran; "
+                f"{HOW_TO_CLEAN}"
+            ) from error
+        raise damaged from error
+    except DAMAGE as error:
+        raise damaged from error
+
+
+def is_pickle(path: Path) -> bool:
+    """Whether a file begins as pickles of any protocol from 2 on do."""
+    with path.open("rb") as file:
+        head = file.read(2)
+    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
+
+
+def flatten(raw: object, path: Path, nesting: int = 0) -> State:
+    """Unwraps the usual containers and prefixes; raises CheckpointError without a state dict inside."""
+    if not isinstance(raw, Mapping):
+        raise CheckpointError(
+            f"{path} holds a {type(raw).__name__}, not a state dict; {HOW_TO_CLEAN}"
+        )
+    for wrapper in WRAPPERS:
+        if isinstance(raw.get(wrapper), Mapping):
+            if nesting == MAX_NESTING:
+                raise CheckpointError(
+                    f"{path}: '{wrapper}' is nested {MAX_NESTING} deep; {HOW_TO_CLEAN}"
+                )
+            return flatten(raw[wrapper], path, nesting + 1)
+    tensors = {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        keys = ", ".join(str(key)[:60] for key in list(raw)[:5]) or "none"
+        raise CheckpointError(
+            f"{path} holds no tensors (keys: {keys}); give a generator's state dict"
+        )
+    state: State = {}
+    for key, value in tensors.items():
+        short = key.removeprefix("module.")
+        if short in state:
+            raise CheckpointError(
+                f"{path}: both '{short}' and 'module.{short}' are there; keep one of them"
+            )
+        state[short] = value.detach()
+    return state
+
+
+def check_tensor(key: str, value: torch.Tensor, path: Path) -> None:
+    """Raises CheckpointError naming a tensor that cannot be a weight: sparse, quantised, complex,
+    empty, or claiming more values than the file holds."""
+    if value.layout != torch.strided or value.is_meta:
+        wrong = f"is not a dense tensor ({value.layout}, {value.device.type})"
+    elif value.is_quantized:
+        wrong = f"is quantised ({value.dtype}); give the float checkpoint"
+    elif value.is_complex():
+        wrong = f"has complex values ({value.dtype}), which no generator has"
+    elif value.numel() == 0:
+        wrong = f"is empty (shape {tuple(value.shape)})"
+    elif value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        wrong = f"claims shape {tuple(value.shape)}, more values than the file holds"
+    else:
+        return
+    raise CheckpointError(f"{path}: '{key}' {wrong}; {HOW_TO_CLEAN}")

@@ -1,0 +1,272 @@
+"""Broken and hostile checkpoint files: each ends in one clear error that names the file, and none runs code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import random
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from edgegan.errors import EXIT_GATE, EXIT_USAGE, CheckpointError, EdgeGANError, InputError
+from edgegan.models.checkpoints import import_checkpoint, import_discriminator
+from edgegan.models.resnet import ResnetGenerator, ResnetSpec
+
+State = dict[str, torch.Tensor]
+KEY = "model.1.weight"
+
+
+class Hostile:
+    """Unpickles by creating a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        return os.system, (f"touch '{self.target}'",)
+
+
+def good_state() -> State:
+    """A small public ResNet generator."""
+    shapes = {"model.1": (4, 3, 7, 7), "model.4": (8, 4, 3, 3), "model.7": (16, 8, 3, 3)}
+    for block in range(10, 16):
+        shapes |= {f"model.{block}.conv_block.{place}": (16, 16, 3, 3) for place in (1, 5)}
+    shapes |= {"model.16": (16, 8, 3, 3), "model.19": (8, 4, 3, 3), "model.23": (3, 4, 7, 7)}
+    state = {}
+    for key, shape in shapes.items():
+        state[f"{key}.weight"] = torch.randn(shape)
+        state[f"{key}.bias"] = torch.randn(
+            shape[1] if key in ("model.16", "model.19") else shape[0]
+        )
+    return state
+
+
+def changed(**values: object) -> Callable[[Path], None]:
+    """Saves the good state with some keys replaced; `first` stands for the first weight."""
+
+    def write(path: Path) -> None:
+        state: dict[str, object] = dict(good_state())
+        state.update({KEY if key == "first" else key: value for key, value in values.items()})
+        torch.save(state, path)
+
+    return write
+
+
+def saved(value: object) -> Callable[[Path], None]:
+    """Saves any object."""
+    return lambda path: torch.save(value, path)
+
+
+def content(data: bytes) -> Callable[[Path], None]:
+    """Writes bytes."""
+    return lambda path: path.write_bytes(data) and None
+
+
+def write_truncated(path: Path) -> None:
+    torch.save(good_state(), path)
+    path.write_bytes(path.read_bytes()[:-3000])
+
+
+def write_cut_legacy(path: Path) -> None:
+    torch.save(good_state(), path, _use_new_zipfile_serialization=False)
+    path.write_bytes(path.read_bytes()[:5000])
+
+
+def write_scrambled(path: Path) -> None:
+    torch.save(good_state(), path)
+    data = bytearray(path.read_bytes())
+    start = data.find(b"data.pkl") + 60
+    data[start : start + 200] = bytes(200)
+    path.write_bytes(bytes(data))
+
+
+def write_hostile(path: Path) -> None:
+    torch.save({KEY: torch.zeros(1), "extra": Hostile(path.parent / "proof")}, path)
+
+
+def write_hostile_pickle(path: Path) -> None:
+    path.write_bytes(pickle.dumps(Hostile(path.parent / "proof")))
+
+
+def write_module(path: Path) -> None:
+    torch.save(torch.nn.Conv2d(1, 1, 1), path)
+
+
+def write_torchscript(path: Path) -> None:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
+
+
+def write_missing(path: Path) -> None:
+    state = good_state()
+    state["model.11.conv_block.1.wieght"] = state.pop("model.11.conv_block.1.bias")
+    torch.save(state, path)
+
+
+def write_lost_block(path: Path) -> None:
+    torch.save({k: v for k, v in good_state().items() if not k.startswith("model.12.")}, path)
+
+
+def write_recursive(path: Path) -> None:
+    loop: dict[str, object] = {}
+    loop["state_dict"] = loop
+    torch.save(loop, path)
+
+
+def write_false_header(path: Path) -> None:
+    header = json.dumps(
+        {KEY: {"dtype": "F32", "shape": [100000, 100000], "data_offsets": [0, 16]}}
+    ).encode()
+    path.with_suffix(".safetensors").write_bytes(
+        struct.pack("<Q", len(header)) + header + bytes(16)
+    )
+
+
+def write_false_length(path: Path) -> None:
+    path.with_suffix(".safetensors").write_bytes(struct.pack("<Q", 1 << 60) + b"{}")
+
+
+def huge() -> torch.Tensor:
+    """A weight of 4e12 values that all are one number in memory."""
+    return torch.ones(1).expand(1000000, 1000000, 2, 2)
+
+
+NAN = torch.full((4, 3, 7, 7), float("nan"))
+CASES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "truncated zip": (write_truncated, "damaged"),
+    "truncated legacy file": (write_cut_legacy, "damaged|needs code"),
+    "overwritten inside": (write_scrambled, "damaged|needs code"),
+    "empty file": (content(b""), "is empty"),
+    "random bytes": (content(bytes(range(256)) * 20), "damaged"),
+    "HTML page": (content(b"\n<!DOCTYPE html><html>404</html>"), "web page"),
+    "LFS pointer": (content(b"version https://git-lfs.github.com/spec/v1\noid"), "git lfs pull"),
+    "hostile in a state dict": (write_hostile, r"needs code.*system.*nothing in it ran"),
+    "hostile pickle": (write_hostile_pickle, r"needs code.*nothing in it ran"),
+    "whole module": (write_module, "needs code.*Conv2d.*state_dict"),
+    "TorchScript": (write_torchscript, "TorchScript"),
+    "empty dict": (saved({}), "no tensors.*none"),
+    "list": (saved([torch.zeros(2)]), "holds a list"),
+    "tensor": (saved(torch.zeros(2)), "holds a Tensor"),
+    "optimiser": (saved({"param_groups": [1], "state": {"step": 3}}), "no tensors.*param_groups"),
+    "nested in itself": (write_recursive, "nested 4 deep|damaged"),
+    "numbers in place of tensors": (changed(first=3), "model.1.weight"),
+    "NaN": (changed(first=NAN), "NaN or infinity.*model.1.weight"),
+    "infinity": (changed(first=1 / torch.zeros(4, 3, 7, 7)), "NaN or infinity.*model.1.weight"),
+    "integers": (changed(first=torch.ones(4, 3, 7, 7).long()), "model.1.weight.*int64"),
+    "complex": (changed(first=torch.ones(4, 3, 7, 7) * 1j), "model.1.weight.*complex"),
+    "no values": (changed(first=torch.zeros(0, 3, 7, 7)), "model.1.weight.*empty"),
+    "sparse": (changed(first=torch.eye(4).to_sparse()), "model.1.weight.*dense"),
+    "shared memory as a huge weight": (changed(first=huge()), "model.1.weight.*more values"),
+    "huge false safetensors shape": (write_false_header, "safetensors"),
+    "huge false safetensors header": (write_false_length, "safetensors"),
+    "wrong shape": (changed(first=torch.ones(4, 3, 5, 5)), r"model\.1\.weight.*\(4, 3, 5, 5\)"),
+    "widths that cannot be": (
+        changed(first=torch.ones(900000, 3, 1, 1)),
+        r"model\.1\.weight.*expected \(900000",
+    ),
+    "a vector for a weight": (changed(first=torch.ones(4)), "model.1.weight.*4 dimensions"),
+    "misspelt key": (write_missing, r"missing 'model\.11\.conv_block\.1\.bias'.*did you mean"),
+    "unexpected key": (changed(**{"model.30.weight": torch.ones(2)}), r"unexpected 'model\.30"),
+    "lost block": (write_lost_block, "is a block missing"),
+    "another net": (saved({"layer1.0.conv1.weight": torch.ones(2)}), "no family has keys"),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_one_clear_error(name: str, tmp_path: Path) -> None:
+    write, words = CASES[name]
+    path = tmp_path / "net_G.pth"
+    write(path)
+    path = path if path.exists() else path.with_suffix(".safetensors")
+    with pytest.raises(CheckpointError, match=words) as caught:
+        import_checkpoint(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.exit_code in (EXIT_USAGE, EXIT_GATE)
+    assert len(str(caught.value)) < 1500
+    assert not (tmp_path / "proof").exists()
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_damage_anywhere_is_an_error_or_harmless(zipped: bool, tmp_path: Path) -> None:
+    """Bytes changed, removed or cut off at random places of a good file."""
+    path = tmp_path / "net_G.pth"
+    torch.save(good_state(), path, _use_new_zipfile_serialization=zipped)
+    data = path.read_bytes()
+    names = data.find(KEY.encode())
+    chance = random.Random(0)
+    refused = 0
+    for _ in range(60):
+        damaged = bytearray(data)
+        place = chance.choice([chance.randrange(len(data)), names + chance.randrange(-200, 2000)])
+        kind = chance.choice(("change", "remove", "cut"))
+        if kind == "change":
+            damaged[place] ^= 1 << chance.randrange(8)
+        elif kind == "remove":
+            del damaged[place : place + chance.randrange(1, 40)]
+        else:
+            del damaged[place:]
+        path.write_bytes(bytes(damaged))
+        try:
+            import_checkpoint(path)
+        except CheckpointError as error:
+            assert str(path) in str(error)
+            refused += 1
+    assert refused > 20
+
+
+def test_the_good_state_is_good(tmp_path: Path) -> None:
+    """Every case above differs from this in one thing."""
+    torch.save(good_state(), tmp_path / "net_G.pth")
+    imported = import_checkpoint(tmp_path / "net_G.pth")
+    assert imported.spec == ResnetSpec.from_ngf(4, blocks=6)
+    ResnetGenerator(imported.spec).load_state_dict(imported.state)
+
+
+def test_safetensors_are_read(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    state = good_state()
+    save_file({key: value.half() for key, value in state.items()}, tmp_path / "net.safetensors")
+    imported = import_checkpoint(tmp_path / "net.safetensors")
+    assert torch.equal(imported.state["stem.weight"], state[KEY].half().float())
+
+
+def test_wrong_places_and_wrong_family(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="does not exist"):
+        import_checkpoint(tmp_path / "none.pth")
+    with pytest.raises(InputError, match="is a folder"):
+        import_checkpoint(tmp_path)
+    torch.save(good_state(), tmp_path / "net_G.pth")
+    with pytest.raises(CheckpointError, match="'resnet' generator, not 'cartoon'"):
+        import_checkpoint(tmp_path / "net_G.pth", "cartoon")
+    with pytest.raises(EdgeGANError, match="unknown family 'restnet'; did you mean 'resnet'"):
+        import_checkpoint(tmp_path / "net_G.pth", "restnet")
+    with pytest.raises(CheckpointError, match=r"model\.0\.weight"):
+        import_discriminator(tmp_path / "net_G.pth")
+    torch.save({"model.0.weight": torch.ones(4, 3, 4, 4)}, tmp_path / "net_D.pth")
+    with pytest.raises(CheckpointError, match="1 convolutions, not those of a PatchGAN"):
+        import_discriminator(tmp_path / "net_D.pth")
+
+
+@pytest.mark.parametrize("family", ["resnet", "unet", "spade", "cartoon", "animegan", "sngan"])
+def test_a_forced_family_names_what_is_missing(family: str, tmp_path: Path) -> None:
+    torch.save({"layer1.0.conv1.weight": torch.ones(2)}, tmp_path / "other.pth")
+    with pytest.raises(CheckpointError, match=r"other\.pth"):
+        import_checkpoint(tmp_path / "other.pth", family)
+
+
+@pytest.mark.parametrize(
+    "first", ["conv01_1.weight", "conv1.conv2d.weight", "block_a.0.1.weight", "l1.weight"]
+)
+def test_a_file_with_one_good_key_names_what_is_missing(first: str, tmp_path: Path) -> None:
+    torch.save({first: torch.ones(4, 3, 3, 3), "block2.c1.bias": torch.ones(1)}, tmp_path / "a.pth")
+    with pytest.raises(CheckpointError, match=r"a\.pth: missing key"):
+        import_checkpoint(tmp_path / "a.pth")
