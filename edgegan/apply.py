@@ -75,10 +75,13 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
     """A package in PyTorch."""
     import torch
 
-    from edgegan.models.zoo import get_family, load_generator
+    from edgegan.models.zoo import image_sides, load_generator, parse_spec
 
     config, module = load_generator(folder)
-    family = get_family(config.family)
+    if config.input.kind != "image":
+        raise InputError(f"{folder} takes a {config.input.kind.replace('_', ' ')}, not pictures")
+    spec = parse_spec(config.family, config.spec)
+    stride, smallest = image_sides(config.family, spec)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
 
@@ -87,7 +90,8 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
             return module(torch.from_numpy(x)[None])[0].numpy()
 
     try:
-        yield Generator(call, config.input.channels, None, family.stride, family.min_size)
+        fixed = getattr(spec, "size", None)
+        yield Generator(call, config.input.channels, fixed, stride, smallest)
     finally:
         torch.set_num_threads(before)
 

@@ -37,7 +37,7 @@ from edgegan.files import (
 )
 from edgegan.metrics.complexity import measure
 from edgegan.metrics.quality import psnr
-from edgegan.models.zoo import check_size, load_generator
+from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import package_hash, read_config, read_tensors
 from edgegan.run import MANIFEST, Run, command_line, environment, now
 
@@ -117,7 +117,7 @@ def collect_sources(
     if not (source / MANIFEST).is_file():
         config = read_config(source)
         shape = size or config.size
-        check_size(config.family, shape)
+        check_package_size(config, shape)
         chosen = load_folder(calibration, shape, config.input.channels) if calibration else None
         if size is not None and size != config.size and chosen is None:
             raise ConfigError(
@@ -147,7 +147,7 @@ def collect_sources(
         )
     if calibration is not None:
         shape = size or config.size
-        check_size(config.family, shape)
+        check_package_size(config, shape)
         chosen = load_folder(calibration, shape, config.input.channels)
         note = f"{len(chosen)} images of {calibration}"
         own_size = shape == config.size

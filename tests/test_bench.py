@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -98,3 +100,21 @@ def test_absent_runtime_names_the_extra(finished_run: Path) -> None:
         Session(finished_run / "export" / "student_fp32.tflite", runtime="tflite-runtime"),
     ):
         pass
+
+
+def test_a_board_needs_no_torch(finished_run: Path, pictures: Path, tmp_path: Path) -> None:
+    """bench, run and report work where torch cannot be imported."""
+    block = "import sys; sys.modules['torch'] = None; from edgegan.cli import main; sys.argv = ['edgegan', *{}]; main()"
+    artefact = str(finished_run / "export" / "student_int8.tflite")
+    for arguments in (
+        ["bench", artefact, "--seconds", "0.1", "-o", str(tmp_path / "bench")],
+        ["run", artefact, str(pictures), "-o", str(tmp_path / "out")],
+        ["report", str(finished_run), "-o", str(tmp_path / "report.html")],
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", block.format(arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr

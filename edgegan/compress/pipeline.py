@@ -27,6 +27,7 @@ from edgegan.metrics.quality import psnr, ssim
 from edgegan.models.blocks import initialise
 from edgegan.models.packaging import card
 from edgegan.models.zoo import (
+    CUSTOM,
     build,
     count_parameters,
     load_discriminator,
@@ -70,7 +71,14 @@ def choose_device(name: str) -> torch.device:
 def student_spec(teacher: PackageConfig, student: Student) -> Any:
     """The teacher's spec scaled, then the widths set by hand; raises ConfigError naming a wrong field."""
     spec = parse_spec(teacher.family, teacher.spec)
-    scaled = spec.scaled(student.scale, student.round_to, student.block, student.norm)  # type: ignore[attr-defined]
+    scaled = spec.scaled(  # type: ignore[attr-defined]
+        student.scale, student.round_to, block=student.block, norm=student.norm
+    )
+    if teacher.family == CUSTOM:
+        say(
+            "your own generator keeps its blocks and norms: student.block and student.norm do not apply"
+        )
+        return scaled.model_copy(update={"widths": {**scaled.widths, **student.widths}})
     unknown = sorted(set(student.widths) - set(type(spec).model_fields))
     if unknown:
         raise ConfigError(

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import torch
@@ -29,7 +27,8 @@ from edgegan.data.images import (
 from edgegan.errors import ConfigError, InputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
-from edgegan.models.zoo import check_size, load_generator
+from edgegan.models.taps import tap_modules
+from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import is_package, package_hash, read_config
 from edgegan.run import Run
 
@@ -93,7 +92,12 @@ def cache_teacher(
     """
     data, pool = recipe.data, recipe.distill.tap_pool
     config = read_config(teacher)
-    check_size(config.family, data.size)
+    if config.input.kind != "image":
+        raise ConfigError(
+            f"{teacher} takes a {config.input.kind.replace('_', ' ')}, not pictures; "
+            "compress distils image-to-image generators"
+        )
+    check_package_size(config, data.size)
     keep_taps = recipe.distill.feature_weight > 0
     folder = run.stage_folder("teacher_cache")
     inputs = sha256_json(
@@ -109,9 +113,12 @@ def cache_teacher(
     if run.is_done("teacher_cache", inputs):
         return folder
     started = time.monotonic()
-    module = load_generator(teacher)[1].to(device)
+    module = load_generator(teacher)[1]
     crops = plan_crops(len(images.train), data.crops, recipe.seed)
-    names = tap_modules(module) if keep_taps else []
+    names = (
+        tap_modules(module, torch.zeros(1, config.input.channels, *data.size)) if keep_taps else []
+    )
+    module.to(device)
     paths = fill(
         folder,
         "train",
@@ -228,11 +235,6 @@ def fill(
         for handle in handles:
             handle.remove()
     return paths
-
-
-def tap_modules(module: nn.Module) -> list[str]:
-    """Names of the modules whose outputs are distilled, as the family states them."""
-    return cast("Callable[[], list[str]]", module.taps)()
 
 
 def stored_input(x: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from edgegan.errors import CheckpointError, ConfigError
+from edgegan.errors import CheckpointError, ConfigError, nearest
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.keymaps import (
     animegan,
@@ -23,7 +23,6 @@ from edgegan.models.keymaps.matching import Imported, expected_state, rename, sh
 from edgegan.models.reading import State, read_state
 from edgegan.models.resnet import ResnetSpec
 from edgegan.models.spade import SpadeSpec
-from edgegan.models.zoo import get_family
 
 __all__ = ["Imported", "import_checkpoint", "import_discriminator", "public_state", "read_state"]
 
@@ -71,8 +70,11 @@ def import_checkpoint(
     that does not fit the family.
     """
     state = read_state(path)
-    if family is not None:
-        get_family(family)
+    if family is not None and family not in KEYMAPS:
+        raise ConfigError(
+            f"unknown family '{family}'{nearest(family, KEYMAPS)}; families: {', '.join(KEYMAPS)}; "
+            "for a generator of your own give --generator package.module:factory"
+        )
     recognised = recognise(state)
     if family is None and recognised is None:
         known = ", ".join(keymap.example for keymap in KEYMAPS.values())

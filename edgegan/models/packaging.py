@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel
+from torch import nn
 
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
-from edgegan.models.zoo import build, check_size, count_parameters, describe_io, make_golden
+from edgegan.models.custom import allow_generator, describe_custom
+from edgegan.models.discriminator import PatchSpec
+from edgegan.models.keymaps.matching import rename
+from edgegan.models.reading import read_state
+from edgegan.models.zoo import (
+    CUSTOM,
+    build,
+    check_size,
+    count_parameters,
+    describe_io,
+    make_golden,
+)
 from edgegan.package import (
     CONFIG_FILE,
     InputIO,
@@ -68,44 +82,102 @@ def import_to_package(
     size: tuple[int, int] = (256, 256),
     name: str | None = None,
     licence: str = "unstated",
+    widths: str | None = None,
+    legacy: bool = False,
+    upsampling: str | None = None,
     overwrite: bool = False,
 ) -> PackageConfig:
-    """Reads a public checkpoint and writes a package; raises CheckpointError, InputError or OutputError."""
+    """Reads a public checkpoint and writes a package; `widths`, `legacy` and `upsampling` as in `import_checkpoint`.
+
+    Raises CheckpointError, InputError, ConfigError or OutputError.
+    """
     with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
-        imported = import_checkpoint(checkpoint, family)
+        imported = import_checkpoint(
+            checkpoint, family, widths=widths, legacy=legacy, upsampling=upsampling
+        )
         size = tuple(getattr(imported.spec, "size", size))
         check_size(imported.family, size, imported.spec)
         judge = import_discriminator(discriminator) if discriminator else None
         module = build(imported.family, imported.spec)
         module.load_state_dict(imported.state)
         module.eval()
-        takes, gives = describe_io(imported.spec)
-        title = name or checkpoint.stem
         source = {
             "file": checkpoint.name,
             "sha256": sha256_file(checkpoint),
             "changes": imported.changes,
         }
-        config = {
-            "family": imported.family,
-            "spec": imported.spec.model_dump(mode="json"),
-            "name": title,
-            "size": size,
-            "input": takes,
-            "output": gives,
-            "parameters": count_parameters(module),
-            "source": source,
-            "licence": licence,
-            "discriminator": judge[0].model_dump(mode="json") if judge else None,
-        }
-        return write_package(
+        return store(
             temporary,
-            config,
-            module.state_dict(),
-            make_golden(module, golden_inputs(GOLDEN_COUNT, size, takes)),
-            card(title, imported.family, count_parameters(module), licence, imported.changes),
-            judge[1] if judge else None,
+            imported.family,
+            imported.spec,
+            module,
+            size,
+            {"name": name or checkpoint.stem, "source": source, "licence": licence},
+            judge,
         )
+
+
+def import_generator(
+    factory: str,
+    input_shape: tuple[int, int, int],
+    folder: Path,
+    *,
+    checkpoint: Path | None = None,
+    name: str | None = None,
+    licence: str = "unstated",
+    overwrite: bool = False,
+) -> PackageConfig:
+    """A package of the user's own generator `package.module:factory` at (C, H, W), with a checkpoint's weights if any.
+
+    Raises ConfigError when the factory cannot be used or an operation has no channel rule (named with its place),
+    CheckpointError when the weights do not fit.
+    """
+    with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
+        allow_generator(factory)
+        spec, module = describe_custom(factory, input_shape)
+        source: dict[str, Any] = {"generator": factory, "changes": []}
+        if checkpoint is not None:
+            expected = module.state_dict()
+            names = {key: key for key in expected}
+            module.load_state_dict(
+                rename(read_state(checkpoint), names, expected, checkpoint, lambda _: False)
+            )
+            source |= {"file": checkpoint.name, "sha256": sha256_file(checkpoint)}
+        title = name or factory.replace(":", ".").rsplit(".", 1)[-1]
+        about = {"name": title, "source": source, "licence": licence}
+        return store(temporary, CUSTOM, spec, module, input_shape[1:], about, None)
+
+
+def store(
+    folder: Path,
+    family: str,
+    spec: BaseModel,
+    module: nn.Module,
+    size: tuple[int, int],
+    about: dict[str, Any],
+    judge: tuple[PatchSpec, dict[str, torch.Tensor]] | None,
+) -> PackageConfig:
+    """Writes a teacher's package with golden tensors; `about` holds name, source and licence."""
+    takes, gives = describe_io(spec)
+    parameters = count_parameters(module)
+    config = {
+        "family": family,
+        "spec": spec.model_dump(mode="json"),
+        "size": size,
+        "input": takes,
+        "output": gives,
+        "parameters": parameters,
+        "discriminator": judge[0].model_dump(mode="json") if judge else None,
+        **about,
+    }
+    return write_package(
+        folder,
+        config,
+        module.state_dict(),
+        make_golden(module, golden_inputs(GOLDEN_COUNT, size, takes)),
+        card(about["name"], family, parameters, about["licence"], about["source"]["changes"]),
+        judge[1] if judge else None,
+    )
 
 
 def card(name: str, family: str, parameters: int, licence: str, lines: list[str]) -> str:

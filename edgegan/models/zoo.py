@@ -14,6 +14,7 @@ from torch import nn
 from edgegan.errors import CheckpointError, ConfigError, InputError, nearest
 from edgegan.models.animegan import AnimeGenerator, AnimeSpec
 from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
+from edgegan.models.custom import CustomSpec, build_custom
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 from edgegan.models.sngan import SnganGenerator, SnganSpec
@@ -56,15 +57,17 @@ FAMILIES = {
     "animegan": entry(AnimeSpec, AnimeGenerator),
     "sngan": entry(SnganSpec, SnganGenerator),
 }
+CUSTOM = "custom"
+EVERY_FAMILY = FAMILIES | {CUSTOM: Family(CustomSpec, build_custom, stride=1, min_size=1)}
 
 
 def get_family(name: str) -> Family:
     """The family of this name; raises ConfigError with the nearest one."""
-    if name not in FAMILIES:
+    if name not in EVERY_FAMILY:
         raise ConfigError(
             f"unknown family '{name}'{nearest(name, FAMILIES)}; families: {', '.join(FAMILIES)}"
         )
-    return FAMILIES[name]
+    return EVERY_FAMILY[name]
 
 
 def parse_spec(family: str, spec: dict[str, Any]) -> BaseModel:

@@ -1,0 +1,136 @@
+"""The user's own generator: any nn.Module made by a factory `package.module:factory`, sliced through its channel graph.
+
+A package of this family names its factory. Importing a name that a file states would let a file run code, so it is
+imported only when the user gave the same name in this session (`--generator`).
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.slicing import extract
+from edgegan.errors import ConfigError
+from edgegan.models.blocks import scale_width
+
+ALLOWED = "EDGEGAN_GENERATOR"
+PATTERN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
+
+
+class CustomSpec(BaseModel):
+    """A factory, the shape it is traced at, and the widths of channel groups that differ from the factory's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    factory: str = Field(description="package.module:factory, called without arguments")
+    input_shape: tuple[int, int, int] = Field(description="channels, height, width of its input")
+    out_channels: int = Field(3, ge=1)
+    widths: dict[str, int] = Field(default_factory=dict, description="channels of groups, by name")
+
+    @property
+    def in_channels(self) -> int:
+        """Channels of the input."""
+        return self.input_shape[0]
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The only height and width it is known to take."""
+        return self.input_shape[1:]
+
+    def scaled(self, scale: float, round_to: int, **_: Any) -> CustomSpec:
+        """Every free channel group times `scale`; blocks and norms stay the user's own."""
+        graph = trace_channels(make_module(self.factory), torch.zeros(1, *self.input_shape))
+        widths = {group.name: scale_width(group.size, scale, round_to) for group in graph.free()}
+        return self.model_copy(update={"widths": widths})
+
+
+def allow_generator(name: str) -> None:
+    """Notes that the user named this factory; children of this process may import it too."""
+    if not PATTERN.match(name):
+        raise ConfigError(f"--generator {name!r}: write it as package.module:factory")
+    os.environ[ALLOWED] = name
+
+
+def load_factory(name: str) -> Callable[[], nn.Module]:
+    """The factory of this name; the current folder is searched too. Raises ConfigError with the reason."""
+    if os.environ.get(ALLOWED) != name:
+        raise ConfigError(
+            f"this package is made by your generator '{name}'; give --generator {name} so that it may be imported"
+        )
+    module_name, attribute = name.split(":")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as error:
+        raise ConfigError(
+            f"--generator {name}: cannot import '{module_name}' ({error}); run from its folder or set PYTHONPATH"
+        ) from error
+    factory = getattr(module, attribute, None)
+    if not callable(factory):
+        raise ConfigError(
+            f"--generator {name}: module '{module_name}' has no callable '{attribute}'"
+        )
+    return factory  # type: ignore[no-any-return]
+
+
+def make_module(name: str) -> nn.Module:
+    """What the factory makes, in evaluation mode; raises ConfigError when it is no nn.Module."""
+    try:
+        module = load_factory(name)()
+    except TypeError as error:
+        raise ConfigError(
+            f"--generator {name}: the factory must be callable without arguments ({error})"
+        ) from error
+    if not isinstance(module, nn.Module):
+        raise ConfigError(
+            f"--generator {name}: the factory made a {type(module).__name__}, not a torch.nn.Module"
+        )
+    return module.eval()
+
+
+def build_custom(spec: CustomSpec) -> nn.Module:
+    """The user's generator with the spec's widths."""
+    module = make_module(spec.factory)
+    if not spec.widths:
+        return module
+    graph = trace_channels(module, torch.zeros(1, *spec.input_shape))
+    return extract(module, graph, spec.widths)
+
+
+def describe_custom(name: str, input_shape: tuple[int, int, int]) -> tuple[CustomSpec, nn.Module]:
+    """Calls the factory, runs it once on zeros and traces its channels; returns its spec and the module.
+
+    Raises ConfigError when it does not map (1, C, H, W) to an image of the same height and width, or when an operation
+    has no rule, naming it and its place.
+    """
+    module = make_module(name)
+    example = torch.zeros(1, *input_shape)
+    try:
+        with torch.no_grad():
+            output = module(example)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(
+            f"--generator {name}: it does not run on an input of shape {tuple(example.shape)}: {error}"
+        ) from error
+    if (
+        not isinstance(output, torch.Tensor)
+        or output.dim() != 4
+        or output.shape[2:] != example.shape[2:]
+    ):
+        found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+        raise ConfigError(
+            f"--generator {name}: it must make one image (1, C, {input_shape[1]}, {input_shape[2]}), not {found}"
+        )
+    trace_channels(module, example)
+    return CustomSpec(factory=name, input_shape=input_shape, out_channels=output.shape[1]), module

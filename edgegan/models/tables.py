@@ -1,0 +1,163 @@
+"""What `edgegan zoo` and `edgegan inspect` show: published generators with their costs; a package layer by layer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.console import table
+from edgegan.errors import ConfigError
+from edgegan.metrics.complexity import Complexity, measure
+from edgegan.models.catalogue import catalogue, measure_entry
+from edgegan.models.zoo import load_generator
+from edgegan.package import input_shape
+
+
+def zoo_rows() -> list[dict[str, Any]]:
+    """Every published generator with its costs at the size its figures are quoted at."""
+    return [
+        {
+            "name": entry.name,
+            "family": entry.family,
+            "source": entry.source,
+            "input": entry.input.model_dump(mode="json"),
+            **measure_entry(entry).summary(),
+        }
+        for entry in catalogue()
+    ]
+
+
+def zoo_table(rows: list[dict[str, Any]]) -> str:
+    """The zoo for people."""
+    headers = [
+        "generator",
+        "family",
+        "output",
+        "parameters",
+        "MB fp32",
+        "GMACs",
+        "output-sized",
+        "published",
+        "source",
+    ]
+    cells = [
+        [
+            row["name"],
+            row["family"],
+            f"{row['size'][0]}x{row['size'][1]}",
+            f"{row['parameters']:,}",
+            f"{row['bytes_fp32'] / 1e6:.2f}",
+            f"{row['macs'] / 1e9:.3f}",
+            f"{row['macs_output_sized'] / 1e9:.3f}",
+            f"{row['macs_published'] / 1e9:.3f}",
+            row["source"],
+        ]
+        for row in rows
+    ]
+    return (
+        f"{table(headers, cells)}\n"
+        "GMACs: true multiply-adds. output-sized: transposed convolutions counted at their output. "
+        "published: that plus one for every InstanceNorm element."
+    )
+
+
+def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any]:
+    """Layers with shape, MACs, parameters and share, and channel groups with their members and costs."""
+    config, module = load_generator(folder)
+    example = torch.zeros(input_shape(config.input, size or config.size))
+    complexity = measure(module, example)
+    try:
+        graph: ChannelGraph | None = trace_channels(module, example)
+        reason = None
+    except ConfigError as error:
+        graph, reason = None, str(error)
+    layers = [
+        {
+            "name": layer.name,
+            "kind": layer.kind,
+            "output_shape": list(layer.output_shape),
+            "parameters": layer.parameters,
+            "macs": layer.macs,
+            "share": layer.macs / complexity.macs if complexity.macs else 0.0,
+        }
+        for layer in complexity.layers
+    ]
+    return {
+        "package": str(folder),
+        "name": config.name,
+        "family": config.family,
+        "role": config.role,
+        "input": config.input.model_dump(mode="json"),
+        "output": config.output.model_dump(mode="json"),
+        "licence": config.licence,
+        **complexity.summary(),
+        "layers": layers,
+        "groups": group_rows(graph, complexity) if graph else [],
+        "groups_missing": reason,
+    }
+
+
+def group_rows(graph: ChannelGraph, complexity: Complexity) -> list[dict[str, Any]]:
+    """Channel groups with what touches them: layers, and the MACs and parameters of those layers."""
+    costs = {layer.name: layer for layer in complexity.layers}
+    rows = []
+    for group in graph.groups.values():
+        layers = list(dict.fromkeys(member.tensor.rpartition(".")[0] for member in group.members))
+        touched = [costs[name] for name in layers if name in costs]
+        rows.append(
+            {
+                "name": group.name,
+                "channels": group.size,
+                "fixed": group.fixed,
+                "layers": layers,
+                "macs": sum(layer.macs for layer in touched),
+                "parameters": sum(layer.parameters for layer in touched),
+            }
+        )
+    return rows
+
+
+def inspect_table(found: dict[str, Any]) -> str:
+    """A package for people: its layers that compute, then its channel groups."""
+    rows = [
+        [
+            layer["name"],
+            layer["kind"],
+            "x".join(map(str, layer["output_shape"][1:])),
+            f"{layer['parameters']:,}",
+            f"{layer['macs'] / 1e6:,.1f}",
+            f"{100 * layer['share']:.1f} %",
+        ]
+        for layer in found["layers"]
+        if layer["parameters"] or layer["macs"]
+    ]
+    layers = table(["layer", "kind", "output CxHxW", "parameters", "MMACs", "share"], rows)
+    groups = table(
+        ["channel group", "channels", "", "layers", "MMACs of its layers"],
+        [
+            [
+                group["name"],
+                str(group["channels"]),
+                "fixed" if group["fixed"] else "",
+                shorten(group["layers"]),
+                f"{group['macs'] / 1e6:,.1f}",
+            ]
+            for group in found["groups"]
+        ],
+    )
+    head = (
+        f"{found['name']}: family {found['family']}, {found['role']}, {found['parameters']:,} parameters, "
+        f"{found['macs'] / 1e9:.3f} GMACs at {found['size'][0]}x{found['size'][1]} "
+        f"(output-sized {found['macs_output_sized'] / 1e9:.3f}, published {found['macs_published'] / 1e9:.3f})"
+    )
+    tail = groups if found["groups"] else f"channel groups: {found['groups_missing']}"
+    return f"{head}\n\n{layers}\n\n{tail}"
+
+
+def shorten(names: list[str], most: int = 4) -> str:
+    """The first few names and how many more there are."""
+    more = f" +{len(names) - most}" if len(names) > most else ""
+    return " ".join(names[:most]) + more
