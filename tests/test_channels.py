@@ -10,15 +10,18 @@ import pytest
 import torch
 import torch.nn.functional as F
 from pydantic import BaseModel
-from test_models import SMALL
-from test_models import example as family_example
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.importance import order_channels, permute, readers, score_channels
 from edgegan.channels.slicing import extract, run_sliced, slice_parameters
 from edgegan.errors import ConfigError
+from edgegan.models.animegan import AnimeSpec
 from edgegan.models.resnet import ResnetSpec
+from edgegan.models.sngan import SnganSpec
+from edgegan.models.spade import SpadeSpec
+from edgegan.models.transformer_net import TransformerSpec
+from edgegan.models.unet import UnetSpec
 from edgegan.models.zoo import build
 
 
@@ -123,10 +126,6 @@ def small_cartoon() -> nn.Module:
     return build("cartoon", {**widths, "up2": (5, 4)})
 
 
-def family_input(spec: BaseModel, size: tuple[int, int]) -> tuple[torch.Tensor, ...]:
-    return (family_example(spec, size),)
-
-
 CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[torch.Tensor, ...]]]] = {
     "dense": (small_resnet, image),
     "separable": (lambda: small_resnet(block="separable"), image),
@@ -138,9 +137,34 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[torch.Tensor,
     "noise": (Noise, lambda: (torch.randn(3, 5),)),
     "shuffled": (Shuffled, lambda: (torch.randn(3, 6),)),
 }
-for _name, (_family, _spec, _size, _) in SMALL.items():
-    if _family not in ("resnet", "cartoon"):
-        CASES[_name] = (partial(build, _family, _spec), partial(family_input, _spec, _size))
+FAMILIES: dict[str, tuple[BaseModel, tuple[int, ...]]] = {
+    "unet": (UnetSpec.from_ngf(4, halvings=4), (2, 3, 16, 16)),
+    "transformer_net": (
+        TransformerSpec(stem=6, down=8, trunk=10, inner=(9, 8), up=(8, 6)),
+        (2, 3, 16, 16),
+    ),
+    "sngan": (SnganSpec(latent=6, stem=9, width=(8, 7), inner=(6, 5)), (2, 6)),
+    "animegan": (
+        AnimeSpec(
+            stem=4,
+            half=(5, 6),
+            quarter=(7, 8, 9),
+            expanded=(12, 14, 10),
+            trunk=8,
+            narrow=7,
+            up1=(6, 5),
+            up2=(6, 5, 4),
+        ),
+        (2, 3, 16, 16),
+    ),
+    "spade": (SpadeSpec.from_ngf(1, classes=4), (2, 5, 64, 64)),
+}
+for family, (spec, shape) in FAMILIES.items():
+    CASES[family] = (partial(build, family, spec), lambda shape=shape: (torch.randn(shape),))
+CASES["spade_mobile"] = (
+    lambda: build("spade", SpadeSpec.from_ngf(1, classes=4, block="separable", norm="instance")),
+    lambda: (torch.randn(1, 5, 128, 128),),
+)
 Case = tuple[nn.Module, tuple[torch.Tensor, ...], ChannelGraph]
 
 

@@ -153,8 +153,7 @@ def elementwise(ties: Ties, values: list[Value], shape: Shape) -> Value:
     for value, other in rest:
         if other != axis:
             raise ConfigError("operands hold channels in different axes")
-        if wide:
-            ties.unify(first.layout, value.layout)
+        ties.unify(first.layout, value.layout)
     for value, other in placed:
         if other != axis and value.shape[value.axis] == 1 and math.prod(value.shape) > 1:
             raise ConfigError("operands hold channels in different axes")

@@ -1,5 +1,5 @@
-"""Which widths a search may choose, and how they are written: by group, or as GAN Compression's
-"16_24_..." configs."""
+"""Which widths a search may choose, and how they are written: by group, or as a family's spec and
+config string."""
 
 from __future__ import annotations
 
@@ -10,33 +10,67 @@ from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
+from pydantic import BaseModel
 
 from edgegan.channels.graph import ChannelGraph
 from edgegan.errors import ConfigError
+from edgegan.models.animegan import AnimeSpec
 from edgegan.models.cartoon import CartoonSpec
 from edgegan.models.resnet import ResnetSpec
+from edgegan.models.sngan import SnganSpec
+from edgegan.models.spade import SpadeSpec
+from edgegan.models.transformer_net import TransformerSpec
+from edgegan.models.unet import UnetSpec
 
 Space = dict[str, tuple[int, ...]]
 Widths = dict[str, int]
-Spec = TypeVar("Spec", ResnetSpec, CartoonSpec)
+Spec = TypeVar("Spec", bound=BaseModel)
 
-BLOCK = r"blocks\.(\d+)\.conv1(?:\.pointwise)?"
-FIELDS: dict[type, dict[str, str]] = {
-    ResnetSpec: {
-        "stem": "stem",
-        "down1": "down",
-        "down2": "trunk",
-        BLOCK: "inner",
-        r"up([12])": "up",
-    },
-    CartoonSpec: {
-        "stem": "stem",
-        r"down1\.(\d)": "down1",
-        r"down2\.(\d)": "down2",
-        BLOCK: "inner",
-        r"up1\.(\d)": "up1",
-        r"up2\.(\d)": "up2",
-    },
+SPADE_UNITS = (16, 16, 16, 8, 4, 2, 1)
+BLOCK = (r"blocks\.(\d+)\.conv1(?:\.pointwise)?", "inner", 0)
+ENDS: list[tuple[str, str, int | None]] = [
+    ("stem", "stem", None),
+    ("down1", "down", None),
+    ("down2", "trunk", None),
+]
+STAGES = ("down1", "down2", "up1", "up2")
+# For each family: names of groups, the spec field, and where a tuple's index starts counting (None: a plain number).
+FIELDS: dict[type[BaseModel], list[tuple[str, str, int | None]]] = {
+    ResnetSpec: [*ENDS, BLOCK, (r"up(\d)", "up", -1)],
+    CartoonSpec: [ENDS[0], BLOCK, *((rf"{name}\.(\d)", name, 0) for name in STAGES)],
+    TransformerSpec: [
+        *((rf"{pattern}\.conv", field, None) for pattern, field, _ in ENDS),
+        BLOCK,
+        (r"up(\d)\.conv", "up", -1),
+    ],
+    UnetSpec: [(r"down\.(\d+)", "down", 0), (r"up\.(\d+)", "up", 0)],
+    SnganSpec: [
+        ("linear", "stem", None),
+        (r"blocks\.(\d+)\.conv1", "inner", 0),
+        (r"blocks\.(\d+)\.conv2", "width", 0),
+    ],
+    AnimeSpec: [
+        (r"stem\.conv", "stem", None),
+        (r"down1\.conv", "half", 0),
+        (r"at_half\.conv", "half", 1),
+        (r"down2\.conv", "quarter", 0),
+        (r"at_quarter\.(\d)\.conv", "quarter", 1),
+        (r"blocks\.(\d+)\.widen\.conv", "expanded", 0),
+        (r"blocks\.0\.narrow", "trunk", None),
+        (r"narrow\.conv", "narrow", None),
+        (r"up1\.(\d)\.conv", "up1", -1),
+        (r"up2\.(\d)\.conv", "up2", -1),
+    ],
+    SpadeSpec: [
+        ("stem", "trunk", None),
+        (r"head\.conv1", "inner", 0),
+        (r"middle(\d)\.conv1", "inner", 1),
+        (r"up(\d)\.conv1", "inner", 3),
+        (r"up(\d)\.conv2", "up", 0),
+        (r"head\.\w+\.shared", "hidden", 0),
+        (r"middle(\d)\.\w+\.shared", "hidden", 1),
+        (r"up(\d)\.\w+\.shared", "hidden", 3),
+    ],
 }
 
 
@@ -72,65 +106,37 @@ def random_plan(space: Space, seed: int) -> Widths:
     return {name: generator.choice(choices) for name, choices in space.items()}
 
 
-def parse_config(text: str) -> tuple[int, ...]:
-    """GAN Compression's "32_32_48_32_48_48_16_16" (or its older six numbers) as integers; raises
-    ConfigError."""
-    parts = text.split("_")
-    if len(parts) not in (6, 8) or not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConfigError(
-            f"'{text}' is not a width config; write 8 (or 6) positive numbers, such as "
-            "32_32_48_32_48_48_16_16"
-        )
-    return tuple(int(part) for part in parts)
+def random_config(choices: Sequence[Sequence[int]], seed: int) -> str:
+    """A GAN Compression config string with one choice at each place; `from_config` of the spec
+    reads it."""
+    generator = random.Random(seed)
+    return "_".join(str(generator.choice(each)) for each in choices)
 
 
-def format_config(config: Sequence[int]) -> str:
-    """The integers joined by underscores."""
-    return "_".join(str(width) for width in config)
+def config_of(spec: ResnetSpec | SpadeSpec) -> str:
+    """The eight numbers "c0_..._c7" of a spec (Li et al. 2020), the inverse of its `from_config`.
 
-
-def config_spec(config: Sequence[int], blocks: int = 9, **other: object) -> ResnetSpec:
-    """The ResNet spec of a config (Li et al. 2020, supernet of 9 blocks).
-
-    Eight numbers: stem c0, down 2 c1, trunk 4 c2, inner 4 c3, 4 c4, 4 c5 for the thirds of the
-    blocks, up 2 c6 and c7. Six: one inner 4 c3 for all blocks, up 2 c4 and c5. `other` are further
-    fields of ResnetSpec.
+    Raises ConfigError when its widths are not of that form.
     """
-    c = tuple(config)
-    if len(c) not in (6, 8):
-        raise ConfigError(f"a width config has 8 or 6 numbers, not {len(c)}")
-    inner = c[3:6] if len(c) == 8 else (c[3],) * 3
-    return ResnetSpec.model_validate(
-        {
-            "stem": c[0],
-            "down": 2 * c[1],
-            "trunk": 4 * c[2],
-            "inner": tuple(4 * inner[3 * index // blocks] for index in range(blocks)),
-            "up": (2 * c[-2], c[-1]),
-            **other,
-        }
-    )
-
-
-def spec_config(spec: ResnetSpec) -> tuple[int, ...]:
-    """The eight numbers of a ResNet spec; raises ConfigError when its widths are not of that
-    form."""
-    blocks = len(spec.inner)
-    inner = (
-        tuple(spec.inner[(third * blocks + 2) // 3] // 4 for third in range(3)) if blocks else ()
-    )
-    config = (spec.stem, spec.down // 2, spec.trunk // 4, *inner, spec.up[0] // 2, spec.up[1])
-    if len(config) != 8 or widths_of(config_spec(config, blocks)) != widths_of(spec):
-        raise ConfigError("these widths cannot be written as eight numbers")
+    if isinstance(spec, SpadeSpec):
+        numbers = [width // unit for width, unit in zip(spec.inner, SPADE_UNITS, strict=True)]
+        config = "_".join(map(str, [spec.trunk // 16, *numbers]))
+    else:
+        inner = [spec.inner[third * len(spec.inner) // 3] // 4 for third in range(3)]
+        ends = [spec.up[0] // 2, spec.up[1]]
+        numbers = [spec.stem, spec.down // 2, spec.trunk // 4, *inner, *ends]
+        config = "_".join(map(str, numbers))
+    if widths_of(type(spec).from_config(config)) != widths_of(spec):
+        raise ConfigError("these widths cannot be written as eight numbers; write the spec")
     return config
 
 
-def widths_of(spec: ResnetSpec) -> tuple[object, ...]:
-    """The widths alone."""
-    return spec.stem, spec.down, spec.trunk, spec.inner, spec.up
+def widths_of(spec: BaseModel) -> dict[str, object]:
+    """The fields of a spec that hold widths."""
+    return {field: getattr(spec, field) for _, field, _ in FIELDS[type(spec)]}
 
 
-def plan_of(spec: ResnetSpec | CartoonSpec, graph: ChannelGraph) -> Widths:
+def plan_of(spec: BaseModel, graph: ChannelGraph) -> Widths:
     """The plan that slices a graph of the same family to a spec's widths; raises ConfigError where
     shapes differ."""
     plan = {}
@@ -144,34 +150,40 @@ def plan_of(spec: ResnetSpec | CartoonSpec, graph: ChannelGraph) -> Widths:
     return plan
 
 
-def spec_of(spec: Spec, plan: Mapping[str, int | torch.Tensor]) -> Spec:
+def spec_of(spec: Spec, graph: ChannelGraph, plan: Mapping[str, int | torch.Tensor]) -> Spec:
     """The spec of the sub-network that a plan makes of a generator of spec `spec`.
 
-    What `extract` makes then loads into `build(family, spec)`. A block of inner width 0 is left
-    out, which is right where the block is worth nothing (`renumber_blocks` gives the names then).
-    Raises ConfigError for a plan whose groups are not the family's.
+    What `extract` makes then loads into `build(family, spec)`. A residual block of inner width 0 is
+    left out, which is right where the block is worth nothing (`renumber_blocks` gives the names
+    then). Raises ConfigError where the spec has one number for groups that the plan gives different
+    widths (SPADE's `hidden`), and for unknown groups.
     """
+    for name in plan:
+        field_of(type(spec), name)
     values = spec.model_dump()
-    for name, choice in plan.items():
-        field, index = field_of(type(spec), name)
+    chosen: dict[tuple[str, int | None], int] = {}
+    for group in graph.free():
+        choice = plan.get(group.name, group.size)
         width = choice if isinstance(choice, int) else len(choice)
-        if index is None:
-            values[field] = width
-        else:
-            row = list(values[field])
-            row[index] = width
-            values[field] = tuple(row)
-    values["inner"] = tuple(width for width in values["inner"] if width)
+        place = field, index = field_of(type(spec), group.name)
+        if chosen.setdefault(place, width) != width:
+            raise ConfigError(
+                f"group '{group.name}' has {width} channels, but {type(spec).__name__}.{field} holds one number for "
+                f"it and a group of {chosen[place]}; give them one width"
+            )
+        row = list(values[field]) if index is not None else []
+        values[field] = width if index is None else (*row[:index], width, *row[index + 1 :])
+    if BLOCK in FIELDS[type(spec)]:
+        values["inner"] = tuple(width for width in values["inner"] if width)
     return type(spec).model_validate(values)
 
 
-def field_of(spec: type, group: str) -> tuple[str, int | None]:
+def field_of(spec: type[BaseModel], group: str) -> tuple[str, int | None]:
     """The spec field of a group, and the place in it; raises ConfigError."""
-    for pattern, field in FIELDS[spec].items():
+    for pattern, field, first in FIELDS.get(spec, []):
         match = re.fullmatch(pattern, group)
         if match:
-            index = int(match[1]) if match.groups() else None
-            return field, index - 1 if index is not None and pattern == r"up([12])" else index
+            return field, None if first is None else first + int((*match.groups(), 0)[0])
     raise ConfigError(f"{spec.__name__} has no width for channel group '{group}'")
 
 
