@@ -126,6 +126,25 @@ def fuse_batch_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
     return True
 
 
+def fold_affine_into_pointwise(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Scale and shift of an InstanceNorm that only an unpadded 1x1 convolution reads move into its weights and bias."""
+    norm, after = layer_of(graph, node), only_user(node)
+    conv = layer_of(graph, after) if after is not None else None
+    if not isinstance(norm, nn.InstanceNorm2d) or norm.weight is None or norm.bias is None:
+        return False
+    if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or conv.groups != 1:
+        return False
+    if conv.padding != (0, 0):
+        return False
+    weight = conv.weight.detach()
+    shift = weight.flatten(1) @ norm.bias.detach()
+    conv.bias = nn.Parameter(shift if conv.bias is None else conv.bias.detach() + shift)
+    conv.weight = nn.Parameter(weight * norm.weight.detach().reshape(1, -1, 1, 1))
+    plain = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=False)
+    replace_layer(graph, node, plain.eval())
+    return True
+
+
 def drop_bias_before_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
     """InstanceNorm subtracts each channel's mean, and with it the bias of the convolution before."""
     conv, after = layer_of(graph, node), only_user(node)
@@ -200,6 +219,22 @@ def channel_last_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
     return True
 
 
+def scale_only_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """A plain InstanceNorm, then a 1x1 convolution, then another InstanceNorm: the second one subtracts what is constant
+    over the picture, so the first need not subtract its mean."""
+    layer, after = layer_of(graph, node), only_user(node)
+    conv = layer_of(graph, after) if after is not None else None
+    last = only_user(after) if after is not None else None
+    if not isinstance(layer, nn.InstanceNorm2d) or layer.track_running_stats or layer.bias is not None:
+        return False
+    if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or conv.padding != (0, 0):
+        return False
+    if last is None or not isinstance(layer_of(graph, last), nn.InstanceNorm2d):
+        return False
+    replace_layer(graph, node, ChannelLastInstanceNorm(layer, centre=False))
+    return True
+
+
 def depth_to_space_doubling(graph: fx.GraphModule, node: fx.Node) -> bool:
     """Transposed 3x3 stride 2 -> 2x2 convolution and depth_to_space."""
     layer = layer_of(graph, node)
@@ -239,6 +274,7 @@ Pass = Callable[[fx.GraphModule, fx.Node], bool]
 COMMON: dict[str, Pass] = {
     "drop_no_op": drop_no_op,
     "fuse_batch_norm": fuse_batch_norm,
+    "fold_affine_into_pointwise": fold_affine_into_pointwise,
     "drop_bias_before_norm": drop_bias_before_norm,
     "equalise_linear_pair": equalise_linear_pair,
 }
@@ -249,6 +285,7 @@ PASSES: dict[str, dict[str, Pass]] = {
         "concat_reflection_pad": concat_reflection_pad,
         "depth_to_space_doubling": depth_to_space_doubling,
         "strided_head": strided_head,
+        "scale_only_norm": scale_only_norm,
         "channel_last_norm": channel_last_norm,
     },
 }
