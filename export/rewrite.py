@@ -225,7 +225,11 @@ def scale_only_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
     layer, after = layer_of(graph, node), only_user(node)
     conv = layer_of(graph, after) if after is not None else None
     last = only_user(after) if after is not None else None
-    if not isinstance(layer, nn.InstanceNorm2d) or layer.track_running_stats or layer.bias is not None:
+    if (
+        not isinstance(layer, nn.InstanceNorm2d)
+        or layer.track_running_stats
+        or layer.bias is not None
+    ):
         return False
     if not isinstance(conv, nn.Conv2d) or conv.kernel_size != (1, 1) or conv.padding != (0, 0):
         return False

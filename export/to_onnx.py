@@ -81,15 +81,16 @@ class Calibration:
 
 
 def to_int8(source: Path, path: Path, calibration: np.ndarray) -> None:
-    """QDQ int8, weights per channel. A net with InstanceNorm keeps its full-resolution edges (first and last
-    convolutions, every resolution above the trunk's) in float: quantised they cost ten decibels."""
+    """QDQ int8 of the trunk: convolutions at the smallest resolution, weights per channel, activations per tensor.
+
+    The full-resolution edges stay float: quantised, they cost ten decibels, with any norm (docs/design.md).
+    """
     onnx = optional_import("onnx", "onnx")
     quantization = optional_import("onnxruntime.quantization", "onnx")
     prepared = path.with_suffix(".prepared.onnx")
     shape_inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
     shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
     model = onnx.load(str(prepared))
-    has_norm = any(node.op_type == "InstanceNormalization" for node in model.graph.node)
     reader = type("Reader", (Calibration, quantization.CalibrationDataReader), {})(calibration)
     quantization.quantize_static(
         str(prepared),
@@ -99,8 +100,8 @@ def to_int8(source: Path, path: Path, calibration: np.ndarray) -> None:
         per_channel=True,
         activation_type=quantization.QuantType.QInt8,
         weight_type=quantization.QuantType.QInt8,
-        op_types_to_quantize=["Conv"] if has_norm else None,
-        nodes_to_exclude=edge_convolutions(model) if has_norm else [],
+        op_types_to_quantize=["Conv"],
+        nodes_to_exclude=edge_convolutions(model),
         extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
     )
     prepared.unlink(missing_ok=True)

@@ -60,9 +60,16 @@ def to_dynamic_int8(source: Path, path: Path) -> None:
 def to_static_int8(source: Path, path: Path, calibration: np.ndarray) -> None:
     """Every operation in int8, ranges from `calibration` (N, C, H, W) float32; float32 image in and out."""
     quantizer_module = optional_import("ai_edge_quantizer.quantizer", "tflite")
+    qtyping = optional_import("ai_edge_quantizer.qtyping", "tflite")
     recipe = optional_import("ai_edge_quantizer.recipe", "tflite")
     quantizer = quantizer_module.Quantizer(str(source))
     quantizer.load_quantization_recipe(recipe.static_wi8_ai8())
+    for name in ("INPUT", "OUTPUT"):
+        quantizer.update_quantization_recipe(
+            regex=".*",
+            operation_name=qtyping.TFLOperationName[name],
+            algorithm_key=quantizer_module.AlgorithmName.NO_QUANTIZE,
+        )
     samples = [
         {"input": np.ascontiguousarray(image.transpose(1, 2, 0))[None]} for image in calibration
     ]
