@@ -31,8 +31,8 @@ from edgegan.files import (
     make_folder,
     optional_import,
     read_json,
+    sha256_bytes,
     sha256_file,
-    sha256_json,
     write_json,
 )
 from edgegan.metrics.complexity import measure
@@ -58,6 +58,7 @@ class Source:
 
     folder: Path
     role: str
+    size: tuple[int, int]
     calibration: np.ndarray | None
     calibration_note: str
     images: np.ndarray
@@ -95,7 +96,7 @@ def export(
             shutil.rmtree(stale, ignore_errors=True)
         for entry in sources:
             for target in targets:
-                export_target(entry, folder, target, precisions, size, overwrite=overwrite)
+                export_target(entry, folder, target, precisions, overwrite=overwrite)
     return folder
 
 
@@ -108,80 +109,84 @@ def optional_import_check(module: str, target: str) -> None:
 
 
 def collect_sources(
-    source: Path,
-    which: str,
-    size: tuple[int, int] | None,
-    calibration: Path | None,
+    source: Path, which: str, size: tuple[int, int] | None, calibration: Path | None
 ) -> list[Source]:
     """The packages to export with their calibration and proof images."""
-    if not (source / MANIFEST).is_file():
-        config = read_config(source)
-        shape = size or config.size
-        check_package_size(config, shape)
-        chosen = load_folder(calibration, shape, config.input.channels) if calibration else None
-        if size is not None and size != config.size and chosen is None:
-            raise ConfigError(
-                f"--size {size[0]}x{size[1]} is not the package's own: "
-                "give --calibration DIR with images to prove it on"
-            )
-        golden = read_tensors(source, config, "golden.safetensors")["input"].numpy()
-        images = chosen[: PARITY_IMAGES["teacher"]] if chosen is not None else golden
-        note = f"{len(chosen)} images of {calibration}" if chosen is not None else ""
-        return [Source(source, config.role, chosen, note, images, None, None)]
-    run = Run.open(source)
-    cache = source / "stages" / "teacher_cache"
-    if "distill" not in run.manifest["stages"]:
+    if (source / MANIFEST).is_file():
+        return run_sources(source, which, size, calibration)
+    return [package_source(source, size, calibration)]
+
+
+def package_source(folder: Path, size: tuple[int, int] | None, calibration: Path | None) -> Source:
+    """One package, proved on its golden inputs or on the calibration images."""
+    config = read_config(folder)
+    if config.input.kind != "image":
         raise ConfigError(
-            f"{source} has no finished student; run the same edgegan compress command again to finish it"
+            f"{folder} takes a {config.input.kind.replace('_', ' ')}; export lowers image-to-image generators"
         )
-    teacher = (
-        source / "teacher"
-        if (source / "teacher").is_dir()
-        else Path(run.manifest["recipe"]["teacher"])
-    )
-    student = source / "student"
-    config = read_config(student)
-    if size is not None and size != config.size and calibration is None:
-        raise ConfigError(
-            f"--size {size[0]}x{size[1]} is not the run's own: give --calibration DIR with images to prove it on"
-        )
+    shape = size or config.size
+    check_package_size(config, shape)
     if calibration is not None:
-        shape = size or config.size
-        check_package_size(config, shape)
         chosen = load_folder(calibration, shape, config.input.channels)
         note = f"{len(chosen)} images of {calibration}"
-        own_size = shape == config.size
-    else:
-        chosen = (
-            np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES].astype(
-                np.float32
-            )
-            / 127.5
-            - 1
+        return Source(
+            folder, config.role, shape, chosen, note, chosen[: PARITY_IMAGES["teacher"]], None, None
         )
+    if shape != config.size:
+        raise ConfigError(
+            f"--size {shape[0]}x{shape[1]} is not the package's own: "
+            "give --calibration DIR with images to prove it on"
+        )
+    golden = read_tensors(folder, config, "golden.safetensors")["input"].numpy()
+    return Source(folder, config.role, shape, None, "", golden, None, None)
+
+
+def run_sources(
+    folder: Path, which: str, size: tuple[int, int] | None, calibration: Path | None
+) -> list[Source]:
+    """A run's student and teacher at the run's size, calibrated on its training crops, proved on its validation crops;
+    or both at another size on the calibration images."""
+    run = Run.open(folder)
+    cache = folder / "stages" / "teacher_cache"
+    if "distill" not in run.manifest["stages"]:
+        raise ConfigError(
+            f"{folder} has no finished student; run the same edgegan compress command again to finish it"
+        )
+    own = folder / "teacher"
+    teacher = own if own.is_dir() else Path(run.manifest["recipe"]["teacher"])
+    config = read_config(folder / "student")
+    shape = size or config.size
+    check_package_size(config, shape)
+    if shape != config.size and calibration is None:
+        raise ConfigError(
+            f"--size {shape[0]}x{shape[1]} is not the run's own: give --calibration DIR with images to prove it on"
+        )
+    if calibration is not None:
+        chosen = load_folder(calibration, shape, config.input.channels)
+        note = f"{len(chosen)} images of {calibration}"
+    else:
+        chosen = from_stored(np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES])
         note = f"{len(chosen)} training crops of the run"
-        own_size = True
-    validation = (
-        np.load(cache / "validation_input.npy", mmap_mode="r").astype(np.float32) / 127.5 - 1
-    )
-    outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
+    validation = outputs = None
+    if shape == config.size:
+        validation = from_stored(np.load(cache / "validation_input.npy", mmap_mode="r"))
+        outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
+    proof = chosen if validation is None else validation
     sources = []
-    for role, folder in (("student", student), ("teacher", teacher)):
-        if which in (role, "both"):
-            proof = validation[: PARITY_IMAGES[role]] if own_size else chosen[: PARITY_IMAGES[role]]
-            judged = role == "student" and own_size
-            sources.append(
-                Source(
-                    folder,
-                    role,
-                    chosen,
-                    note,
-                    proof,
-                    outputs if judged else None,
-                    validation if judged else None,
-                )
-            )
+    if which in ("student", "both"):
+        images = proof[: PARITY_IMAGES["student"]]
+        sources.append(
+            Source(folder / "student", "student", shape, chosen, note, images, outputs, validation)
+        )
+    if which in ("teacher", "both"):
+        images = proof[: PARITY_IMAGES["teacher"]]
+        sources.append(Source(teacher, "teacher", shape, chosen, note, images, None, None))
     return sources
+
+
+def from_stored(stored: np.ndarray) -> np.ndarray:
+    """uint8 crops of a run's cache as float32 in [-1, 1]."""
+    return stored.astype(np.float32) / 127.5 - 1
 
 
 def load_folder(folder: Path, size: tuple[int, int], channels: int) -> np.ndarray:
@@ -201,19 +206,20 @@ def export_target(
     folder: Path,
     target: str,
     precisions: list[str],
-    size: tuple[int, int] | None,
     *,
     overwrite: bool,
 ) -> None:
     """Converts one package to one target, proves each precision, then moves it into place and records it."""
     config, module = load_generator(source.folder)
-    shape = size or config.size
+    shape = source.size
     kind = "dynamic" if has_instance_norm(module) else "static"
     inputs = {
         "package": package_hash(source.folder),
         "size": list(shape),
         "int8": kind,
-        "calibration": "" if source.calibration is None else sha256_json(source.calibration_note),
+        "calibration": ""
+        if source.calibration is None
+        else sha256_bytes(source.calibration.tobytes()),
         "versions": converter_versions(),
     }
     wanted = [

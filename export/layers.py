@@ -26,7 +26,7 @@ class ConcatReflectionPad(nn.Module):
 
 
 class ChannelLastInstanceNorm(nn.Module):
-    """InstanceNorm over NHWC as x * factor + offset: no TRANSPOSE is left, and two full-size operations instead of four.
+    """InstanceNorm over NHWC as x * factor + offset: no TRANSPOSE is left, and two full-size writes instead of four.
 
     Variance is E[x^2] - E[x]^2. Means are taken over width, then over height: XNNPACK sums each MEAN one by one in
     float32, and 65,536 terms lose two decimal digits where twice 256 lose none (measured: largest error 2.6e-4

@@ -220,8 +220,8 @@ def channel_last_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
 
 
 def scale_only_norm(graph: fx.GraphModule, node: fx.Node) -> bool:
-    """A plain InstanceNorm, then a 1x1 convolution, then another InstanceNorm: the second one subtracts what is constant
-    over the picture, so the first need not subtract its mean."""
+    """A plain InstanceNorm, a 1x1 convolution, another InstanceNorm: the second subtracts what is constant over the
+    picture, so the first need not subtract its mean."""
     layer, after = layer_of(graph, node), only_user(node)
     conv = layer_of(graph, after) if after is not None else None
     last = only_user(after) if after is not None else None

@@ -39,7 +39,8 @@ class Net(nn.Module):
 
 class Sorted(Net):
     def forward(self, x):
-        return super().forward(torch.sort(x, dim=1).values)
+        a = torch.sort(self.first(x), dim=1).values
+        return torch.tanh(self.last(self.join(torch.cat([a, a, a], 1))))
 
 
 class Half(Net):

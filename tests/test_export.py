@@ -164,3 +164,42 @@ def test_export_json_names_versions_and_command(finished_run: Path) -> None:
     assert content["command"].startswith("edgegan export")
     assert content["environment"]["versions"]["torch"]
     assert set(content["artefacts"]) == set(NAMES)
+
+
+def test_another_size_is_proved_on_given_images(
+    tmp_path: Path, finished_run: Path, pictures: Path
+) -> None:
+    """A run exported at a size that is neither its own nor its teacher's default."""
+    arguments = [
+        "export",
+        finished_run,
+        "-o",
+        tmp_path / "out",
+        "--size",
+        "48x40",
+        "--target",
+        "onnx",
+    ]
+    refused = edgegan(*arguments, check=False)
+    assert refused.returncode == 2
+    assert "--calibration" in refused.stderr
+    edgegan(*arguments, "--precision", "fp32", "--calibration", pictures)
+    for role in ("student", "teacher"):
+        model = read_model(tmp_path / "out" / f"{role}_fp32.onnx")
+        assert model.inputs[0].shape == [1, 3, 48, 40]
+        output = run_artefact(
+            tmp_path / "out" / model.file, "onnx", np.zeros((1, 3, 48, 40), np.float32)
+        )
+        assert output.shape == (1, 3, 48, 40)
+    refused = edgegan("export", finished_run, "-o", tmp_path / "odd", "--size", "50", check=False)
+    assert refused.returncode == 2
+    assert "multiples of 4" in refused.stderr
+
+
+def test_teacher_is_exported_at_the_runs_size(finished_run: Path) -> None:
+    assert read_model(finished_run / "export" / "teacher_fp32.tflite").inputs[0].shape == [
+        1,
+        SIZE,
+        SIZE,
+        3,
+    ]

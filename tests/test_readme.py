@@ -14,10 +14,12 @@ from edgegan.config import recipe_fields
 
 SHRINK = [
     f"data.size=[{SIZE},{SIZE}]",
-    "data.crops=4",
-    "distill.steps=4",
+    "data.crops=8",
+    "distill.steps=60",
+    "distill.learning_rate=0.01",
+    "distill.warmup=5",
     "student.widths={}",
-    "student.scale=0.125",
+    "student.scale=1.0",
 ]
 
 

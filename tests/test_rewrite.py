@@ -71,6 +71,9 @@ NETS = {
     "resnet separable batch": ResnetGenerator(
         ResnetSpec.from_ngf(8, 2, block="separable", norm="batch")
     ),
+    "resnet separable affine": ResnetGenerator(
+        ResnetSpec.from_ngf(8, 2, block="separable", norm="instance_affine")
+    ),
     "resnet affine dropout": ResnetGenerator(
         ResnetSpec.from_ngf(8, 1, norm="instance_affine", dropout=0.5)
     ),
@@ -90,7 +93,9 @@ def test_whole_nets_stay_equal(name: str, target: str) -> None:
     kinds = {record.rewrite for record in records}
     assert ("fuse_batch_norm" in kinds) == ("batch" in name)
     assert ("equalise_linear_pair" in kinds) == (name == "cartoon")
+    assert ("fold_affine_into_pointwise" in kinds) == (name == "resnet separable affine")
     if target == "tflite":
+        assert ("scale_only_norm" in kinds) == (name == "resnet separable affine")
         assert {"concat_reflection_pad", "depth_to_space_doubling", "strided_head"} <= kinds
         left = {type(layer) for layer in graph.modules()}
         assert not left & {

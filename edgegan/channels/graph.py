@@ -148,6 +148,8 @@ def evaluate(
     if node.op == "get_attr":
         return attribute(trace, program, str(node.target))
     operands = [values[each] for each in operands_of(node) if values[each] is not None]
+    if operands and shape is None and "tensor_meta" in node.meta and name_of(node) != "chunk":
+        raise ConfigError("it makes several tensors, and no rule says what it does to channels")
     if not operands or (shape is None and name_of(node) != "chunk"):
         return None
     if isinstance(operands[0], list):
