@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgegan.errors import InputError
+from edgegan.errors import InputError, first_problem
 from edgegan.files import read_json
 
 SCHEMA_VERSION: Final = 1
@@ -61,9 +61,7 @@ def read_records(folder: Path) -> list[BenchRecord]:
         try:
             records.append(BenchRecord.model_validate(read_json(path)))
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(part) for part in first["loc"])
             raise InputError(
-                f"{path}: {key}: {first['msg']}; measure it again with: edgegan bench"
+                f"{path}: {first_problem(error)}; measure it again with: edgegan bench"
             ) from error
     return records

@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from edgegan.errors import InputError
+from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json
 
 SCHEMA_VERSION: Final = 1
@@ -94,10 +94,8 @@ def read_model(path: Path) -> ModelManifest:
     try:
         return ModelManifest.model_validate(read_json(manifest))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{manifest}: {key}: {first['msg']}; export it again with --overwrite"
+            f"{manifest}: {first_problem(error)}; export it again with --overwrite"
         ) from error
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 EXIT_BUG = 1
 EXIT_USAGE = 2
@@ -62,6 +63,13 @@ class DeviceError(EdgeGANError):
     """A device or runtime that is not there or failed (exit 4)."""
 
     exit_code = EXIT_MISSING
+
+
+def first_problem(error: Any) -> str:
+    """The first finding of a pydantic ValidationError as "dotted.key: what is wrong"."""
+    found = error.errors()[0]
+    key = ".".join(str(part) for part in found["loc"])
+    return f"{key}: {found['msg']}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan import __version__
-from edgegan.errors import InputError
+from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, write_atomic, write_json
 
 if TYPE_CHECKING:
@@ -149,10 +149,8 @@ def read_config(folder: Path) -> PackageConfig:
     try:
         return PackageConfig.model_validate(read_json(folder / CONFIG_FILE))
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
         raise InputError(
-            f"{folder / CONFIG_FILE}: {key}: {first['msg']}; import the checkpoint again"
+            f"{folder / CONFIG_FILE}: {first_problem(error)}; import the checkpoint again"
         ) from error
 
 

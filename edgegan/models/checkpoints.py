@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
-from edgegan.errors import CheckpointError, ConfigError, nearest
+from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.keymaps import (
     animegan,
@@ -90,10 +90,8 @@ def import_checkpoint(
     try:
         imported = KEYMAPS[name].read(state, path)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
         raise CheckpointError(
-            f"{path}: its shapes make no {name} generator ({where}: {first['msg']}); is it complete?"
+            f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
         ) from error
     if upsampling is not None:
         imported = set_upsampling(imported, upsampling)

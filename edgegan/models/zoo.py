@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ValidationError
 from torch import nn
 
-from edgegan.errors import CheckpointError, ConfigError, InputError, nearest
+from edgegan.errors import CheckpointError, ConfigError, InputError, first_problem, nearest
 from edgegan.models.animegan import AnimeGenerator, AnimeSpec
 from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
 from edgegan.models.custom import CustomSpec, build_custom
@@ -75,9 +75,7 @@ def parse_spec(family: str, spec: dict[str, Any]) -> BaseModel:
     try:
         return get_family(family).spec.model_validate(spec)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise ConfigError(f"spec of family {family}: {key}: {first['msg']}") from error
+        raise ConfigError(f"spec of family {family}: {first_problem(error)}") from error
 
 
 def build(family: str, spec: dict[str, Any] | BaseModel) -> nn.Module:
