@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help
+.PHONY: quickstart test lint venv clean help bench-slicing
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
+	@echo "make bench-slicing   time to slice a sub-network"
 
 venv: $(STAMP)
 
@@ -33,6 +34,9 @@ lint: venv
 
 test: lint
 	$(BIN)/python -m pytest
+
+bench-slicing: venv
+	$(BIN)/python benchmarks/slicing.py
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

@@ -47,6 +47,7 @@ NEEDS = {
 HEAVY_MACS = 5_000_000_000
 HEAVY_CALIBRATION_IMAGES = 8
 REWRITE_SAMPLES = 4
+PICTURE_NORMS = (torch.nn.InstanceNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
 
 
 def export(
@@ -102,7 +103,7 @@ def export_target(
     """Converts one package to one target, proves each precision, then moves it into place and records it."""
     config, module = load_generator(source.folder)
     shape = source.size
-    kind = "dynamic" if has_instance_norm(module) else "static"
+    kind = "dynamic" if normalises_each_picture(module) else "static"
     inputs = {
         "package": package_hash(source.folder),
         "size": list(shape),
@@ -186,9 +187,9 @@ def say_artefact(manifest: ModelManifest) -> None:
     )
 
 
-def has_instance_norm(module: torch.nn.Module) -> bool:
+def normalises_each_picture(module: torch.nn.Module) -> bool:
     """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
-    return any(isinstance(layer, torch.nn.InstanceNorm2d) for layer in module.modules())
+    return any(isinstance(layer, PICTURE_NORMS) for layer in module.modules())
 
 
 def converter_versions() -> dict[str, str]:

@@ -12,8 +12,8 @@ from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import Complexity, measure
 from edgegan.models.catalogue import catalogue, measure_entry
-from edgegan.models.zoo import check_package_size, load_generator
-from edgegan.package import input_shape
+from edgegan.models.zoo import check_package_size, image_sides, load_generator, parse_spec
+from edgegan.package import PackageConfig, input_shape
 
 
 def zoo_rows() -> list[dict[str, Any]]:
@@ -68,11 +68,10 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
     """Layers with shape, MACs, parameters and share, and channel groups with their members and costs."""
     config, module = load_generator(folder)
     check_package_size(config, size or config.size)
-    module.to("meta")  # shapes are all that is needed: nothing is computed
-    example = torch.empty(input_shape(config.input, size or config.size), device="meta")
-    complexity = measure(module, example)
+    example = torch.zeros(input_shape(config.input, size or config.size))
+    complexity = measure(module, example, cross_check=False)
     try:
-        graph: ChannelGraph | None = trace_channels(module, example)
+        graph: ChannelGraph | None = trace_channels(module, small_example(config))
         reason = None
     except ConfigError as error:
         graph, reason = None, str(error)
@@ -100,6 +99,14 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
         "groups": group_rows(graph, complexity) if graph else [],
         "groups_missing": reason,
     }
+
+
+def small_example(config: PackageConfig) -> torch.Tensor:
+    """The smallest input of at least 64 pixels a side that the generator takes: enough to trace its channels."""
+    spec = parse_spec(config.family, config.spec)
+    stride, smallest = image_sides(config.family, spec)
+    side = -(-max(smallest, 64) // stride) * stride
+    return torch.zeros(input_shape(config.input, getattr(spec, "size", (side, side))))
 
 
 def group_rows(graph: ChannelGraph, complexity: Complexity) -> list[dict[str, Any]]:
