@@ -14,6 +14,7 @@ from edgegan.benchmarks.record import BenchRecord, read_records
 from PIL import Image
 
 from edgegan.artefact import ModelManifest, exported_models
+from edgegan.data.images import from_stored, to_pixels
 from edgegan.errors import InputError
 from edgegan.files import make_folder, read_json, write_atomic
 from edgegan.run import Run, now
@@ -266,7 +267,7 @@ def gallery(folder: Path, models: dict[str, Any]) -> list[dict[str, str]]:
     count = min(GALLERY_IMAGES, len(stored))
     chosen = np.linspace(0, len(stored) - 1, count).round().astype(int)
     inputs = np.array(stored[chosen])
-    columns = {"input": inputs.astype(np.float32) / 127.5 - 1}
+    columns = {"input": from_stored(inputs)}
     columns["teacher"] = np.load(cache / "validation_output.npy", mmap_mode="r")[chosen].astype(
         np.float32
     )
@@ -290,14 +291,7 @@ def gallery(folder: Path, models: dict[str, Any]) -> list[dict[str, str]]:
     return [
         {
             "name": names[index],
-            **{column: data_uri(pixels_of(values[row])) for column, values in columns.items()},
+            **{column: data_uri(to_pixels(values[row])) for column, values in columns.items()},
         }
         for row, index in enumerate(chosen)
     ]
-
-
-def pixels_of(values: np.ndarray) -> np.ndarray:
-    """(C, H, W) in [-1, 1] to (H, W, 3) uint8."""
-    from edgegan.data.images import to_pixels
-
-    return to_pixels(values)

@@ -10,7 +10,7 @@ import numpy as np
 from edgegan.export.parity import run_artefact
 
 from edgegan.artefact import ModelManifest, exported_models
-from edgegan.data.images import to_pixels, write_image
+from edgegan.data.images import from_stored, to_pixels, write_image
 from edgegan.errors import InputError, OutputError
 from edgegan.files import (
     atomic_folder,
@@ -49,7 +49,7 @@ def bundle_android(
         raise OutputError(f"{folder} holds another model; add --overwrite to replace it")
     cache = source / "stages" / "teacher_cache" / "validation_input.npy"
     stored = np.load(cache, mmap_mode="r")
-    golden_input = stored[:1].astype(np.float32) / 127.5 - 1
+    golden_input = from_stored(stored[:1])
     golden_output = run_artefact(path, "tflite", golden_input)
     with atomic_folder(folder, "model.json", overwrite=True) as temporary:
         shutil.copyfile(path, temporary / "model.tflite")
@@ -105,6 +105,4 @@ def write_samples(folder: Path, stored: np.ndarray) -> None:
     clear_folder(folder, "sample0.jpg")
     make_folder(folder)
     for index in range(min(SAMPLES, len(stored))):
-        write_image(
-            folder / f"sample{index}.jpg", to_pixels(stored[index].astype(np.float32) / 127.5 - 1)
-        )
+        write_image(folder / f"sample{index}.jpg", to_pixels(from_stored(stored[index])))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.data.images import center_crop, list_images, read_image, to_float
+from edgegan.data.images import center_crop, from_stored, list_images, read_image, to_float
 from edgegan.errors import ConfigError
 from edgegan.models.zoo import check_package_size
 from edgegan.package import read_config, read_tensors
@@ -105,11 +105,6 @@ def run_sources(
         images = proof[: PARITY_IMAGES["teacher"]]
         sources.append(Source(teacher, "teacher", shape, chosen, note, images, None, None))
     return sources
-
-
-def from_stored(stored: np.ndarray) -> np.ndarray:
-    """uint8 crops of a run's cache as float32 in [-1, 1]."""
-    return stored.astype(np.float32) / 127.5 - 1
 
 
 def load_folder(folder: Path, size: tuple[int, int], channels: int) -> np.ndarray:

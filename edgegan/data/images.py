@@ -90,10 +90,15 @@ def resize_image(pixels: Pixels, height: int, width: int) -> Pixels:
 
 def to_float(pixels: Pixels, channels: int = 3) -> Floats:
     """(H, W, 3) uint8 -> (channels, H, W) float32 in [-1, 1]; one channel is Rec. 601 luma."""
-    values = pixels.astype(np.float32) / np.float32(127.5) - np.float32(1)
+    values = from_stored(pixels)
     if channels == 1:
         values = (values @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]
     return np.ascontiguousarray(values.transpose(2, 0, 1))
+
+
+def from_stored(stored: NDArray[np.uint8]) -> Floats:
+    """uint8 values of a run's cache, any shape, as float32 in [-1, 1]."""
+    return stored.astype(np.float32) / np.float32(127.5) - np.float32(1)
 
 
 def to_pixels(values: Floats) -> Pixels:

@@ -10,6 +10,7 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
+from edgegan.data.images import to_float
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
@@ -68,8 +69,7 @@ def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Ten
     pictures = []
     for index in range(count):
         drawing = draw_pair(max(size), seed=1_000_000 + index)[1][: size[0], : size[1]]
-        values = drawing.astype(np.float32).transpose(2, 0, 1) / np.float32(127.5) - np.float32(1)
-        pictures.append(np.resize(values, (channels, *size)))
+        pictures.append(np.resize(to_float(drawing), (channels, *size)))
     return torch.from_numpy(np.stack(pictures))
 
 
