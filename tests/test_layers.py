@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"edgegan.models", "edgegan.channels"},
     {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.apply"},
     {"edgegan.quickstart"},
+    {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},
 ]
 APART = [("edgegan.export", "edgegan.benchmarks"), ("edgegan.export", "edgegan.compress")]

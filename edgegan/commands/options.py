@@ -1,0 +1,64 @@
+"""Options, parsers and printing that commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from edgegan.console import emit
+from edgegan.errors import ConfigError, nearest
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")]
+OwnGenerator = Annotated[
+    str | None,
+    typer.Option(
+        "--generator", help="package.module:factory of a package made by your own generator"
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
+
+
+def parse_size(text: str | None) -> tuple[int, int] | None:
+    """'256' or '192x256' to (height, width)."""
+    if text is None:
+        return None
+    parts = text.lower().split("x")
+    if not all(part.isdigit() and int(part) > 0 for part in parts) or len(parts) not in (1, 2):
+        raise ConfigError(f"--size {text!r}: write it as 256 or as HEIGHTxWIDTH, such as 192x256")
+    return int(parts[0]), int(parts[-1])
+
+
+def show(result: Any, as_json: bool, text: str) -> None:
+    """Prints a command's result: JSON for machines, text for people."""
+    emit(json.dumps(result, indent=2) if as_json else text)
+
+
+def show_headline(path: Path, headline: Sequence[Any], as_json: bool) -> None:
+    """Prints a report's path and its figures."""
+    text = "\n".join(f"  {item.value:>9}  {item.label}: {item.detail}" for item in headline)
+    figures = [
+        {"value": item.value, "label": item.label, "detail": item.detail} for item in headline
+    ]
+    show({"report": str(path), "headline": figures}, as_json, f"{text}\nreport: {path}")
+
+
+def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:
+    """The given values in the allowed order; raises ConfigError with the nearest allowed one."""
+    for value in values:
+        if value not in allowed:
+            raise ConfigError(
+                f"{option} {value!r} is unknown{nearest(value, allowed)}; choose from {', '.join(allowed)}"
+            )
+    return [value for value in allowed if value in values]
+
+
+def allow(generator: str | None) -> None:
+    """Lets packages made by this factory be loaded."""
+    if generator is not None:
+        from edgegan.models.custom import allow_generator
+
+        allow_generator(generator)

@@ -1,0 +1,138 @@
+"""import, zoo and inspect: generators come in and are looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgegan.commands.options import AsJson, Overwrite, OwnGenerator, allow, parse_size, show
+from edgegan.errors import ConfigError
+
+
+def import_command(
+    output: Annotated[Path, typer.Option("-o", "--output", help="generator package to write")],
+    checkpoint: Annotated[
+        Path | None,
+        typer.Argument(
+            help="weights: .pth or .safetensors state dict; may be left out with --generator"
+        ),
+    ] = None,
+    family: Annotated[
+        str | None, typer.Option(help="insist on a family (edgegan zoo lists them)")
+    ] = None,
+    widths: Annotated[
+        str | None, typer.Option(help="GAN Compression config: cut a super net to 32_32_48_...")
+    ] = None,
+    legacy: Annotated[
+        bool,
+        typer.Option("--legacy", help="read --widths by the rule of the paper's edges2shoes net"),
+    ] = False,
+    upsampling: Annotated[str | None, typer.Option(help="of SPADE: more or normal")] = None,
+    generator: Annotated[
+        str | None, typer.Option(help="your own nn.Module: package.module:factory")
+    ] = None,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(help="of your own generator: CHANNELSxHEIGHTxWIDTH, such as 3x256x256"),
+    ] = None,
+    discriminator: Annotated[
+        Path | None, typer.Option(help="PatchGAN checkpoint to keep beside the generator")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="default image size, 256 or HEIGHTxWIDTH")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="short name of the model")] = None,
+    licence: Annotated[
+        str, typer.Option(help="licence of the weights, as an SPDX name")
+    ] = "unstated",
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Read a public checkpoint, or your own generator, into a generator package."""
+    from edgegan.models.packaging import import_generator, import_to_package
+
+    if generator is not None:
+        refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
+        config = import_generator(
+            generator,
+            parse_input_shape(input_shape),
+            output,
+            checkpoint=checkpoint,
+            name=name,
+            licence=licence,
+            overwrite=overwrite,
+        )
+    elif checkpoint is None:
+        raise ConfigError(
+            "give a checkpoint file, or your own generator with --generator package.module:factory"
+        )
+    else:
+        config = import_to_package(
+            checkpoint,
+            output,
+            family=family,
+            discriminator=discriminator,
+            size=parse_size(size) or (256, 256),
+            name=name,
+            licence=licence,
+            widths=widths,
+            legacy=legacy,
+            upsampling=upsampling,
+            overwrite=overwrite,
+        )
+    changes = config.source["changes"]
+    lines = "".join(f"\n  {change}" for change in changes)
+    show(
+        {
+            "package": str(output),
+            "family": config.family,
+            "parameters": config.parameters,
+            "changes": changes,
+        },
+        as_json,
+        f"{output}: family {config.family}, {config.parameters:,} parameters{lines}\n"
+        f"next: edgegan inspect {output}, or edgegan compress RECIPE --teacher {output} --data IMAGES -o runs/NAME",
+    )
+
+
+def parse_input_shape(text: str | None) -> tuple[int, int, int]:
+    """'3x256x256' to (channels, height, width)."""
+    parts = (text or "").lower().split("x")
+    if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise ConfigError(
+            "--generator needs --input-shape CHANNELSxHEIGHTxWIDTH, such as 3x256x256"
+        )
+    channels, height, width = map(int, parts)
+    return channels, height, width
+
+
+def refuse_with_generator(**options: object) -> None:
+    """Options that mean nothing for a generator of one's own are refused, not ignored."""
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigError(f"--{option} does not go with --generator")
+
+
+def zoo(as_json: AsJson = False) -> None:
+    """List every published generator with its parameters and MACs."""
+    from edgegan.models.tables import zoo_rows, zoo_table
+
+    rows = zoo_rows()
+    show(rows, as_json, zoo_table(rows))
+
+
+def inspect(
+    package: Annotated[Path, typer.Argument(help="generator package, or a run (its student)")],
+    size: Annotated[str | None, typer.Option(help="image size, 256 or HEIGHTxWIDTH")] = None,
+    generator: OwnGenerator = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print a package's layers (shape, MACs, parameters, share) and its channel groups."""
+    from edgegan.models.tables import inspect_package, inspect_table
+
+    allow(generator)
+    folder = package / "student" if (package / "run.json").is_file() else package
+    found = inspect_package(folder, parse_size(size))
+    show(found, as_json, inspect_table(found))
