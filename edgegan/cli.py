@@ -56,7 +56,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except EdgeGANError as error:
-        say(f"edgegan: {error}")
+        say(f"edgegan: {error}", always=True)
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
@@ -69,6 +69,6 @@ def main() -> None:
             shown()
             sys.exit(error.exit_code)
         traceback.print_exc()
-        say("edgegan: this is a bug; please report it with the lines above")
+        say("edgegan: this is a bug; please report it with the lines above", always=True)
         sys.exit(EXIT_BUG)
     sys.exit(code or 0)

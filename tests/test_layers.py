@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import ROOT
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors"},
+    {"edgegan", "edgegan.errors", "edgegan.distributed"},
     {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.recipes"},
     {
         "edgegan.run",

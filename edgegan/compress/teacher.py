@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ class Images:
 
     train: list[Path]
     validation: list[Path]
+    search: list[Path] = field(default_factory=list)
 
 
 def resolve_teacher(run: Run, recipe: Recipe) -> Path:
@@ -71,15 +73,29 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
     return folder
 
 
-def resolve_images(data: Data, seed: int) -> Images:
-    """Training and validation files; every one is opened by the stages that use it."""
+def resolve_images(data: Data, seed: int, held_out: int = 0) -> Images:
+    """Training and validation files, and `held_out` training files that only a search sees."""
     if data.train is None:
         raise ConfigError("data.train is not set; give --data FOLDER with training images")
     files = list_images(data.train)
     if data.validation is not None:
-        return Images(files, list_images(data.validation)[: data.validation_images])
-    train, held = split_files(files, seed)
-    return Images(train, held[: data.validation_images])
+        images = Images(files, list_images(data.validation)[: data.validation_images])
+    else:
+        train, held = split_files(files, seed)
+        images = Images(train, held[: data.validation_images])
+    if held_out == 0:
+        return images
+    if len(images.train) < 2 * held_out:
+        raise ConfigError(
+            f"{data.train} has {len(images.train)} training images, too few to hold out search.images {held_out} of "
+            f"them; set it to at most {len(images.train) // 2}"
+        )
+    shuffled = sorted(images.train)
+    random.Random(f"search:{seed}").shuffle(shuffled)
+    chosen = sorted(shuffled[:held_out])
+    return Images(
+        [path for path in images.train if path not in set(chosen)], images.validation, chosen
+    )
 
 
 def cache_teacher(
@@ -98,7 +114,7 @@ def cache_teacher(
             "compress distils image-to-image generators"
         )
     check_package_size(config, data.size)
-    keep_taps = recipe.distill.feature_weight > 0
+    keep_taps = recipe.distill.feature_weight > 0 or recipe.distill.relation_weight > 0
     folder = run.stage_folder("teacher_cache")
     inputs = sha256_json(
         {
@@ -108,6 +124,7 @@ def cache_teacher(
             "tap_pool": pool if keep_taps else None,
             "train": fingerprint(images.train),
             "validation": fingerprint(images.validation),
+            "search": fingerprint(images.search),
         }
     )
     if run.is_done("teacher_cache", inputs):
@@ -119,31 +136,15 @@ def cache_teacher(
         tap_modules(module, torch.zeros(1, config.input.channels, *data.size)) if keep_taps else []
     )
     module.to(device)
-    paths = fill(
-        folder,
-        "train",
-        inputs,
-        module,
-        images.train,
-        crops,
-        config.input.channels,
-        recipe,
-        names,
-        device,
-    )
-    middle = [Crop(index, 0.5, 0.5) for index in range(len(images.validation))]
-    paths += fill(
-        folder,
-        "validation",
-        inputs,
-        module,
-        images.validation,
-        middle,
-        config.input.channels,
-        recipe,
-        [],
-        device,
-    )
+    def store(split: str, files: list[Path], wanted: list[Crop], taps: list[str]) -> list[Path]:
+        channels = config.input.channels  # type: ignore[union-attr]
+        return fill(folder, split, inputs, module, files, wanted, channels, recipe, taps, device)
+
+    paths = store("train", images.train, crops, names)
+    paths += store("validation", images.validation, middles(images.validation), [])
+    if images.search:
+        taps = names if recipe.search.fitness == "feature" else []
+        paths += store("search", images.search, middles(images.search), taps)
     scales = [
         float(
             np.mean(
@@ -166,9 +167,19 @@ def cache_teacher(
         [*paths, folder / "cache.json"],
         started,
         crops=len(crops),
-        validation=len(middle),
+        validation=len(images.validation),
     )
     return folder
+
+
+def middles(files: list[Path]) -> list[Crop]:
+    """The centre crop of every file."""
+    return [Crop(index, 0.5, 0.5) for index in range(len(files))]
+
+
+def tap_file(split: str, index: int) -> str:
+    """The name of a tap's array."""
+    return f"tap{index}.npy" if split == "train" else f"{split}_tap{index}.npy"
 
 
 def fill(
@@ -190,7 +201,7 @@ def fill(
         state = read_json(note)
         done = state["done"] if state.get("inputs") == inputs else 0
     paths = [folder / f"{split}_input.npy", folder / f"{split}_output.npy"]
-    paths += [folder / f"tap{index}.npy" for index in range(len(tap_names))]
+    paths += [folder / tap_file(split, index) for index in range(len(tap_names))]
     if not all(path.is_file() for path in paths):
         done = 0
     arrays: list[np.memmap] = []
@@ -260,7 +271,7 @@ def check_images(images: Images) -> None:
     """Opens every picture's header, so that a wrong one is named in the first seconds, not after minutes."""
     from PIL import Image
 
-    for path in [*images.train, *images.validation]:
+    for path in [*images.train, *images.validation, *images.search]:
         try:
             with Image.open(path) as image:
                 image.verify()
