@@ -8,7 +8,13 @@ from pathlib import Path
 from conftest import ROOT
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.distributed"},
+    {
+        "edgegan",
+        "edgegan.errors",
+        "edgegan.distributed",
+        "edgegan.recipe_data",
+        "edgegan.recipe_train",
+    },
     {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.recipes"},
     {
         "edgegan.run",
