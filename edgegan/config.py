@@ -81,7 +81,8 @@ class Distill(Section):
         description="weight of the adversarial term with the teacher's inherited discriminator; 0: none",
     )
     gan_mode: Literal["lsgan", "hinge"] = Field(
-        "lsgan", description="adversarial loss: lsgan (CycleGAN) or hinge (pix2pix of GAN Compression, SPADE)"
+        "lsgan",
+        description="adversarial loss: lsgan (CycleGAN) or hinge (pix2pix of GAN Compression, SPADE)",
     )
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
@@ -94,7 +95,12 @@ class Distill(Section):
     @model_validator(mode="after")
     def some_loss(self) -> Distill:
         """A run without any reconstruction term trains nothing."""
-        weights = (self.l1_weight, self.gradient_weight, self.feature_weight, self.perceptual_weight)
+        weights = (
+            self.l1_weight,
+            self.gradient_weight,
+            self.feature_weight,
+            self.perceptual_weight,
+        )
         if not any(weights):
             raise ValueError(
                 "l1_weight, gradient_weight, feature_weight and perceptual_weight are all 0: nothing to distil"
@@ -143,7 +149,9 @@ class Budget(Section):
     macs: float | None = Field(None, gt=0, description="multiply-adds")
     params: float | None = Field(None, gt=0, description="weights")
     bytes: float | None = Field(None, gt=0, description="bytes of the int8 weights")
-    ms: float | None = Field(None, gt=0, description="milliseconds of the int8 artefact on `device`")
+    ms: float | None = Field(
+        None, gt=0, description="milliseconds of the int8 artefact on `device`"
+    )
     device: str = Field(
         "host", description="of ms: host, or the file of a latency table measured by edgegan bench"
     )

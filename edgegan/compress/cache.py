@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from pydantic import TypeAdapter
 
-from edgegan.compress.teacher import load_input, tap_file
+from edgegan.compress.stored import Codec, load_pictures
+from edgegan.compress.teacher import tap_file
 from edgegan.config import Distill
 from edgegan.distributed import rank, world_size
 from edgegan.files import read_json
+from edgegan.package import InputIO, NoiseIO
 
 
 class Cache:
@@ -20,39 +23,46 @@ class Cache:
 
     def __init__(self, folder: Path) -> None:
         about = read_json(folder / "cache.json")
+        spec: InputIO = TypeAdapter(InputIO).validate_python(about["input"])
+        self.codec = Codec(spec)
+        self.mirrors = not isinstance(spec, NoiseIO)
         self.taps: list[str] = about["taps"]
         self.scales: list[float] = about["tap_mean_squares"]
         self.inputs = np.load(folder / "train_input.npy", mmap_mode="r")
         self.outputs = np.load(folder / "train_output.npy", mmap_mode="r")
-        self.features = [
-            np.load(folder / f"tap{i}.npy", mmap_mode="r") for i in range(len(self.taps))
-        ]
+        self.truths = optional(folder / "train_truth.npy")
+        self.reals = optional(folder / "train_real.npy")
+        self.features = self.tap_arrays(folder, "train")
         self.validation_inputs = np.load(folder / "validation_input.npy", mmap_mode="r")
         self.validation_outputs = np.load(folder / "validation_output.npy", mmap_mode="r")
-        self.search_inputs = self.optional(folder / "search_input.npy")
-        self.search_outputs = self.optional(folder / "search_output.npy")
-        self.search_features = [
-            self.optional(folder / tap_file("search", i)) for i in range(len(self.taps))
-        ]
+        self.search_inputs = optional(folder / "search_input.npy")
+        self.search_outputs = optional(folder / "search_output.npy")
+        self.search_features = self.tap_arrays(folder, "search")
 
-    @staticmethod
-    def optional(path: Path) -> np.ndarray:
-        """An array that only some methods need; empty where it was not made."""
-        return np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
+    def tap_arrays(self, folder: Path, split: str) -> list[np.ndarray]:
+        """A split's features, one array a tap."""
+        paths = [folder / tap_file(split, index) for index in range(len(self.taps))]
+        return [np.load(path, mmap_mode="r") for path in paths if path.is_file()]
 
     def load(self, stored: np.ndarray, device: torch.device) -> torch.Tensor:
         """Stored inputs (N, ...) as the generator takes them."""
-        return load_input(stored).to(device)
+        return self.codec.load(stored).to(device)
+
+
+def optional(path: Path) -> np.ndarray:
+    """An array that only some runs have; empty where it was not made."""
+    return np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
 
 
 @dataclass
 class Batch:
-    """Crops with what the teacher makes of them."""
+    """Inputs with what the teacher makes of them, and the true pictures (or pictures of the target domain) if any."""
 
     x: torch.Tensor
     teacher: torch.Tensor
     features: list[torch.Tensor]
     truth: torch.Tensor | None = None
+    reals: torch.Tensor | None = None
 
     def target(self, reconstruction: str) -> torch.Tensor:
         """What the output is compared with: the true picture or the teacher's (GAN Compression, equation 2)."""
@@ -61,14 +71,11 @@ class Batch:
         return self.truth
 
     @property
-    def condition(self) -> torch.Tensor:
-        """What a conditional discriminator sees beside the image."""
-        return self.x
-
-    @property
     def real(self) -> torch.Tensor:
-        """What the discriminator calls real: the true picture, or the teacher's where there is none."""
-        return self.teacher if self.truth is None else self.truth
+        """What the discriminator calls real: true pictures where there are any, else the teacher's."""
+        if self.truth is not None:
+            return self.truth
+        return self.teacher if self.reals is None else self.reals
 
 
 def sample(
@@ -87,7 +94,9 @@ def sample(
         random.Random(f"order:{seed}:{epoch}").shuffle(order)
         indices.append(order[place])
     mirrored = [
-        flip and random.Random(f"flip:{seed}:{step}:{rank() * settings.batch + i}").random() < 0.5
+        flip
+        and cache.mirrors
+        and random.Random(f"flip:{seed}:{step}:{rank() * settings.batch + i}").random() < 0.5
         for i in range(settings.batch)
     ]
 
@@ -98,6 +107,15 @@ def sample(
         ]
         return np.stack(rows)
 
+    def pictures(array: np.ndarray) -> torch.Tensor | None:
+        return load_pictures(torch.from_numpy(gather(array))).to(device) if len(array) else None
+
     features = [torch.from_numpy(gather(array)).to(device).float() for array in cache.features]
     outputs = torch.from_numpy(gather(cache.outputs)).to(device).float()
-    return Batch(cache.load(gather(cache.inputs), device), outputs, features)
+    return Batch(
+        cache.load(gather(cache.inputs), device),
+        outputs,
+        features,
+        pictures(cache.truths),
+        pictures(cache.reals),
+    )

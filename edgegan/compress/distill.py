@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,6 +63,13 @@ class Trainer:
             judge.module.load_state_dict(state["judge"])
             judge.optimizer.load_state_dict(state["judge_optimizer"])
         return int(state["step"])
+
+    def take_over(self, states: Mapping[str, Any]) -> None:
+        """Starts from the feature maps and the discriminator of an earlier training."""
+        if self.objective.maps is not None and states.get("maps"):
+            self.objective.maps.load_state_dict(states["maps"])
+        if self.objective.judge is not None and states.get("judge"):
+            self.objective.judge.module.load_state_dict(states["judge"])
 
     def parameters(self) -> list[nn.Parameter]:
         """What the student's optimiser changes."""
@@ -174,6 +182,7 @@ def distill(
     inherited: Inherited,
     *,
     label: str = "distill",
+    start: Mapping[str, Any] | None = None,
     flip: bool,
     seed: int,
     folder: Path,
@@ -181,26 +190,26 @@ def distill(
     inputs: str,
     device: torch.device,
 ) -> Trainer:
-    """Trains the student in place, resuming what `folder` holds; returns what trained it."""
+    """Trains the student in place, resuming what `folder` holds; returns what trained it.
+
+    `start` holds states of "maps" and "judge" to go on from.
+    """
     torch.manual_seed(seed)
     trainer = make_trainer(student, cache, settings, inherited, device)
+    trainer.take_over(start or {})
     student.train()
     with hooked(student, cache.taps) as recorded:
 
         def take_step(step: int) -> dict[str, torch.Tensor]:
             set_learning_rate(trainer, settings, step)
-            return train_step(
-                trainer, recorded, sample(cache, settings, flip, seed, step, device)
-            )
+            return train_step(trainer, recorded, sample(cache, settings, flip, seed, step, device))
 
         run_steps(
             label,
             trainer,
             settings.steps,
             take_step,
-            lambda: {
-                "validation_psnr_db": validate(student, cache, QUICK_VALIDATION, device)
-            },
+            lambda: {"validation_psnr_db": validate(student, cache, QUICK_VALIDATION, device)},
             validate_every=settings.validate_every,
             checkpoint_seconds=settings.checkpoint_seconds,
             folder=folder,

@@ -50,7 +50,9 @@ class Fitness:
                 else:
                     assert self.maps is not None
                     theirs = [
-                        torch.from_numpy(np.asarray(each[index : index + 1], np.float32)).to(self.device)
+                        torch.from_numpy(np.asarray(each[index : index + 1], np.float32)).to(
+                            self.device
+                        )
                         for each in self.cache.search_features
                     ]
                     values.append(-float(self.maps(list(recorded.values()), theirs, columns)))

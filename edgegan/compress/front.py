@@ -44,9 +44,7 @@ def write_front(
             "uniform": entry(uniform) if uniform else None,
         },
     )
-    write_atomic(
-        folder / "front.svg", plot(found, front, chosen, uniform, cost, metric).encode()
-    )
+    write_atomic(folder / "front.svg", plot(found, front, chosen, uniform, cost, metric).encode())
     return [folder / "front.json", folder / "front.svg"]
 
 

@@ -1,4 +1,4 @@
-"""The method of GAN Compression (Li et al. 2020), stage by stage: pre-distillation, supernet, search, check, fine-tuning.
+"""GAN Compression (Li et al. 2020), stage by stage: pre-distillation, supernet, search, check, fine-tuning.
 
 The original pipeline pre-distils and sorts channels (`supernet.pretrain_steps` above 0); the fast one trains the
 supernet from the start.
@@ -6,34 +6,40 @@ supernet from the start.
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
+from torch import nn
 
+from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import spec_of
 from edgegan.compress.cache import Cache
-from edgegan.compress.costs import PlanCosts, budgeted_costs
-from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
-from edgegan.compress.evaluate import Fitness, recalibrate
+from edgegan.compress.costs import plan_costs
+from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer, validate
+from edgegan.compress.evaluate import Fitness
 from edgegan.compress.front import front_table, write_front
-from edgegan.compress.losses import FeatureMaps
 from edgegan.compress.search import Candidate, Searcher, uniform_fits
 from edgegan.compress.supernet import Shared, share, sort_channels, train_supernet
-from edgegan.compress.widths import width_space
+from edgegan.compress.widths import Genome, width_space
 from edgegan.config import Distill, Recipe
 from edgegan.console import say
 from edgegan.distributed import is_main
+from edgegan.errors import ConfigError
 from edgegan.files import sha256_json, write_atomic
 from edgegan.metrics.complexity import format_macs
 from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
 from edgegan.models.zoo import CUSTOM, build
 from edgegan.run import Run
+
+States = dict[str, dict[str, torch.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -65,17 +71,35 @@ class Job:
         }
 
 
-def gan_compression(job: Job) -> tuple[torch.nn.Module, Any, str]:
+@dataclass(frozen=True)
+class Found:
+    """What a search found, best first, and the hash of what it was found from."""
+
+    chosen: Candidate
+    candidates: list[Candidate]
+    inputs: str
+
+
+def gan_compression(job: Job) -> tuple[nn.Module, Any, str]:
     """Runs every stage that is not done; returns the student, its spec, and the hash of what it was made from."""
+    if not job.recipe.budget.limits():
+        raise ConfigError(
+            "method gan-compression needs a budget: --budget-macs, --budget-params, --budget-bytes, --budget-ms or "
+            "--budget-instructions"
+        )
     shared = make_shared(job)
-    costs = budgeted_costs(job.recipe, job.family, job.spec, shared, job.example)
-    searcher = make_searcher(job, shared, costs)
+    searcher = make_searcher(job, shared)
     searcher.check_budget()
     pretrained = pretrain(job, shared)
     trained = train_shared(job, shared, pretrained)
-    chosen, found_inputs = search(job, shared, searcher, trained)
-    check_ranks(job, shared, searcher, found_inputs)
-    return finetune(job, shared, chosen, found_inputs)
+    found = search(job, shared, searcher, trained)
+    check_ranks(job, shared, found)
+    return finetune(job, shared, trained, found)
+
+
+def training_settings(settings: Distill) -> dict[str, Any]:
+    """Settings that change what is trained."""
+    return settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
 
 
 def make_shared(job: Job) -> Shared:
@@ -113,7 +137,7 @@ def pretrain(job: Job, shared: Shared) -> States | None:
     if settings.pretrain_steps == 0:
         return None
     schedule = job.recipe.distill.model_copy(update={"steps": settings.pretrain_steps})
-    inputs = job.hash(schedule.model_dump(mode="json"), settings.sort)
+    inputs = job.hash(training_settings(schedule), settings.sort)
     folder = job.run.stage_folder("pretrain")
     path = folder / "pretrained.safetensors"
     if not job.run.is_done("pretrain", inputs):
@@ -138,7 +162,7 @@ def train_shared(job: Job, shared: Shared, start: States | None) -> States:
     """Trains the supernet and loads it into `shared`."""
     recipe = job.recipe
     sharing = recipe.supernet.model_dump(mode="json")
-    inputs = job.hash(recipe.distill.model_dump(mode="json"), sharing)
+    inputs = job.hash(training_settings(recipe.distill), sharing)
     path = job.run.stage_folder("supernet") / "supernet.safetensors"
     if not job.run.is_done("supernet", inputs):
         started = time.monotonic()
@@ -172,7 +196,9 @@ def search(job: Job, shared: Shared, searcher: Searcher, trained: States) -> Fou
     searcher.fitness = make_fitness(job, shared, trained)
     candidates, why = searcher.run(inputs)
     chosen = candidates[0]
-    uniform = next((searcher.known[each] for each in uniform_fits(searcher) if each in searcher.known), None)
+    uniform = next(
+        (searcher.known[each] for each in uniform_fits(searcher) if each in searcher.known), None
+    )
     say(front_table(candidates, chosen, cost, recipe.search.fitness))
     beside = ""
     if uniform is not None:
@@ -215,7 +241,7 @@ def make_fitness(job: Job, shared: Shared, trained: States) -> Callable[[Genome]
     return lambda genome: score(shared.space.plan(genome))
 
 
-def check_ranks(job: Job, shared: Shared, searcher: Searcher, found: Found) -> None:
+def check_ranks(job: Job, shared: Shared, found: Found) -> None:
     """Trains a few sub-networks alone, and says how well the supernet had ranked them."""
     settings = job.recipe.search
     count = min(settings.check_networks, len(found.candidates))
@@ -224,7 +250,7 @@ def check_ranks(job: Job, shared: Shared, searcher: Searcher, found: Found) -> N
     schedule = job.recipe.distill.model_copy(
         update={"steps": settings.check_steps, "warmup": settings.check_steps // 10}
     )
-    inputs = job.hash(found.inputs, schedule.model_dump(mode="json"), count)
+    inputs = job.hash(found.inputs, training_settings(schedule), count)
     if not job.run.is_done("check", inputs):
         started = time.monotonic()
         last = len(found.candidates) - 1
@@ -243,7 +269,7 @@ def check_ranks(job: Job, shared: Shared, searcher: Searcher, found: Found) -> N
                 label=f"check {number}/{count} alone",
                 **job.training(key, job.hash(inputs, candidate.genome)),
             )
-            alone.append(score_alone(job, student))
+            alone.append(validate(student, job.cache, len(job.cache.validation_inputs), job.device))
         job.run.finish(
             "check",
             inputs,
@@ -259,3 +285,67 @@ def check_ranks(job: Job, shared: Shared, searcher: Searcher, found: Found) -> N
         f"rank correlation (Spearman) of the supernet's scores with {count} sub-networks trained alone for "
         f"{settings.check_steps} steps: {figures['spearman']:.2f}"
     )
+
+
+def finetune(job: Job, shared: Shared, trained: States, found: Found) -> tuple[nn.Module, Any, str]:
+    """The chosen sub-network as a module of its own, distilled further with the maps and discriminator it grew up
+    with."""
+    recipe = job.recipe
+    plan = shared.space.plan(found.chosen.genome)
+    student = extract(shared.module.cpu(), shared.graph, plan)
+    spec = spec_of(job.spec, shared.graph, plan) if job.family != CUSTOM else custom_spec(job, plan)
+    steps = recipe.search.finetune_steps
+    settings = recipe.distill.model_copy(update={"steps": max(1, steps)})
+    inputs = job.hash(found.inputs, found.chosen.genome, training_settings(settings), steps)
+    if job.run.is_done("distill", inputs) or steps == 0:
+        return student.eval(), spec, inputs
+    states: dict[str, Any] = {"judge": trained.get("judge") or None}
+    if trained.get("maps"):
+        columns = shared.columns(plan)
+        states["maps"] = {
+            name: value[:, columns[int(name.split(".")[1])]] if name.endswith("weight") else value
+            for name, value in trained["maps"].items()
+        }
+    distill(
+        student,
+        job.cache,
+        settings,
+        job.inherited,
+        label="finetune",
+        start=states,
+        **job.training("finetune", inputs),
+    )
+    return student, spec, inputs
+
+
+def custom_spec(job: Job, plan: dict[str, int]) -> Any:
+    """The spec of a generator of the user's own, with the widths of a plan."""
+    return job.spec.model_copy(update={"widths": {**job.spec.widths, **plan}})
+
+
+def save_states(path: Path, trainer: Trainer) -> None:
+    """Writes student, feature maps and discriminator; only the first of several processes does."""
+    if not is_main():
+        return
+    maps, judge = trainer.objective.maps, trainer.objective.judge
+    parts = {
+        "student": trainer.student,
+        "maps": maps,
+        "judge": judge.module if judge else None,
+    }
+    tensors = {
+        f"{part}/{name}": value.detach().cpu().contiguous().clone()
+        for part, module in parts.items()
+        if module is not None
+        for name, value in module.state_dict().items()
+    }
+    write_atomic(path, save(tensors))
+
+
+def load_states(path: Path) -> States:
+    """What `save_states` wrote, by part."""
+    states: States = {"student": {}, "maps": {}, "judge": {}}
+    for key, value in load_file(path).items():
+        part, _, name = key.partition("/")
+        states[part][name] = value
+    return states

@@ -70,7 +70,9 @@ def run_steps(
                 append(metrics, {"stage": label, "step": done, **quality})
                 bar.note = "  ".join(f"{name} {value:.2f}" for name, value in quality.items())
             if time.monotonic() - last_saved > checkpoint_seconds:
-                check_finite({name: float(value.detach()) for name, value in terms.items()}, done, checkpoint)
+                check_finite(
+                    {name: float(value.detach()) for name, value in terms.items()}, done, checkpoint
+                )
                 save_checkpoint(checkpoint, trainer, done, inputs)
                 last_saved = time.monotonic()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -28,7 +30,7 @@ class FeatureMaps(nn.Module):
         pool: int,
     ) -> None:
         super().__init__()
-        self.maps = nn.ModuleList(
+        self.maps: Sequence[nn.Conv2d] = nn.ModuleList(  # type: ignore[assignment]
             nn.Conv2d(ours, theirs, 1)
             for ours, theirs in zip(student_channels, teacher_channels, strict=True)
         )
@@ -48,7 +50,7 @@ class FeatureMaps(nn.Module):
         for index, adapt in enumerate(self.maps):
             weight = adapt.weight if columns is None else adapt.weight[:, columns[index]]
             pooled = F.avg_pool2d(student[index], self.pool)
-            mapped = F.conv2d(pooled, weight, adapt.bias)  # type: ignore[arg-type]
+            mapped = F.conv2d(pooled, weight, adapt.bias)
             total = total + F.mse_loss(mapped, teacher[index]) / max(self.scales[index], 1e-12)
         return total
 
@@ -66,9 +68,7 @@ def relation(student: list[torch.Tensor], teacher: list[torch.Tensor]) -> torch.
     losses = []
     for ours, theirs in zip(student, teacher, strict=True):
         side = min(RELATION_SIDE, *theirs.shape[2:])
-        a, b = (
-            F.adaptive_avg_pool2d(features, side).flatten(2) for features in (ours, theirs)
-        )
+        a, b = (F.adaptive_avg_pool2d(features, side).flatten(2) for features in (ours, theirs))
         a, b = a - a.mean(2, keepdim=True), b - b.mean(2, keepdim=True)
         kernel_a, kernel_b = a.transpose(1, 2) @ a, b.transpose(1, 2) @ b
         losses.append(1 - F.cosine_similarity(kernel_a.flatten(1), kernel_b.flatten(1)).mean())

@@ -71,7 +71,7 @@ class Objective:
         if self.judge is not None:
             self.judge.module.requires_grad_(False)
             score = hinge_generator if self.judge.mode == "hinge" else lsgan_generator
-            scores = self.judge(batch.condition, output)
+            scores = self.judge(batch.x, output)
             found["gan"] = torch.stack([score(each) for each in scores]).mean()
         weights = {name: getattr(self.settings, f"{name}_weight") for name in WEIGHTS}
         loss = torch.stack(
@@ -85,8 +85,8 @@ class Objective:
             return {}
         self.judge.module.requires_grad_(True)
         verdict = hinge_discriminator if self.judge.mode == "hinge" else lsgan_discriminator
-        reals = self.judge(batch.condition, batch.real)
-        fakes = self.judge(batch.condition, output.detach())
+        reals = self.judge(batch.x, batch.real)
+        fakes = self.judge(batch.x, output.detach())
         loss = torch.stack([verdict(a, b) for a, b in zip(reals, fakes, strict=True)]).mean()
         self.judge.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

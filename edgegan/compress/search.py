@@ -59,7 +59,8 @@ class Searcher:
         for name, limit in self.limits.items():
             if least[name] > limit:
                 raise BudgetError(
-                    f"budget {name} {limit:,.6g} cannot be reached: the narrowest sub-network costs {least[name]:,.6g}; "
+                    f"budget {name} {limit:,.6g} cannot be reached: the narrowest sub-network costs "
+                    f"{least[name]:,.6g}; "
                     "raise the budget, or lower supernet.smallest or student.scale"
                 )
 
@@ -90,10 +91,10 @@ class Searcher:
         )
         return self.shrunk(changed, generator)
 
-    def cross(self, a: Genome, b: Genome, generator: random.Random) -> Genome:
+    def cross(self, parents: list[Genome], generator: random.Random) -> Genome:
         """Every unit from one of two parents."""
         return self.shrunk(
-            tuple(generator.choice(pair) for pair in zip(a, b, strict=True)), generator
+            tuple(generator.choice(pair) for pair in zip(*parents, strict=True)), generator
         )
 
     def evaluate(self, genomes: list[Genome], generation: int, label: str) -> list[Candidate]:
@@ -151,7 +152,9 @@ class Searcher:
         self.check_budget()
         self.remember(inputs)
         if self.space.size() <= self.settings.exhaustive:
-            genomes = [each for each in itertools.product(*self.space.choices.values()) if self.fits(each)]
+            genomes = [
+                each for each in itertools.product(*self.space.choices.values()) if self.fits(each)
+            ]
             found = self.evaluate(genomes, 0, "search, all sub-networks")
             return ranked(found), f"all {len(found)} sub-networks within the budget were evaluated"
         return self.evolve()
@@ -196,7 +199,7 @@ class Searcher:
             if len(found) < self.settings.mutated * count or len(parents) < 2:
                 child = self.mutate(generator.choice(parents), generator)
             else:
-                child = self.cross(*generator.sample(parents, 2), generator)
+                child = self.cross(generator.sample(parents, 2), generator)
             if child not in seen:
                 found[child] = None
         return list(found)

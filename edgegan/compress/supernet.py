@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, Segment, trace_channels
+from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import run_sliced, slice_parameters
 from edgegan.channels.space import Widths
@@ -25,7 +27,7 @@ from edgegan.compress.distill import (
 from edgegan.compress.loop import run_steps
 from edgegan.compress.widths import Genome, WidthSpace
 from edgegan.config import Distill, Supernet
-from edgegan.distributed import average_gradients, rank, world_size
+from edgegan.distributed import average_gradients, rank
 from edgegan.errors import ConfigError
 from edgegan.metrics.quality import psnr
 
@@ -54,9 +56,8 @@ class Shared:
         return [leading(self.graph, segments, plan) for segments in self.taps.values()]
 
 
-def share(module: nn.Module, example: torch.Tensor, space: WidthSpace, taps: list[str]) -> Shared:
-    """Traces a generator once; raises ConfigError where it cannot be traced or a tap has no channels."""
-    graph = trace_channels(module, example)
+def share(module: nn.Module, graph: ChannelGraph, space: WidthSpace, taps: list[str]) -> Shared:
+    """A traced generator with its taps; raises ConfigError where a tap was not met."""
     return Shared(module, graph, space, {name: tap_segments(graph, name) for name in taps})
 
 
@@ -85,9 +86,7 @@ def leading(graph: ChannelGraph, segments: tuple[Segment, ...], plan: Widths) ->
 def genomes_of_step(space: WidthSpace, settings: Supernet, seed: int, step: int) -> list[Genome]:
     """The sub-networks of one step, a function of seed, step and process: uniform as in the paper, or a sandwich
     (Yu & Huang 2019) of the widest, the narrowest and random ones."""
-    bread = (
-        [space.widest(), space.narrowest()] if settings.sampling == "sandwich" else []
-    )
+    bread = [space.widest(), space.narrowest()] if settings.sampling == "sandwich" else []
     generator = random.Random(f"widths:{seed}:{step}:{rank()}")
     drawn = [space.draw(generator) for _ in range(settings.networks - len(bread))]
     return [*bread[:1], *drawn, *bread[1:]]
@@ -126,7 +125,7 @@ def train_supernet(
     settings: Distill,
     sharing: Supernet,
     inherited: Inherited,
-    start_maps: dict[str, torch.Tensor] | None,
+    start: Mapping[str, Any] | None,
     *,
     flip: bool,
     seed: int,
@@ -134,13 +133,15 @@ def train_supernet(
     metrics: Path,
     inputs: str,
     device: torch.device,
-) -> None:
-    """Trains every sub-network of `shared` in place, resuming what `folder` holds."""
+) -> Trainer:
+    """Trains every sub-network of `shared` in place, from the states of a pre-distillation (`start`) if any, resuming
+    what `folder` holds; returns what trained it."""
     torch.manual_seed(seed)
     schedule = settings.model_copy(update={"steps": sharing.steps})
+    if start is not None:
+        shared.module.load_state_dict(start["student"])
     trainer = make_trainer(shared.module, cache, settings, inherited, device)
-    if start_maps is not None and trainer.objective.maps is not None:
-        trainer.objective.maps.load_state_dict(start_maps)
+    trainer.take_over(start or {})
     shared.module.train()
     with hooked(shared.module, cache.taps) as recorded:
 
@@ -173,6 +174,7 @@ def train_supernet(
             device=device,
         )
     shared.module.eval()
+    return trainer
 
 
 def subnet_psnr(
