@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting
+from edgegan.commands import compressing, exporting, measuring, packages, quickstarting, training
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -18,6 +18,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "import": packages.import_command,
     "zoo": packages.zoo,
     "inspect": packages.inspect,
+    "train": training.train,
     "compress": compressing.compress,
     "export": exporting.export,
     "bench": measuring.bench,
@@ -44,7 +45,7 @@ def root(
 ) -> None:
     """Compress image-to-image GAN generators and run them on the edge.
 
-    The order of work: import, compress, export, bench, report, bundle; quickstart does it all on embedded data.
+    The order of work: import or train, compress, export, bench, report, bundle; quickstart does it all.
     """
     if version:
         emit(f"edgegan {__version__}")

@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from edgegan.errors import ConfigError, nearest
 from edgegan.recipe_data import Data as Data
 from edgegan.recipe_data import Section as Section
+from edgegan.recipe_train import Train
 
 Norm = Literal["instance", "instance_affine", "batch"]
 Block = Literal["dense", "separable"]
@@ -204,7 +205,7 @@ class Search(Section):
 
 
 class Recipe(Section):
-    """One compression run."""
+    """One run: of `edgegan train` for the train section, of `edgegan compress` for student and distill."""
 
     name: str = Field(
         description="short name of the run and of its student",
@@ -218,6 +219,7 @@ class Recipe(Section):
         None, description="checkpoint of the teacher's discriminator, for a checkpoint teacher"
     )
     data: Data = Data()
+    train: Train = Train()
     student: Student = Student()
     distill: Distill = Distill()
     method: Literal["distill", "gan-compression"] = Field(
@@ -231,6 +233,12 @@ class Recipe(Section):
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to train; auto: CUDA when there is one"
     )
+
+    @model_validator(mode="after")
+    def check_kind(self) -> Recipe:
+        """The data are of a kind that the teacher's training can use."""
+        self.train.check_kind(self.data.kind)
+        return self
 
 
 def shipped_recipes() -> dict[str, Path]:

@@ -21,7 +21,7 @@ from edgegan.data.batches import (
     middle_batch,
     positions,
 )
-from edgegan.data.checking import check_dataset
+from edgegan.data.checking import check_dataset, keep_findings
 from edgegan.data.datasets import match, open_dataset, split_indices
 from edgegan.data.images import Crop, resize_nearest, take_crop
 from edgegan.data.labels import colour_labels, read_labels
@@ -217,6 +217,7 @@ def test_bad_files_are_named_and_skipped_only_when_asked(
     lenient = paired.model_copy(update={"skip_bad": True})
     note = tmp_path / "checked.json"
     dataset = check_dataset(open_dataset(lenient, 0), note)
+    keep_findings(dataset, note)
     assert len(dataset.train) + len(dataset.validation) == 10
     told = capsys.readouterr().err
     assert "picture3.png is damaged" in told

@@ -23,7 +23,7 @@ def check_dataset(dataset: Dataset, note: Path | None = None) -> Dataset:
     """The dataset without its bad examples, each named on stderr; raises InputError for the first unless data.skip_bad.
 
     Bad: a file that cannot be decoded, a label map with a class that does not exist, partners of different size.
-    `note` keeps the result for the same files (names, sizes, times), so that a resumed run need not decode them again.
+    `note` is a file of `keep_findings`, used while the files are the same (names, sizes, times).
     """
     mark = listing_hash(dataset)
     kept = read_json(note) if note is not None and note.is_file() else {}
@@ -34,12 +34,16 @@ def check_dataset(dataset: Dataset, note: Path | None = None) -> Dataset:
         }
         kept = {"files": mark, "bad": found}
         report(found, dataset.train.data.skip_bad)
-        if note is not None:
-            write_json(note, kept)
     return Dataset(
         without(dataset.train, kept["bad"]["training"]),
         without(dataset.validation, kept["bad"]["validation"]),
+        kept,
     )
+
+
+def keep_findings(dataset: Dataset, note: Path) -> None:
+    """Writes what the check found, so that a resumed run need not decode every file again."""
+    write_json(note, dataset.findings)
 
 
 def listing_hash(dataset: Dataset) -> str:

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -76,10 +77,11 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A recipe's examples, split."""
+    """A recipe's examples, split; `findings` is what a check of the files found, None before."""
 
     train: Split
     validation: Split
+    findings: dict[str, Any] | None = None
 
 
 def open_dataset(data: Data, seed: int) -> Dataset:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
@@ -16,6 +18,7 @@ class PatchSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["patch"] = "patch"
     in_channels: int = Field(
         3, ge=1, description="channels of the judged image, plus the input's when conditional"
     )
@@ -58,6 +61,7 @@ class MultiscaleSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["multiscale"] = "multiscale"
     in_channels: int = Field(39, ge=1, description="channels of labels, edge and image together")
     ndf: int = Field(64, ge=1, description="channels after the first convolution")
     layers: int = Field(4, ge=2, le=6, description="convolutions before the one that scores")

@@ -16,7 +16,6 @@ from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
 from edgegan.models.custom import allow_generator, describe_custom
-from edgegan.models.discriminator import PatchSpec
 from edgegan.models.keymaps.matching import rename
 from edgegan.models.reading import read_state
 from edgegan.models.zoo import (
@@ -155,10 +154,13 @@ def store(
     module: nn.Module,
     size: tuple[int, int],
     about: dict[str, Any],
-    judge: tuple[PatchSpec, dict[str, torch.Tensor]] | None,
+    judge: tuple[BaseModel, dict[str, torch.Tensor]] | None,
+    input_kind: InputIO | None = None,
 ) -> PackageConfig:
-    """Writes a teacher's package with golden tensors; `about` holds name, source and licence."""
+    """Writes a teacher's package with golden tensors; `about` holds name, source and licence, `judge` the spec and the
+    weights of its discriminator. `input_kind` is what it takes where the spec does not tell."""
     takes, gives = describe_io(spec)
+    takes = input_kind or takes
     parameters = count_parameters(module)
     config = {
         "family": family,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
@@ -110,6 +112,7 @@ class SnganDiscriminatorSpec(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    kind: Literal["sngan"] = "sngan"
     in_channels: int = Field(3, ge=1)
     ndf: int = Field(128, ge=1, description="channels of every block")
     blocks: int = Field(4, ge=2, description="residual blocks, the first two of which halve")

@@ -98,11 +98,16 @@ def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
 
 
 def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
-    """A package's kept discriminator; raises InputError when it has none."""
+    """A package's kept PatchGAN; raises InputError when it has none. `edgegan.models.judges` loads every kind."""
     config = read_config(folder)
     if config.discriminator is None:
         raise InputError(
             f"{folder} keeps no discriminator; import it with --discriminator CKPT, or set distill.gan_weight to 0"
+        )
+    if config.discriminator.get("kind", "patch") != "patch":
+        raise InputError(
+            f"{folder} keeps a {config.discriminator['kind']} discriminator, not a PatchGAN; "
+            "set distill.gan_weight to 0"
         )
     spec = PatchSpec.model_validate(config.discriminator)
     module = PatchDiscriminator(spec)

@@ -1,0 +1,116 @@
+"""Run by test_training: trains each method in a forked child that is killed with -9 again and again, and to the end.
+
+Usage: kill_training.py FOLDER. One import of torch serves all children. Prints one JSON line a method.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+import torch
+import torch._dynamo  # fvcore and optimisers import it at first use: once here, not in every child
+
+from edgegan.config import parse_recipe
+from edgegan.training.pipeline import train
+
+STEPS = 14
+KILLS = 3
+COMMON = {"steps": STEPS, "ngf": 4, "ndf": 4, "log_every": 1, "sample_every": 6}
+METHODS = {
+    "pix2pix": {
+        "data": {"kind": "paired", "size": [32, 32], "resize": 36},
+        "train": {"generator": "unet", "depth": 5, "l1_weight": 100, "gan_mode": "vanilla"},
+    },
+    "cyclegan": {
+        "data": {"kind": "unpaired", "size": [32, 32]},
+        "train": {"depth": 1, "cycle_weight": 10, "identity_weight": 0.5, "pool": 3},
+    },
+    "gaugan": {
+        "data": {"kind": "labels", "classes": 3, "size": [32, 32]},
+        "train": {
+            "spec": {"upsampling": "normal"},
+            "spectral": True,
+            "batch": 2,
+            "gan_mode": "hinge",
+            "feature_weight": 10,
+            "discriminator_layers": 3,
+        },
+    },
+    "sngan": {
+        "data": {"kind": "noise", "size": [16, 16]},
+        "train": {"batch": 4, "discriminator_steps": 2, "gan_mode": "hinge"},
+    },
+}
+
+
+def start(method: str, data: Path, folder: Path) -> int:
+    """A child that trains; returns its process id."""
+    values = METHODS[method]
+    folders = {"train": str(data / ("l" if method == "gaugan" else "a"))}
+    if method != "sngan":
+        folders["target"] = str(data / "b")
+    recipe = parse_recipe(
+        {
+            "name": method,
+            "device": "cpu",
+            "data": {**values["data"], **folders},
+            "train": {**COMMON, **values["train"], "method": method, "checkpoint_seconds": 1e-3},
+        },
+        "test",
+    )
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        train(recipe, folder)
+        code = 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def finish(method: str, data: Path, folder: Path) -> float:
+    """Trains to the end; returns the seconds it took."""
+    began = time.monotonic()
+    _, status = os.waitpid(start(method, data, folder), 0)
+    if status:
+        raise SystemExit(f"{method} failed")
+    return time.monotonic() - began
+
+
+def main(folder: Path) -> None:
+    """Each method twice: undisturbed, and killed at random moments."""
+    torch.set_num_threads(1)
+    chance = random.Random(5)
+    for method in METHODS:
+        needed_s = finish(method, folder / "data", folder / f"{method}_whole")
+        resumed = []
+        for _ in range(KILLS):
+            checkpoint = folder / method / "stages/train/checkpoint.pt"
+            before = checkpoint.stat().st_mtime_ns if checkpoint.is_file() else 0
+            child = start(method, folder / "data", folder / method)
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and not (
+                checkpoint.is_file() and checkpoint.stat().st_mtime_ns > before
+            ):
+                time.sleep(0.002)
+            time.sleep(chance.uniform(0, 0.2) * needed_s)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            resumed.append(torch.load(checkpoint, weights_only=True)["step"])
+        finish(method, folder / "data", folder / method)
+        sys.stdout.write(json.dumps({"method": method, "killed_at": resumed}) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
