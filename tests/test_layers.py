@@ -16,6 +16,7 @@ LAYERS: list[set[str]] = [
         "edgegan.artefact",
         "edgegan.runtime",
         "edgegan.runtime_worker",
+        "edgegan.models.reading",
     },
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
