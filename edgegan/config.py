@@ -7,38 +7,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edgegan.errors import ConfigError, nearest
+from edgegan.recipe_data import Data as Data
+from edgegan.recipe_data import Section as Section
 
 Norm = Literal["instance", "instance_affine", "batch"]
 Block = Literal["dense", "separable"]
-
-
-class Section(BaseModel):
-    """A part of a recipe: frozen, no unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Data(Section):
-    """Which images, and how crops are taken from them."""
-
-    train: Path | None = Field(None, description="folder of training images, searched recursively")
-    validation: Path | None = Field(
-        None, description="folder of validation images; null: a seeded tenth of train"
-    )
-    size: tuple[int, int] = Field((256, 256), description="height and width of crops, pixels")
-    resize: int | None = Field(
-        None,
-        ge=16,
-        description="scale the shorter side to this many pixels before cropping; null: only when too small",
-    )
-    crops: int = Field(400, ge=1, description="training crops whose teacher outputs are cached")
-    flip: bool = Field(True, description="mirror crops left to right at random during training")
-    validation_images: int = Field(
-        100, ge=1, description="validation images used at most (centre crops)"
-    )
 
 
 class Student(Section):

@@ -8,7 +8,7 @@ from pathlib import Path
 from conftest import ROOT
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors"},
+    {"edgegan", "edgegan.errors", "edgegan.recipe_data", "edgegan.recipe_train"},
     {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.recipes"},
     {
         "edgegan.run",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,13 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", "
 MAX_PIXELS = 120_000_000
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+DECODE_ERRORS = (
+    UnidentifiedImageError,
+    OSError,
+    SyntaxError,
+    ValueError,
+    Image.DecompressionBombError,
+)
 
 
 def list_images(folder: Path) -> list[Path]:
@@ -41,25 +49,24 @@ def read_image(path: Path) -> Pixels:
     """
     try:
         with Image.open(path) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(
-                    f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million; "
-                    "scale it down first"
-                )
+            check_pixels(image, path)
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))
     except FileNotFoundError as error:
         raise InputError(f"image {path} does not exist") from error
-    except (
-        UnidentifiedImageError,
-        OSError,
-        SyntaxError,
-        ValueError,
-        Image.DecompressionBombError,
-    ) as error:
+    except DECODE_ERRORS as error:
         raise InputError(
             f"{path} is damaged or not an image ({error}); replace or remove it"
         ) from error
+
+
+def check_pixels(image: Image.Image, path: Path) -> None:
+    """Raises InputError when a picture, of which only the header was read, is too large to decode."""
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(
+            f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million; "
+            "scale it down first"
+        )
 
 
 def to_rgb(image: Image.Image) -> Pixels:
@@ -86,6 +93,13 @@ def resize_image(pixels: Pixels, height: int, width: int) -> Pixels:
     return np.asarray(
         Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
     ).copy()
+
+
+def resize_nearest(values: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Scales (H, W) numbers of any type by taking the nearest, pixel centres where `resize_image` has them."""
+    rows = ((np.arange(height) + 0.5) * values.shape[0] / height).astype(np.int64)
+    columns = ((np.arange(width) + 0.5) * values.shape[1] / width).astype(np.int64)
+    return values[rows[:, None], columns]
 
 
 def to_float(pixels: Pixels, channels: int = 3) -> Floats:
@@ -141,14 +155,18 @@ def plan_crops(num_files: int, count: int, seed: int) -> list[Crop]:
     return crops[:count]
 
 
-def take_crop(pixels: Pixels, crop: Crop, size: tuple[int, int], resize: int | None) -> Pixels:
-    """Cuts (H, W, 3) to `size`, after scaling the shorter side to `resize`, or up when the picture is too small."""
+def take_crop(
+    pixels: NDArray[Any], crop: Crop, size: tuple[int, int], resize: int | None
+) -> NDArray[Any]:
+    """Cuts (H, W, 3) pictures or (H, W) label maps to `size`, after scaling the shorter side to `resize`, or up when
+    too small. A picture and a map of one height and width lose the same borders."""
     height, width = pixels.shape[:2]
     scale = resize / min(height, width) if resize else 1.0
     scale = max(scale, size[0] / height, size[1] / width)
     if scale != 1.0:
         height, width = max(size[0], round(height * scale)), max(size[1], round(width * scale))
-        pixels = resize_image(pixels, height, width)
+        scaled = resize_image if pixels.ndim == 3 else resize_nearest
+        pixels = scaled(pixels, height, width)
     top, left = round(crop.top * (height - size[0])), round(crop.left * (width - size[1]))
     return pixels[top : top + size[0], left : left + size[1]]
 
