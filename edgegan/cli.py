@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting
+from edgegan.commands import compressing, evaluating, exporting, measuring, packages, quickstarting
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -22,6 +22,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": exporting.export,
     "bench": measuring.bench,
     "run": exporting.run_command,
+    "evaluate": evaluating.evaluate,
     "report": measuring.report,
     "bundle": exporting.bundle,
     "quickstart": quickstarting.quickstart,

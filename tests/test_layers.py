@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
     {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.apply"},
+    {"edgegan.evaluation"},
     {"edgegan.quickstart"},
     {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},

@@ -101,7 +101,11 @@ def spread_interval(
         return None
     first = bootstrap_indices(counts[0], repeats, seed)
     second = bootstrap_indices(counts[1], repeats, seed + 1)
-    error = float(np.std([statistic(a, b) for a, b in zip(first, second, strict=True)], ddof=1))
+    # A draw of one picture alone has no spread of its own; it happens with very few pictures only.
+    draws = [(a, b) for a, b in zip(first, second, strict=True) if np.ptp(a) and np.ptp(b)]
+    if len(draws) < 2:
+        return None
+    error = float(np.std([statistic(a, b) for a, b in draws], ddof=1))
     if not math.isfinite(error):
         return None
     return value - NORMAL_QUANTILE * error, value + NORMAL_QUANTILE * error
