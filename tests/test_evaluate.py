@@ -21,9 +21,9 @@ from edgegan.evaluation.evaluate import (
     Settings,
     evaluate_folders,
     evaluate_generator,
-    read_evaluations,
 )
 from edgegan.files import read_json
+from edgegan.metrics.evaluations import read_evaluations
 from edgegan.metrics.frechet import frechet_distance, kid
 from edgegan.metrics.quality import psnr
 from edgegan.models.packaging import card, golden_inputs, import_to_package

@@ -40,7 +40,8 @@ from edgegan.evaluation.sets import (
     run_of,
     teacher_of,
 )
-from edgegan.files import read_json, sha256_file, write_json
+from edgegan.files import sha256_file
+from edgegan.metrics.evaluations import keep_evaluation
 from edgegan.metrics.extractors import inception_logits, open_extractor
 from edgegan.metrics.networks import SUFFIXES, Network, NetworkCard, open_network
 from edgegan.metrics.perceptual import PerceptualNetwork, module_network, open_perceptual
@@ -50,8 +51,6 @@ from edgegan.models.zoo import load_discriminator, load_generator
 from edgegan.package import LabelMapIO, NoiseIO, is_package, read_config
 from edgegan.run import command_line, environment, now
 
-EVALUATION_FILE = "evaluate.json"
-SCHEMA_VERSION = 1
 OWN_NETWORKS = ("teacher", "discriminator")
 
 
@@ -147,8 +146,7 @@ def evaluate_generator(
         )
         result = judge_all(judged, settings)
     if run is not None:
-        keep(run.folder, result)
-        result["written"] = str(run.folder / EVALUATION_FILE)
+        result["written"] = str(keep_evaluation(run.folder, result))
     return result
 
 
@@ -350,27 +348,3 @@ def open_segmenter(path: Path, threads: int) -> Iterator[Network]:
     if config.input.kind != "image" or config.input.channels != 3:
         raise ConfigError(f"{path} does not take RGB pictures; it cannot segment them")
     yield Network(config.name, sha256_file(path / "config.json"), NetworkCard(), module)
-
-
-def keep(folder: Path, result: dict[str, Any]) -> None:
-    """Adds an evaluation to a run's evaluate.json; one of the same subject is replaced."""
-    from edgegan.run import Run
-
-    with Run.open(folder).locked():
-        path = folder / EVALUATION_FILE
-        before = read_json(path)["evaluations"] if path.is_file() else []
-        kept = [each for each in before if each["subject"] != result["subject"]]
-        write_json(path, {"schema_version": SCHEMA_VERSION, "evaluations": [*kept, result]})
-
-
-def read_evaluations(folder: Path) -> list[dict[str, Any]]:
-    """A run's evaluations, oldest first; none when it was not evaluated."""
-    path = folder / EVALUATION_FILE
-    if not path.is_file():
-        return []
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("schema_version") != SCHEMA_VERSION:
-        raise InputError(
-            f"{path} is not what edgegan evaluate writes; remove it and evaluate again"
-        )
-    return list(found["evaluations"])
