@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, evaluating, exporting, measuring, packages, quickstarting
+from edgegan.commands import (
+    compressing,
+    evaluating,
+    explaining,
+    exporting,
+    measuring,
+    packages,
+    quickstarting,
+)
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -26,6 +34,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "report": measuring.report,
     "bundle": exporting.bundle,
     "quickstart": quickstarting.quickstart,
+    "recipes": explaining.recipes,
+    "doctor": explaining.doctor,
 }
 
 app = typer.Typer(

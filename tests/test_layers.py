@@ -10,6 +10,7 @@ from conftest import ROOT
 LAYERS: list[set[str]] = [
     {"edgegan", "edgegan.errors", "edgegan.recipe_data", "edgegan.recipe_train"},
     {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.recipes"},
+    {"edgegan.recipe_headers"},
     {
         "edgegan.run",
         "edgegan.package",
@@ -21,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
     {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.apply"},
-    {"edgegan.evaluation"},
+    {"edgegan.evaluation", "edgegan.doctor"},
     {"edgegan.quickstart"},
     {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},

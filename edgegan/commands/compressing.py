@@ -24,6 +24,12 @@ def compress(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="change a recipe key: distill.steps=2000")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="print stages, shapes, MACs and an estimated time; write nothing"
+        ),
+    ] = False,
     generator: OwnGenerator = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -37,6 +43,12 @@ def compress(
         if value is not None:
             overrides.append(f"{key}={json.dumps(str(value.resolve()))}")
     parsed = load_recipe(recipe, overrides)
+    if dry_run:
+        from edgegan.compress.dry_run import dry_run as plan_run
+
+        plan = plan_run(parsed, output, overwrite=overwrite)
+        show(plan.as_json(), as_json, plan.text())
+        return
     from edgegan.compress.pipeline import compress as run_compress
 
     run = run_compress(parsed, output, overwrite=overwrite)
