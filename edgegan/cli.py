@@ -10,7 +10,16 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting, training
+from edgegan.commands import (
+    compressing,
+    evaluating,
+    explaining,
+    exporting,
+    measuring,
+    packages,
+    quickstarting,
+    training,
+)
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -23,9 +32,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": exporting.export,
     "bench": measuring.bench,
     "run": exporting.run_command,
+    "evaluate": evaluating.evaluate,
     "report": measuring.report,
     "bundle": exporting.bundle,
     "quickstart": quickstarting.quickstart,
+    "recipes": explaining.recipes,
+    "doctor": explaining.doctor,
 }
 
 app = typer.Typer(

@@ -55,6 +55,12 @@ def compress(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="change a recipe key: distill.steps=2000")
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="print stages, shapes, MACs and an estimated time; write nothing"
+        ),
+    ] = False,
     generator: OwnGenerator = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -80,6 +86,12 @@ def compress(
     changes |= budgets(budget_macs, budget_params, budget_bytes, budget_ms, budget_instructions)
     overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     parsed = load_recipe(recipe, [*(settings or []), *overrides])
+    if dry_run:
+        from edgegan.compress.dry_run import dry_run as plan_run
+
+        plan = plan_run(parsed, output, overwrite=overwrite)
+        show(plan.as_json(), as_json, plan.text())
+        return
     from edgegan.compress.pipeline import compress as run_compress
 
     run = run_compress(parsed, output, overwrite=overwrite)

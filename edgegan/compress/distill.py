@@ -14,11 +14,13 @@ from torch import nn
 from edgegan.compress.cache import Batch, Cache, sample
 from edgegan.compress.loop import run_steps
 from edgegan.compress.losses import FeatureMaps
-from edgegan.compress.objective import Judge, Objective, Perceptual
+from edgegan.compress.objective import Judge, Objective
 from edgegan.compress.teacher import recorder
 from edgegan.config import Distill
 from edgegan.distributed import average_gradients
+from edgegan.metrics.perceptual import Perceptual
 from edgegan.metrics.quality import psnr
+from edgegan.models.judges import JudgeSpec
 
 QUICK_VALIDATION = 12
 
@@ -27,8 +29,7 @@ QUICK_VALIDATION = 12
 class Inherited:
     """What the student takes over from its teacher: the discriminator, and the network of the perceptual term."""
 
-    judge: nn.Module | None = None
-    conditional: bool = False
+    judge: tuple[JudgeSpec, nn.Module] | None = None
     perceptual: Perceptual | None = None
 
 
@@ -95,11 +96,12 @@ def make_trainer(
         ).to(device)
         parameters += list(maps.parameters())
     if inherited.judge is not None:
-        module = inherited.judge.to(device).train()
+        judge_spec, module = inherited.judge
+        module.to(device).train()
         optimizer = torch.optim.Adam(
             module.parameters(), settings.discriminator_learning_rate, betas=(0.5, 0.999)
         )
-        judge = Judge(module, inherited.conditional, optimizer, settings.gan_mode)
+        judge = Judge(judge_spec, module, optimizer, settings.gan_mode)
     objective = Objective(settings, maps, judge, inherited.perceptual)
     optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
     return Trainer(student, objective, optimizer)

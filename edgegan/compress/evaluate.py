@@ -68,6 +68,17 @@ class Fitness:
         return own
 
 
+def search_psnr(module: nn.Module, cache: Cache, device: torch.device) -> float:
+    """Mean PSNR in dB to the teacher of a standalone generator over the search images."""
+    with torch.inference_mode():
+        made = [
+            module.eval()(cache.load(stored[None], device))[0].cpu().numpy()
+            for stored in cache.search_inputs
+        ]
+    targets = (np.asarray(each, np.float32) for each in cache.search_outputs)
+    return float(np.mean([psnr(a, b) for a, b in zip(made, targets, strict=True)]))
+
+
 def recalibrate(module: nn.Module, cache: Cache, device: torch.device) -> None:
     """Replaces BatchNorm statistics by plain means over the first training crops; leaves the module in eval mode."""
     norms = [layer for layer in module.modules() if isinstance(layer, BatchNorms)]

@@ -10,7 +10,7 @@ from edgegan.config import Data, Recipe
 from edgegan.console import say
 from edgegan.data.batches import draw_noise
 from edgegan.data.checking import check_dataset, listing_hash
-from edgegan.data.datasets import Dataset, Split, open_dataset
+from edgegan.data.datasets import Dataset, Split, first, open_dataset
 from edgegan.data.images import Crop, Floats, plan_crops
 from edgegan.errors import ConfigError
 from edgegan.package import InputIO, NoiseIO
@@ -67,6 +67,14 @@ class Examples:
         chance = random.Random(f"real:{seed}:{position}")
         crop = Crop(0, chance.random(), chance.random())
         return self.train.read_target(position % len(self.train.targets), crop, output_channels)
+
+    def few(self, train: int, validation: int) -> Examples:
+        """The first examples of both splits."""
+        if self.train is None or self.validation is None:
+            return self
+        return Examples(
+            self.data, first(self.train, train), first(self.validation, validation), None, 0
+        )
 
     @property
     def has_reals(self) -> bool:

@@ -22,8 +22,8 @@ from edgegan.channels.slicing import extract
 from edgegan.channels.space import spec_of
 from edgegan.compress.cache import Cache
 from edgegan.compress.costs import plan_costs
-from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer, validate
-from edgegan.compress.evaluate import Fitness
+from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
+from edgegan.compress.evaluate import Fitness, search_psnr
 from edgegan.compress.front import front_table, write_front
 from edgegan.compress.search import Candidate, Searcher, uniform_fits
 from edgegan.compress.supernet import Shared, share, sort_channels, train_supernet
@@ -269,7 +269,7 @@ def check_ranks(job: Job, shared: Shared, found: Found) -> None:
                 label=f"check {number}/{count} alone",
                 **job.training(key, job.hash(inputs, candidate.genome)),
             )
-            alone.append(validate(student, job.cache, len(job.cache.validation_inputs), job.device))
+            alone.append(search_psnr(student, job.cache, job.device))
         job.run.finish(
             "check",
             inputs,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +19,9 @@ from edgegan.compress.losses import (
 )
 from edgegan.config import Distill
 from edgegan.distributed import average_gradients
+from edgegan.metrics.perceptual import Perceptual
+from edgegan.models.judges import JudgeSpec, judged, verdicts
 
-Perceptual = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 WEIGHTS = ("l1", "gradient", "feature", "relation", "perceptual", "gan")
 
 
@@ -29,15 +29,14 @@ WEIGHTS = ("l1", "gradient", "feature", "relation", "perceptual", "gan")
 class Judge:
     """The discriminator a student inherits from its teacher, with its optimiser."""
 
+    spec: JudgeSpec
     module: nn.Module
-    conditional: bool
     optimizer: torch.optim.Optimizer
     mode: str
 
     def __call__(self, x: torch.Tensor, image: torch.Tensor) -> list[torch.Tensor]:
         """Scores of an image (beside its input when conditional), one tensor for each scale."""
-        found = self.module(torch.cat([x, image], 1) if self.conditional else image)
-        return [scale[-1] for scale in found] if isinstance(found, list) else [found]
+        return verdicts(self.module(judged(self.spec, x, image)))
 
 
 @dataclass
