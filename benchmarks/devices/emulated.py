@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -83,7 +82,7 @@ class EmulatedDevice:
         return str(local.absolute())
 
     def pull(self, remote: str, local: Path) -> None:
-        os.replace(remote, local)
+        Path(remote).replace(local)
 
     def new_path(self, suffix: str) -> str:
         return str(self.scratch / f"{next(self.numbers)}{suffix}")

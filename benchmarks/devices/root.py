@@ -1,4 +1,4 @@
-"""`edgegan devices setup-arm64`: an arm64 Python with LiteRT and ONNX Runtime, run by qemu-user; no arm64 machine needed."""
+"""`edgegan devices setup-arm64`: an arm64 Python with LiteRT and ONNX Runtime, run by qemu-user on any machine."""
 
 from __future__ import annotations
 
@@ -169,7 +169,10 @@ def build(folder: Path) -> None:
 def install_debian(root: Path, packages: Sequence[str], more_sources: Sequence[str] = ()) -> None:
     """Unpacks Debian arm64 packages with their signatures checked by apt; no arm64 code runs."""
     mirror = debian_mirror()
-    sources_lines = [f"deb {mirror} {SUITE} main", *(f"deb {mirror} {more}" for more in more_sources)]
+    sources_lines = [
+        f"deb {mirror} {SUITE} main",
+        *(f"deb {mirror} {more}" for more in more_sources),
+    ]
     as_root = os.geteuid() == 0
     target = root if as_root else root.with_suffix(".tar")
     command = ["mmdebstrap", "--quiet", "--variant=extract", "--arch=arm64", "--skip=check/qemu"]

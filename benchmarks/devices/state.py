@@ -22,7 +22,9 @@ for f in "$S"/devices/system/cpu/cpu[0-9]*/cpufreq/scaling_governor \
   if [ -r "$f" ] && IFS= read -r v < "$f"; then echo "sys:${f#"$S"/}=$v"; fi
 done 2>/dev/null
 while IFS= read -r v; do
-  case $v in processor*|Features*|flags*|"CPU part"*|"CPU implementer"*|"CPU variant"*|"CPU revision"*|"model name"*|Hardware*|Model*) echo "cpu:$v";; esac
+  case $v in
+    processor*|Features*|flags*|"CPU part"*|"CPU implementer"*|"model name"*|Hardware*|Model*) echo "cpu:$v";;
+  esac
 done < /proc/cpuinfo
 if IFS= read -r v < /proc/loadavg; then echo "load=$v"; fi
 if [ -r /proc/device-tree/model ]; then IFS= read -r v < /proc/device-tree/model; echo "board=$v"; fi 2>/dev/null
@@ -168,7 +170,5 @@ def read_throttling(
     """Whether the device throttles now, and how often it did since it started; None where it does not tell."""
     word = re.search(r"0x([0-9a-fA-F]+)", values.get("throttled", ""))
     now = bool(int(word[1], 16) & PI_THROTTLED_NOW) if word else None
-    counts = [
-        int(v) for p, v in sysfs.items() if p.endswith("core_throttle_count") and v.isdigit()
-    ]
+    counts = [int(v) for p, v in sysfs.items() if p.endswith("core_throttle_count") and v.isdigit()]
     return now, sum(counts) if counts else None
