@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -19,51 +18,52 @@ SHAPES = ((32, 64, 3), (32, 128, 1), (16, 128, 3))
 STEP_RUNS = 10
 
 
-@dataclass
-class Kernel:
-    """One convolution under measurement."""
-
-    session: Session
-    macs: int
-    precision: str
-    samples_ms: list[float] = field(default_factory=list)
-
-
 class PeakProbe:
-    """Measures a few convolutions in fp32 and int8 beside the artefacts; the best median counts."""
+    """Measures a few convolutions in fp32 and int8 beside the artefacts, in one worker; the best median counts."""
 
     def __init__(self, place: Place, threads: int, cpus: Sequence[int] | None) -> None:
-        self.kernels: list[Kernel] = []
         self.stack = contextlib.ExitStack()
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory(prefix="edgegan-peak-")))
+        self.kernels = [(p, *shape) for p in ("fp32", "int8") for shape in SHAPES]
+        self.samples_ms: list[list[float]] = [[] for _ in self.kernels]
+        self.threads = threads
         try:
-            for precision in ("fp32", "int8"):
-                for side, channels, kernel in SHAPES:
-                    path = folder / f"{precision}_{side}_{channels}_{kernel}.tflite"
-                    path.write_bytes(conv_model(side, channels, kernel, precision))
-                    session = self.stack.enter_context(
-                        Session(path, runtime="litert", threads=threads, place=place, cpus=cpus)
-                    )
-                    macs = side * side * channels * channels * kernel * kernel
-                    dtype = np.float32 if precision == "fp32" else np.int8
-                    session.time(STEP_RUNS, np.zeros((1, side, side, channels), dtype))
-                    self.kernels.append(Kernel(session, macs, precision))
+            files = []
+            for number, (precision, side, channels, kernel) in enumerate(self.kernels):
+                files.append(folder / f"{number}.tflite")
+                files[-1].write_bytes(conv_model(side, channels, kernel, precision))
+            self.session = self.stack.enter_context(
+                Session(files[0], runtime="litert", threads=threads, place=place, cpus=cpus)
+            )
+            self.paths = [place.push(file) for file in files]
         except BaseException:
             self.stack.close()
             raise
 
     def step(self) -> None:
         """A few runs of each."""
-        for kernel in self.kernels:
-            kernel.samples_ms += kernel.session.time(STEP_RUNS)["samples_ms"]
+        answer = self.session.ask(
+            {
+                "op": "batch",
+                "models": self.paths,
+                "runs": STEP_RUNS,
+                "count": False,
+                "runtime": "litert",
+                "threads": self.threads,
+            }
+        )
+        for samples, new in zip(self.samples_ms, answer["samples_ms"], strict=True):
+            samples += new
 
     def gmacs_per_s(self, precision: str) -> float:
         """The best median of the precision; fp16 artefacts compute in fp32."""
         wanted = "int8" if precision == "int8" else "fp32"
         return max(
-            k.macs / float(np.median(k.samples_ms)) / 1e6
-            for k in self.kernels
-            if k.precision == wanted
+            (side * channels * kernel) ** 2 / float(np.median(samples)) / 1e6
+            for (kind, side, channels, kernel), samples in zip(
+                self.kernels, self.samples_ms, strict=True
+            )
+            if kind == wanted
         )
 
     def __enter__(self) -> PeakProbe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+import secrets
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_st
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
 
-FOLDER = "/data/local/tmp/edgegan"
+FOLDER = "/data/local/tmp"
 NEEDS = "apt-get install adb, or Android's platform-tools"
 PROPERTIES = ("ro.product.model", "ro.soc.model", "ro.board.platform", "ro.build.version.release")
 EXIT_MARK = "edgegan-exit:"
@@ -86,16 +87,17 @@ def choose_device(serial: str | None) -> str:
 
 
 class AdbDevice:
-    """A phone. Its files live in /data/local/tmp/edgegan, under names of our own making."""
+    """A phone. Its files live in a folder of /data/local/tmp, under names of our own making."""
 
     def __init__(self, address: str, *, name: str | None = None) -> None:
         self.serial = choose_device(parse_address(address))
         self.name = name or f"adb-{self.serial}"
         self.pushed: set[str] = set()
         self.numbers = itertools.count()
-        done = self.run(["mkdir", "-p", FOLDER])
+        self.folder = f"{FOLDER}/edgegan-{secrets.token_hex(4)}"
+        done = self.run(["mkdir", "-p", self.folder])
         if done.code:
-            raise DeviceError(f"{self.name} cannot make {FOLDER}: {done.last_words()}")
+            raise DeviceError(f"{self.name} cannot make {self.folder}: {done.last_words()}")
 
     def run(self, command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> Finished:
         """Runs a command there; its words are quoted for the phone's shell.
@@ -152,7 +154,7 @@ class AdbDevice:
 
     def push(self, local: Path) -> str:
         """Copies a file there, once for each content, under its hash: no name of the user's reaches the device."""
-        remote = f"{FOLDER}/{sha256_file(local)[:16]}"
+        remote = f"{self.folder}/{sha256_file(local)[:16]}"
         if remote not in self.pushed:
             done = adb(["-s", self.serial, "push", str(local.absolute()), remote], 600)
             if done.code:
@@ -166,8 +168,8 @@ class AdbDevice:
             raise DeviceError(f"{self.name}: cannot pull {remote}: {done.last_words()}")
 
     def new_path(self, suffix: str) -> str:
-        return f"{FOLDER}/out{next(self.numbers)}{suffix}"
+        return f"{self.folder}/out{next(self.numbers)}{suffix}"
 
     def close(self) -> None:
         with contextlib.suppress(DeviceError):
-            self.run(["rm", "-rf", "--", FOLDER], 20)
+            self.run(["rm", "-rf", "--", self.folder], 20)
