@@ -12,6 +12,7 @@ import typer
 from edgegan import __version__
 from edgegan.commands import (
     compressing,
+    devices,
     evaluating,
     explaining,
     exporting,
@@ -49,6 +50,7 @@ app = typer.Typer(
 )
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(devices.devices, name="devices")
 
 
 @app.callback(invoke_without_command=True)
