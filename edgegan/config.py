@@ -88,6 +88,7 @@ class Distill(Section):
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
     )
+    log_every: int = Field(50, ge=1, description="steps between entries of metrics.jsonl")
     validate_every: int = Field(500, ge=1, description="steps between validations")
     checkpoint_seconds: float = Field(
         60.0, gt=0, description="seconds between checkpoints that a killed run resumes from"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,8 +11,6 @@ from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.channels.slicing import named_tensors
-from edgegan.compress.supernet import Shared
-from edgegan.config import Budget
 from edgegan.metrics.complexity import measure
 
 
@@ -64,10 +62,3 @@ class PlanCosts:
             macs += entries * size.positions
             weights += entries if size.is_weight else 0
         return {"macs": macs, "params": params, "bytes": weights + 4 * (params - weights)}
-
-
-def plan_costs(
-    budget: Budget, shared: Shared, example: torch.Tensor
-) -> Callable[[Mapping[str, int]], dict[str, float]]:
-    """Every cost that the budget names, and always MACs, parameters and bytes."""
-    return PlanCosts(shared.module, shared.graph, example)

@@ -212,6 +212,7 @@ def distill(
             settings.steps,
             take_step,
             lambda: {"validation_psnr_db": validate(student, cache, QUICK_VALIDATION, device)},
+            log_every=settings.log_every,
             validate_every=settings.validate_every,
             checkpoint_seconds=settings.checkpoint_seconds,
             folder=folder,

@@ -19,56 +19,26 @@ from torch import nn
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.channels.space import spec_of
-from edgegan.compress.cache import Cache
-from edgegan.compress.costs import plan_costs
+from edgegan.compress.costs import PlanCosts
 from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
 from edgegan.compress.evaluate import Fitness, search_psnr
 from edgegan.compress.front import front_table, write_front
+from edgegan.compress.job import Job, training_settings
+from edgegan.compress.predicted import predicted_costs
 from edgegan.compress.search import Candidate, Searcher, uniform_fits
 from edgegan.compress.supernet import Shared, share, sort_channels, train_supernet
 from edgegan.compress.widths import Genome, width_space
-from edgegan.config import Distill, Recipe
 from edgegan.console import say
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError
-from edgegan.files import sha256_json, write_atomic
+from edgegan.files import write_atomic
 from edgegan.metrics.complexity import format_macs
 from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
 from edgegan.models.zoo import CUSTOM, build
-from edgegan.run import Run
 
+COUNTED = ("macs", "params", "bytes")
 States = dict[str, dict[str, torch.Tensor]]
-
-
-@dataclass(frozen=True)
-class Job:
-    """What every stage needs."""
-
-    run: Run
-    recipe: Recipe
-    family: str
-    spec: Any
-    cache: Cache
-    inherited: Inherited
-    device: torch.device
-    inputs: dict[str, Any]
-
-    def hash(self, *parts: Any) -> str:
-        """The hash of everything a stage depends on."""
-        return sha256_json([self.inputs, *parts])
-
-    def training(self, stage: str, inputs: str) -> dict[str, Any]:
-        """Arguments that every training takes."""
-        return {
-            "flip": self.recipe.data.flip,
-            "seed": self.recipe.seed,
-            "folder": self.run.stage_folder(stage),
-            "metrics": self.run.folder / "metrics.jsonl",
-            "inputs": inputs,
-            "device": self.device,
-        }
 
 
 @dataclass(frozen=True)
@@ -89,17 +59,11 @@ def gan_compression(job: Job) -> tuple[nn.Module, Any, str]:
         )
     shared = make_shared(job)
     searcher = make_searcher(job, shared)
-    searcher.check_budget()
     pretrained = pretrain(job, shared)
     trained = train_shared(job, shared, pretrained)
     found = search(job, shared, searcher, trained)
     check_ranks(job, shared, found)
     return finetune(job, shared, trained, found)
-
-
-def training_settings(settings: Distill) -> dict[str, Any]:
-    """Settings that change what is trained."""
-    return settings.model_dump(mode="json", exclude={"checkpoint_seconds"})
 
 
 def make_shared(job: Job) -> Shared:
@@ -119,16 +83,28 @@ def make_searcher(job: Job, shared: Shared) -> Searcher:
     """The search over the shared weights; its fitness needs them trained, its budget check does not."""
     recipe = job.recipe
     example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
-    price = plan_costs(recipe.budget, shared, example)
-    return Searcher(
+    counted = PlanCosts(shared.module, shared.graph, example)
+    predicted: dict[str, Callable[[Genome], float]] = {}
+
+    def costs(genome: Genome) -> dict[str, float]:
+        more = {name: price(genome) for name, price in predicted.items()}
+        return {**counted(shared.space.plan(genome)), **more}
+
+    limits = recipe.budget.limits()
+    searcher = Searcher(
         space=shared.space,
-        costs=lambda genome: price(shared.space.plan(genome)),
+        costs=costs,
         fitness=lambda _: math.nan,
-        limits=recipe.budget.limits(),
+        limits={name: limits[name] for name in limits if name in COUNTED},
         settings=recipe.search,
         seed=recipe.seed,
         journal=job.run.stage_folder("search") / "search.jsonl",
     )
+    searcher.check_budget()  # what needs no measuring is refused at once
+    predicted |= predicted_costs(job, shared)
+    searcher.limits = limits
+    searcher.check_budget()
+    return searcher
 
 
 def pretrain(job: Job, shared: Shared) -> States | None:
@@ -293,7 +269,7 @@ def finetune(job: Job, shared: Shared, trained: States, found: Found) -> tuple[n
     recipe = job.recipe
     plan = shared.space.plan(found.chosen.genome)
     student = extract(shared.module.cpu(), shared.graph, plan)
-    spec = spec_of(job.spec, shared.graph, plan) if job.family != CUSTOM else custom_spec(job, plan)
+    spec = job.spec_of(shared.graph, plan)
     steps = recipe.search.finetune_steps
     settings = recipe.distill.model_copy(update={"steps": max(1, steps)})
     inputs = job.hash(found.inputs, found.chosen.genome, training_settings(settings), steps)
@@ -316,11 +292,6 @@ def finetune(job: Job, shared: Shared, trained: States, found: Found) -> tuple[n
         **job.training("finetune", inputs),
     )
     return student, spec, inputs
-
-
-def custom_spec(job: Job, plan: dict[str, int]) -> Any:
-    """The spec of a generator of the user's own, with the widths of a plan."""
-    return job.spec.model_copy(update={"widths": {**job.spec.widths, **plan}})
 
 
 def save_states(path: Path, trainer: Trainer) -> None:

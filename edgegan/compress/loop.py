@@ -17,8 +17,6 @@ from edgegan.distributed import average, is_main
 from edgegan.errors import TrainingError
 from edgegan.files import write_atomic
 
-LOG_EVERY = 50
-
 
 class Trainable(Protocol):
     """What a loop keeps between runs."""
@@ -37,6 +35,7 @@ def run_steps(
     take_step: Callable[[int], dict[str, torch.Tensor]],
     validate: Callable[[], dict[str, float]],
     *,
+    log_every: int,
     validate_every: int,
     checkpoint_seconds: float,
     folder: Path,
@@ -60,7 +59,7 @@ def run_steps(
         for step in range(start, steps):
             terms = take_step(step)
             done = step + 1
-            if done % LOG_EVERY == 0 or done == steps:
+            if done % log_every == 0 or done == steps:
                 values = average({name: float(value.detach()) for name, value in terms.items()})
                 check_finite(values, done, checkpoint)
                 append(metrics, {"stage": label, "step": done, **values})

@@ -13,7 +13,8 @@ from edgegan import distributed
 from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited, distill
 from edgegan.compress.examples import announce, open_examples
-from edgegan.compress.gan_compression import Job, gan_compression, training_settings
+from edgegan.compress.gan_compression import gan_compression
+from edgegan.compress.job import Job, training_settings
 from edgegan.compress.teacher import cache_teacher, resolve_teacher
 from edgegan.config import Distill, Recipe, Student
 from edgegan.console import say
@@ -144,7 +145,7 @@ def make_job(
     }
     cache = Cache(cache_folder)
     inherited = inherit(teacher, recipe.distill, cache.taps, device)
-    return Job(run, recipe, config.family, spec, cache, inherited, device, inputs)
+    return Job(run, recipe, config.family, spec, config.output, cache, inherited, device, inputs)
 
 
 def inherit(teacher: Path, settings: Distill, taps: list[str], device: torch.device) -> Inherited:

@@ -166,6 +166,7 @@ def train_supernet(
             sharing.steps,
             take_step,
             validate,
+            log_every=settings.log_every,
             validate_every=settings.validate_every,
             checkpoint_seconds=settings.checkpoint_seconds,
             folder=folder,

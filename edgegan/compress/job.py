@@ -1,0 +1,59 @@
+"""What the training stages of a run work on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.space import Widths, spec_of
+from edgegan.compress.cache import Cache
+from edgegan.compress.distill import Inherited
+from edgegan.config import Distill, Recipe
+from edgegan.files import sha256_json
+from edgegan.models.zoo import CUSTOM
+from edgegan.package import ImageIO
+from edgegan.run import Run
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every stage needs."""
+
+    run: Run
+    recipe: Recipe
+    family: str
+    spec: Any
+    output: ImageIO
+    cache: Cache
+    inherited: Inherited
+    device: torch.device
+    inputs: dict[str, Any]
+
+    def hash(self, *parts: Any) -> str:
+        """The hash of everything a stage depends on."""
+        return sha256_json([self.inputs, *parts])
+
+    def training(self, stage: str, inputs: str) -> dict[str, Any]:
+        """Arguments that every training takes."""
+        return {
+            "flip": self.recipe.data.flip,
+            "seed": self.recipe.seed,
+            "folder": self.run.stage_folder(stage),
+            "metrics": self.run.folder / "metrics.jsonl",
+            "inputs": inputs,
+            "device": self.device,
+        }
+
+    def spec_of(self, graph: ChannelGraph, plan: Widths) -> Any:
+        """The spec of a sub-network of the job's own."""
+        if self.family == CUSTOM:
+            return self.spec.model_copy(update={"widths": {**self.spec.widths, **plan}})
+        return spec_of(self.spec, graph, plan)
+
+
+def training_settings(settings: Distill) -> dict[str, Any]:
+    """Settings that change what is trained."""
+    return settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"})
