@@ -21,7 +21,9 @@ def say(message: str, *, always: bool = False) -> None:
 
 
 def emit(text: str) -> None:
-    """One result on stdout."""
+    """One result on stdout, of the first of several processes."""
+    if not is_main():
+        return
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

@@ -43,7 +43,10 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
         [sha256_file(recipe.teacher), recipe.discriminator and sha256_file(recipe.discriminator)]
     )
     started = time.monotonic()
-    if not run.is_done("import", inputs):
+    if run.is_done("import", inputs):
+        return folder
+    files: list[Path] = []
+    if is_main():
         import_to_package(
             recipe.teacher,
             folder,
@@ -52,7 +55,7 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
             overwrite=True,
         )
         files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-        run.finish("import", inputs, files, started)
+    run.finish("import", inputs, files, started)
     return folder
 
 
