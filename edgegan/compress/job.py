@@ -12,6 +12,7 @@ from edgegan.channels.space import Widths, spec_of
 from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited
 from edgegan.config import Distill, Recipe
+from edgegan.distributed import world_size
 from edgegan.files import sha256_json
 from edgegan.models.zoo import CUSTOM
 from edgegan.package import ImageIO
@@ -37,13 +38,14 @@ class Job:
         return sha256_json([self.inputs, *parts])
 
     def training(self, stage: str, inputs: str) -> dict[str, Any]:
-        """Arguments that every training takes."""
+        """Arguments that every training takes. A checkpoint is resumed by as many processes as wrote it; a finished
+        stage is finished for any number."""
         return {
             "flip": self.recipe.data.flip,
             "seed": self.recipe.seed,
             "folder": self.run.stage_folder(stage),
             "metrics": self.run.folder / "metrics.jsonl",
-            "inputs": inputs,
+            "inputs": f"{inputs}:{world_size()}",
             "device": self.device,
         }
 

@@ -141,7 +141,6 @@ def make_job(
         "spec": spec.model_dump(mode="json"),
         "flip": recipe.data.flip,
         "seed": recipe.seed,
-        "processes": distributed.world_size(),
     }
     cache = Cache(cache_folder)
     inherited = inherit(teacher, recipe.distill, cache.taps, device)
