@@ -11,6 +11,7 @@ import torch
 
 from edgegan.compress.distill import Cache, distill
 from edgegan.compress.teacher import (
+    Images,
     announce,
     cache_teacher,
     check_images,
@@ -45,16 +46,26 @@ def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
     device = choose_device(recipe.device)
     images = resolve_images(recipe.data, recipe.seed)
     check_images(images)
-    run = Run.start(folder, recipe, overwrite=overwrite)
+    with Run.discarded_on_error(folder):
+        run = Run.start(folder, recipe, overwrite=overwrite)
+        run_stages(run, recipe, images, device)
+    return run
+
+
+def run_stages(run: Run, recipe: Recipe, images: Images, device: torch.device) -> None:
+    """The stages of a run that has begun."""
     with run.locked():
         teacher = resolve_teacher(run, recipe)
         config = read_config(teacher)
+        if recipe.distill.gan_weight > 0:
+            load_discriminator(
+                teacher
+            )  # says so now when there is none, not after the teacher's outputs
         spec = student_spec(config, recipe.student)
         announce(images, recipe)
         say_costs(config, spec, recipe)
         cache = cache_teacher(run, recipe, teacher, images, device)
         train_student(run, recipe, teacher, spec, cache, device)
-    return run
 
 
 def choose_device(name: str) -> torch.device:

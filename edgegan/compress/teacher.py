@@ -15,6 +15,7 @@ from torch import nn
 from edgegan.config import Data, Recipe
 from edgegan.console import progress, say
 from edgegan.data.images import (
+    DECODE_ERRORS,
     Crop,
     fingerprint,
     list_images,
@@ -264,7 +265,7 @@ def check_images(images: Images) -> None:
         try:
             with Image.open(path) as image:
                 image.verify()
-        except (OSError, SyntaxError, ValueError) as error:
+        except DECODE_ERRORS as error:
             raise InputError(
                 f"{path} is damaged or not an image ({error}); replace or remove it"
             ) from error
