@@ -21,7 +21,7 @@ from edgegan.data.images import (
     write_image,
 )
 from edgegan.errors import InputError, OutputError
-from edgegan.files import check_sha256, make_folder
+from edgegan.files import check_sha256
 from edgegan.package import is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime import Session
@@ -182,7 +182,6 @@ def run_on_images(
         raise OutputError(
             f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
         )
-    make_folder(output)
     with open_generator(source, threads) as generator, progress("pictures", len(pairs)) as bar:
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
             x = to_float(read_image(path), generator.channels)

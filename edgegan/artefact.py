@@ -61,8 +61,8 @@ class ModelManifest(BaseModel):
     file: str
     bytes: int
     sha256: str
-    inputs: list[TensorInfo]
-    outputs: list[TensorInfo]
+    inputs: list[TensorInfo] = Field(min_length=1)
+    outputs: list[TensorInfo] = Field(min_length=1)
     parameters: int
     macs: int = Field(description="true multiply-adds of convolutions and Linear layers, one image")
     complexity: dict[str, Any] = Field(
@@ -100,10 +100,24 @@ def read_model(path: Path) -> ModelManifest:
 
 
 def read_export(folder: Path) -> dict[str, Any]:
-    """Reads export.json; raises InputError when there is none."""
+    """Reads export.json; raises InputError when there is none, or when it is not what export writes."""
     if not (folder / EXPORT_MANIFEST).is_file():
         raise InputError(f"{folder} holds no {EXPORT_MANIFEST}; make it with: edgegan export")
-    return dict(read_json(folder / EXPORT_MANIFEST))
+    path = folder / EXPORT_MANIFEST
+    found = read_json(path)
+    listed = found.get("artefacts") if isinstance(found, dict) else None
+    wrong = None
+    if not isinstance(listed, dict) or found.get("schema_version") != SCHEMA_VERSION:
+        wrong = "it is not a list of artefacts of this schema version"
+    else:
+        for name, entry in listed.items():
+            if Path(name).name != name:
+                wrong = f"'{name}' lies outside the folder"
+            elif not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
+                wrong = f"'{name}' has no sha256"
+    if wrong is not None:
+        raise InputError(f"{path}: {wrong}; export again with --overwrite")
+    return dict(found)
 
 
 def exported_models(folder: Path) -> list[tuple[Path, ModelManifest]]:

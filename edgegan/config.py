@@ -281,7 +281,7 @@ def load_recipe(source: str, overrides: list[str]) -> Recipe:
         )
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"recipe {path} is not readable YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(

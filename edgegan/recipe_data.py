@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
 DataKind = Literal["images", "paired", "unpaired", "labels", "noise"]
 
@@ -13,7 +13,7 @@ DataKind = Literal["images", "paired", "unpaired", "labels", "noise"]
 class Section(BaseModel):
     """A part of a recipe: frozen, no unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(Section):
@@ -59,7 +59,9 @@ class Data(Section):
     validation_instances: Path | None = Field(
         None, description="folder of the instance maps of the validation label maps"
     )
-    size: tuple[int, int] = Field((256, 256), description="height and width of crops, pixels")
+    size: tuple[PositiveInt, PositiveInt] = Field(
+        (256, 256), description="height and width of crops, pixels"
+    )
     resize: int | None = Field(
         None,
         ge=16,

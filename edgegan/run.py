@@ -18,7 +18,7 @@ import yaml
 from edgegan import __version__
 from edgegan.config import Recipe
 from edgegan.distributed import is_main, wait
-from edgegan.errors import InputError, OutputError
+from edgegan.errors import EdgeGANError, InputError, OutputError
 from edgegan.files import (
     clear_folder,
     folder_lock,
@@ -98,6 +98,7 @@ class Run:
                 f"{folder} is not a run (no {MANIFEST}); make one with: edgegan compress RECIPE -o {folder}"
             )
         manifest = read_json(folder / MANIFEST)
+        check_manifest(manifest, folder / MANIFEST)
         if manifest.get("schema_version") != SCHEMA_VERSION:
             raise InputError(
                 f"{folder / MANIFEST} has schema version {manifest.get('schema_version')}, "
@@ -147,6 +148,20 @@ class Run:
         write_atomic(folder / "recipe.yaml", yaml.safe_dump(resolved, sort_keys=False).encode())
         run.save()
         return run
+
+    @staticmethod
+    @contextmanager
+    def discarded_on_error(folder: Path) -> Iterator[None]:
+        """Removes a run that was new and whose first stage was refused, so that a mended command starts clean."""
+        existed = folder.exists()
+        try:
+            yield
+        except EdgeGANError:
+            if not existed and (folder / MANIFEST).is_file():
+                stages = set(read_json(folder / MANIFEST)["stages"]) - {"import"}
+                if not stages and not any((folder / "stages").rglob("*.progress.json")):
+                    clear_folder(folder, MANIFEST)
+            raise
 
     def save(self) -> None:
         """Writes run.json."""
@@ -207,6 +222,26 @@ class Run:
     def figures(self, name: str) -> dict[str, Any]:
         """Figures a finished stage recorded."""
         return self.manifest["stages"].get(name, {}).get("figures", {})
+
+
+def check_manifest(manifest: Any, path: Path) -> None:
+    """Raises InputError naming the first part of a run.json that is not what edgegan writes."""
+    wrong = None
+    if not isinstance(manifest, dict):
+        wrong = "the file"
+    else:
+        kinds = {"recipe": dict, "stages": dict, "command": str, "environment": dict}
+        lacking = [key for key, kind in kinds.items() if not isinstance(manifest.get(key), kind)]
+        wrong = f"'{lacking[0]}'" if lacking else None
+    if wrong is None:
+        for name, entry in manifest["stages"].items():
+            good = isinstance(entry, dict) and isinstance(entry.get("outputs"), dict)
+            if not (good and isinstance(entry.get("figures"), dict) and "inputs" in entry):
+                wrong = f"'stages.{name}'"
+    if wrong is not None:
+        raise InputError(
+            f"{path} is damaged: {wrong} is not what edgegan writes; make the run again with --overwrite"
+        )
 
 
 def differing_keys(a: Any, b: Any, prefix: str = "") -> list[str]:

@@ -1,4 +1,4 @@
-"""Broken and hostile checkpoint files: each ends in one clear error that names the file, and none runs code."""
+"""Broken and hostile checkpoint files; test_bad_inputs.py gives each of CASES to the command line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from edgegan.errors import EXIT_GATE, EXIT_USAGE, CheckpointError, EdgeGANError, InputError
+from edgegan.errors import CheckpointError, EdgeGANError, InputError
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 
@@ -178,20 +178,6 @@ CASES: dict[str, tuple[Callable[[Path], object], str]] = {
     "lost block": (write_lost_block, "is a block missing"),
     "another net": (saved({"layer1.0.conv1.weight": torch.ones(2)}), "no family has keys"),
 }
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_one_clear_error(name: str, tmp_path: Path) -> None:
-    write, words = CASES[name]
-    path = tmp_path / "net_G.pth"
-    write(path)
-    path = path if path.exists() else path.with_suffix(".safetensors")
-    with pytest.raises(CheckpointError, match=words) as caught:
-        import_checkpoint(path)
-    assert str(path) in str(caught.value)
-    assert caught.value.exit_code in (EXIT_USAGE, EXIT_GATE)
-    assert len(str(caught.value)) < 1500
-    assert not (tmp_path / "proof").exists()
 
 
 @pytest.mark.parametrize("zipped", [True, False])

@@ -25,9 +25,10 @@ from edgegan.compress.evaluate import Fitness, search_psnr
 from edgegan.compress.front import front_table, write_front
 from edgegan.compress.job import Job, training_settings
 from edgegan.compress.predicted import predicted_costs
-from edgegan.compress.search import Candidate, Searcher, uniform_fits
+from edgegan.compress.search import Candidate, Searcher, check_reachable, uniform_fits
 from edgegan.compress.supernet import Shared, share, sort_channels, train_supernet
 from edgegan.compress.widths import Genome, width_space
+from edgegan.config import Recipe
 from edgegan.console import say
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError
@@ -36,6 +37,7 @@ from edgegan.metrics.complexity import format_macs
 from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
 from edgegan.models.zoo import CUSTOM, build
+from edgegan.package import PackageConfig, input_shape
 
 COUNTED = ("macs", "params", "bytes")
 States = dict[str, dict[str, torch.Tensor]]
@@ -52,12 +54,8 @@ class Found:
 
 def gan_compression(job: Job) -> tuple[nn.Module, Any, str]:
     """Runs every stage that is not done; returns the student, its spec, and the hash of what it was made from."""
-    if not job.recipe.budget.limits():
-        raise ConfigError(
-            "method gan-compression needs a budget: --budget-macs, --budget-params, --budget-bytes, --budget-ms or "
-            "--budget-instructions"
-        )
-    shared = make_shared(job)
+    example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
+    shared = make_shared(job.family, job.spec, example, job.recipe, job.cache.taps)
     searcher = make_searcher(job, shared)
     pretrained = pretrain(job, shared)
     trained = train_shared(job, shared, pretrained)
@@ -66,17 +64,32 @@ def gan_compression(job: Job) -> tuple[nn.Module, Any, str]:
     return finetune(job, shared, trained, found)
 
 
-def make_shared(job: Job) -> Shared:
-    """The widest network, traced, with its search space."""
-    torch.manual_seed(job.recipe.seed)
-    module = build(job.family, job.spec)
+def check_budget(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
+    """Raises ConfigError without a budget, BudgetError when widths alone tell that it cannot be reached."""
+    limits = recipe.budget.limits()
+    if not limits:
+        raise ConfigError(
+            "method gan-compression needs a budget: --budget-macs, --budget-params, --budget-bytes, --budget-ms or "
+            "--budget-instructions"
+        )
+    example = torch.zeros(input_shape(config.input, recipe.data.size))
+    shared = make_shared(config.family, spec, example, recipe, [])
+    costs = PlanCosts(shared.module, shared.graph, example)
+    narrowest = shared.space.plan(shared.space.narrowest())
+    check_reachable(costs(narrowest), {k: v for k, v in limits.items() if k in COUNTED})
+
+
+def make_shared(
+    family: str, widest: Any, example: torch.Tensor, recipe: Recipe, taps: list[str]
+) -> Shared:
+    """The widest network with fresh weights, traced, with its search space."""
+    torch.manual_seed(recipe.seed)
+    module = build(family, widest)
     initialise(module)
-    settings = job.recipe.supernet
-    example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
     graph = trace_channels(module, example)
-    spec = None if job.family == CUSTOM else type(job.spec)
-    space = width_space(graph, spec, settings.smallest, settings.round_to)
-    return share(module, graph, space, job.cache.taps)
+    spec = None if family == CUSTOM else type(widest)
+    space = width_space(graph, spec, recipe.supernet.smallest, recipe.supernet.round_to)
+    return share(module, graph, space, taps)
 
 
 def make_searcher(job: Job, shared: Shared) -> Searcher:
@@ -90,19 +103,16 @@ def make_searcher(job: Job, shared: Shared) -> Searcher:
         more = {name: price(genome) for name, price in predicted.items()}
         return {**counted(shared.space.plan(genome)), **more}
 
-    limits = recipe.budget.limits()
     searcher = Searcher(
         space=shared.space,
         costs=costs,
         fitness=lambda _: math.nan,
-        limits={name: limits[name] for name in limits if name in COUNTED},
+        limits=recipe.budget.limits(),
         settings=recipe.search,
         seed=recipe.seed,
         journal=job.run.stage_folder("search") / "search.jsonl",
     )
-    searcher.check_budget()  # what needs no measuring is refused at once
     predicted |= predicted_costs(job, shared)
-    searcher.limits = limits
     searcher.check_budget()
     return searcher
 

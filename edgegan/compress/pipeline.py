@@ -12,8 +12,8 @@ import torch
 from edgegan import distributed
 from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited, distill
-from edgegan.compress.examples import announce, open_examples
-from edgegan.compress.gan_compression import gan_compression
+from edgegan.compress.examples import Examples, announce, open_examples
+from edgegan.compress.gan_compression import check_budget, gan_compression
 from edgegan.compress.job import Job, training_settings
 from edgegan.compress.teacher import cache_teacher, resolve_teacher
 from edgegan.config import Distill, Recipe, Student
@@ -63,13 +63,25 @@ def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
         recipe.search.images if searching else 0,
         note if (folder / MANIFEST).is_file() else None,
     )
-    run = Run.start(folder, recipe, overwrite=overwrite)
+    with Run.discarded_on_error(folder):
+        run = Run.start(folder, recipe, overwrite=overwrite)
+        run_stages(run, recipe, examples, device)
+    distributed.finish()
+    return run
+
+
+def run_stages(run: Run, recipe: Recipe, examples: Examples, device: torch.device) -> None:
+    """The stages of a run that has begun."""
     with run.locked():
         teacher = resolve_teacher(run, recipe)
         config = read_config(teacher)
+        if recipe.distill.gan_weight > 0:
+            load_judge(teacher)  # says so now when there is none, not after the teacher's outputs
         spec = student_spec(config, recipe.student)
         announce(examples)
         say_costs(config, spec, recipe)
+        if recipe.method == "gan-compression":
+            check_budget(config, spec, recipe)
         cache_folder = cache_teacher(run, recipe, teacher, examples, device)
         job = make_job(run, recipe, teacher, config, spec, cache_folder, device)
         student, spec, inputs, started = train_student(job)
@@ -77,8 +89,6 @@ def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
             say("student is up to date")
         else:
             write_student(job, config, spec, student, inputs, started)
-    distributed.finish()
-    return run
 
 
 def choose_device(name: str) -> torch.device:

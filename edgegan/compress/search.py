@@ -51,18 +51,8 @@ class Searcher:
         return all(costs[name] <= limit for name, limit in self.limits.items())
 
     def check_budget(self) -> None:
-        """Raises BudgetError with the smallest reachable cost when no sub-network fits.
-
-        Costs rise with every width, so the narrowest sub-network tells.
-        """
-        least = self.costs(self.space.narrowest())
-        for name, limit in self.limits.items():
-            if least[name] > limit:
-                raise BudgetError(
-                    f"budget {name} {limit:,.6g} cannot be reached: the narrowest sub-network costs "
-                    f"{least[name]:,.6g}; "
-                    "raise the budget, or lower supernet.smallest or student.scale"
-                )
+        """Raises BudgetError with the smallest reachable cost when no sub-network fits."""
+        check_reachable(self.costs(self.space.narrowest()), self.limits)
 
     def random_fit(self, generator: random.Random) -> Genome:
         """A random sub-network within the budgets; a draw that is hard to come by is shrunk unit by unit."""
@@ -208,6 +198,17 @@ class Searcher:
         """Random numbers of one purpose, the same in every process and every rerun."""
         key = hashlib.sha256(f"search:{self.seed}:{purpose}".encode()).hexdigest()
         return random.Random(key)
+
+
+def check_reachable(least: Costs, limits: Mapping[str, float]) -> None:
+    """Raises BudgetError naming the smallest reachable cost; costs rise with every width, so the narrowest network's
+    (`least`) tell."""
+    for name, limit in limits.items():
+        if least[name] > limit:
+            raise BudgetError(
+                f"budget {name} {limit:,.6g} cannot be reached: the narrowest sub-network costs {least[name]:,.6g}; "
+                "raise the budget, or lower supernet.smallest or student.scale"
+            )
 
 
 def uniform_fits(searcher: Searcher) -> Iterator[Genome]:

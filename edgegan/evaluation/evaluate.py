@@ -48,7 +48,7 @@ from edgegan.metrics.perceptual import PerceptualNetwork, module_network, open_p
 from edgegan.metrics.protocol import Figure
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import load_discriminator, load_generator
-from edgegan.package import LabelMapIO, NoiseIO, is_package, read_config
+from edgegan.package import LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
 from edgegan.run import command_line, environment, now
 
 OWN_NETWORKS = ("teacher", "discriminator")
@@ -284,7 +284,7 @@ def set_figures(judge: Judge, judged: Judged, settings: Settings) -> list[Figure
 def perceptual_networks(teacher: Path | None, settings: Settings) -> list[PerceptualNetwork]:
     """The networks asked for; without any, the teacher's own features, or VGG16 when downloads are allowed."""
     asked = list(settings.perceptual)
-    if not asked and teacher is not None and read_config(teacher).input.channels == 3:
+    if not asked and teacher is not None and takes_rgb(read_config(teacher)):
         asked = ["teacher"]
     found = []
     for name in asked:
@@ -299,6 +299,11 @@ def perceptual_networks(teacher: Path | None, settings: Settings) -> list[Percep
     if not found and settings.download:
         found.append(open_perceptual(None, download=True))
     return found
+
+
+def takes_rgb(config: PackageConfig) -> bool:
+    """Whether a generator takes pictures of three channels."""
+    return config.input.kind == "image" and config.input.channels == 3
 
 
 def own_network(name: str, teacher: Path) -> PerceptualNetwork:
@@ -316,7 +321,7 @@ def own_network(name: str, teacher: Path) -> PerceptualNetwork:
             if isinstance(layer, torch.nn.LeakyReLU)
         ]
         return module_network("discriminator", judge.eval(), taps)
-    if config.input.kind != "image" or config.input.channels != 3:
+    if not takes_rgb(config):
         raise ConfigError(
             f"--perceptual teacher: {teacher} does not take RGB pictures; give the path of another network"
         )
@@ -345,6 +350,6 @@ def open_segmenter(path: Path, threads: int) -> Iterator[Network]:
             yield network
         return
     config, module = load_generator(path)
-    if config.input.kind != "image" or config.input.channels != 3:
+    if not takes_rgb(config):
         raise ConfigError(f"{path} does not take RGB pictures; it cannot segment them")
     yield Network(config.name, sha256_file(path / "config.json"), NetworkCard(), module)
