@@ -73,7 +73,9 @@ class Feed:
         """The validation examples that are shown and measured on the way."""
         kind = self.dataset.validation.data.kind
         most = NOISE_SAMPLES if kind == "noise" else SAMPLES
-        indices = range(most if kind == "noise" else min(most, len(self.dataset.validation)))
+        count = len(self.dataset.validation)
+        apart = 1 if kind == "noise" else max(1, count // most)  # neighbours are often alike
+        indices = range(0, apart * most if kind == "noise" else min(apart * most, count), apart)
         return middle_batch(
             self.dataset.validation, indices, channels=self.channels, noise=self.latent
         ).to(self.device)
