@@ -267,6 +267,10 @@ def test_published_recipes_are_the_published_networks(name: str) -> None:
             ["train.method=pix2pix", "train.discriminator_steps=2"],
             "discriminator_steps is for sngan",
         ),
+        (
+            ["train.method=sngan", "train.depth=3"],
+            "depth is for pix2pix and cyclegan, not for sngan",
+        ),
         (["train.epochs=0", "train.decay_epochs=0"], "nothing to train"),
         (["train.method=dcgan"], "train.method"),
         (["train.learningrate=1"], "train.learning_rate"),
