@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench-slicing   time to slice a sub-network"
+	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
 
 venv: $(STAMP)
 
@@ -37,6 +38,12 @@ test: lint
 
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
+
+# DATA holds train/photo, train/label, val/photo, val/label, such as CamVid; 300 s of training by default.
+SECONDS ?= 300
+bench-segmentation: venv
+	@test -n "$(DATA)" || { echo "give the folder of photos and label maps: make bench-segmentation DATA=FOLDER"; exit 2; }
+	$(BIN)/python benchmarks/segmentation.py "$(DATA)" --seconds $(SECONDS)
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

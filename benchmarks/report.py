@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 import numpy as np
-from edgegan.benchmarks.record import BenchRecord, read_records
+from edgegan.benchmarks.record import BenchRecord, of_one_device, read_records
 from PIL import Image
 
 from edgegan.artefact import ModelManifest, exported_models
@@ -41,7 +41,7 @@ def report(folder: Path, output: Path | None = None) -> tuple[Path, list[Headlin
             f"{folder} has no finished student; run the same edgegan compress command again"
         )
     models = {model.file: (path, model) for path, model in exported_models(folder / "export")}
-    records = {record.artefact: record for record in read_records(folder / "bench")}
+    records = {record.artefact: record for record in of_one_device(read_records(folder / "bench"))}
     stale = [
         name
         for name, record in records.items()

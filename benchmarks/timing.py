@@ -1,4 +1,4 @@
-"""Samples to figures: median, percentiles, a bootstrap interval, and whether the measurement was steady."""
+"""Samples to figures: median, percentiles, bootstrap intervals, steadiness, and whether two things differ."""
 
 from __future__ import annotations
 
@@ -8,24 +8,42 @@ from typing import Any
 import numpy as np
 
 MAX_DRIFT = 1.05
+RESAMPLES = 1000
+DIRECT_SAMPLES = 2000
 
 
 def summarise(samples_ms: Sequence[float]) -> dict[str, float]:
-    """Median, p10, p90, interquartile range, minimum, and a 95 % bootstrap interval of the median, in ms."""
+    """Median, p10, p90, p99, interquartile range, minimum, and a 95 % bootstrap interval of the median, in ms."""
     values = np.asarray(samples_ms, dtype=np.float64)
-    chance = np.random.default_rng(0)
-    medians = np.median(chance.choice(values, (1000, len(values))), axis=1)
-    low, high = np.percentile(medians, [2.5, 97.5])
+    low, high = median_interval(values)
     p25, p75 = np.percentile(values, [25, 75])
     return {
         "median_ms": float(np.median(values)),
         "p10_ms": float(np.percentile(values, 10)),
         "p90_ms": float(np.percentile(values, 90)),
+        "p99_ms": float(np.percentile(values, 99)),
         "iqr_ms": float(p75 - p25),
         "min_ms": float(values.min()),
-        "interval_low_ms": float(low),
-        "interval_high_ms": float(high),
+        "interval_low_ms": low,
+        "interval_high_ms": high,
     }
+
+
+def median_interval(values: np.ndarray) -> tuple[float, float]:
+    """95 % bootstrap interval of the median.
+
+    Of many samples the resampled median is drawn directly: the middle of n uniform ranks is Beta distributed.
+    """
+    chance = np.random.default_rng(0)
+    count = len(values)
+    if count <= DIRECT_SAMPLES:
+        medians = np.median(chance.choice(values, (RESAMPLES, count)), axis=1)
+    else:
+        middle = (count + 1) / 2
+        ranks = (chance.beta(middle, count + 1 - middle, RESAMPLES) * count).astype(int)
+        medians = np.sort(values)[np.minimum(ranks, count - 1)]
+    low, high = np.percentile(medians, [2.5, 97.5])
+    return float(low), float(high)
 
 
 def verdict(samples_ms: Sequence[float]) -> dict[str, Any]:
@@ -34,3 +52,24 @@ def verdict(samples_ms: Sequence[float]) -> dict[str, Any]:
     drift = float(np.median(samples_ms[-third:]) / np.median(samples_ms[:third]))
     steady = 1 / MAX_DRIFT <= drift <= MAX_DRIFT
     return {"verdict": "STABLE" if steady else "UNSTABLE", "drift": drift}
+
+
+def compare_rounds(
+    first: Sequence[Sequence[float]], second: Sequence[Sequence[float]]
+) -> dict[str, float]:
+    """Ratio second / first of interleaved rounds of samples, with a 95 % interval over rounds.
+
+    Each round gives one ratio of medians; rounds are resampled, not samples, because neighbouring samples share the
+    machine's mood.
+    """
+    ratios = np.array(
+        [np.median(b) / np.median(a) for a, b in zip(first, second, strict=True)], dtype=np.float64
+    )
+    chance = np.random.default_rng(0)
+    drawn = np.median(chance.choice(ratios, (RESAMPLES, len(ratios))), axis=1)
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return {
+        "ratio": float(np.median(ratios)),
+        "interval_low": float(low),
+        "interval_high": float(high),
+    }

@@ -10,7 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting, training
+from edgegan.commands import (
+    compressing,
+    devices,
+    evaluating,
+    explaining,
+    exporting,
+    measuring,
+    packages,
+    quickstarting,
+    training,
+)
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -23,9 +33,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "export": exporting.export,
     "bench": measuring.bench,
     "run": exporting.run_command,
+    "evaluate": evaluating.evaluate,
     "report": measuring.report,
     "bundle": exporting.bundle,
     "quickstart": quickstarting.quickstart,
+    "recipes": explaining.recipes,
+    "doctor": explaining.doctor,
 }
 
 app = typer.Typer(
@@ -37,6 +50,7 @@ app = typer.Typer(
 )
 for name, command in COMMANDS.items():
     app.command(name)(command)
+app.add_typer(devices.devices, name="devices")
 
 
 @app.callback(invoke_without_command=True)
@@ -57,7 +71,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except EdgeGANError as error:
-        say(f"edgegan: {error}")
+        say(f"edgegan: {error}", always=True)
         sys.exit(error.exit_code)
     except typer.Abort:
         sys.exit(EXIT_INTERRUPTED)
@@ -70,6 +84,6 @@ def main() -> None:
             shown()
             sys.exit(error.exit_code)
         traceback.print_exc()
-        say("edgegan: this is a bug; please report it with the lines above")
+        say("edgegan: this is a bug; please report it with the lines above", always=True)
         sys.exit(EXIT_BUG)
     sys.exit(code or 0)

@@ -46,7 +46,12 @@ class Distill(Section):
         2e-3, gt=0, description="Adam's step size after warm-up; falls linearly to zero"
     )
     warmup: int = Field(100, ge=0, description="steps in which the learning rate rises linearly")
-    l1_weight: float = Field(1.0, ge=0, description="weight of mean |student - teacher|")
+    reconstruction: Literal["auto", "teacher", "truth"] = Field(
+        "auto",
+        description="what the student's output is compared with; auto: the true picture when data are paired, else "
+        "the teacher's output (GAN Compression, equation 2)",
+    )
+    l1_weight: float = Field(1.0, ge=0, description="weight of mean |student - target|")
     gradient_weight: float = Field(
         1.0, ge=0, description="weight of the same on horizontal and vertical differences"
     )
@@ -58,10 +63,27 @@ class Distill(Section):
         ge=1,
         description="features are averaged over squares of this side before they are cached",
     )
+    relation_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of relations between places: kernel alignment of the taps' features, without maps",
+    )
+    perceptual_weight: float = Field(
+        0.0, ge=0, description="weight of the distance in the features of `perceptual`"
+    )
+    perceptual: str = Field(
+        "teacher",
+        description="network of the perceptual term: teacher (its own encoder), discriminator (the inherited one), "
+        "vgg16:FILE or squeezenet:FILE",
+    )
     gan_weight: float = Field(
         0.0,
         ge=0,
-        description="weight of the adversarial term with the teacher's inherited discriminator (LSGAN); 0: none",
+        description="weight of the adversarial term with the teacher's inherited discriminator; 0: none",
+    )
+    gan_mode: Literal["lsgan", "hinge"] = Field(
+        "lsgan",
+        description="adversarial loss: lsgan (CycleGAN) or hinge (pix2pix of GAN Compression, SPADE)",
     )
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
@@ -74,11 +96,112 @@ class Distill(Section):
     @model_validator(mode="after")
     def some_loss(self) -> Distill:
         """A run without any reconstruction term trains nothing."""
-        if self.l1_weight == 0 and self.gradient_weight == 0 and self.feature_weight == 0:
+        weights = (
+            self.l1_weight,
+            self.gradient_weight,
+            self.feature_weight,
+            self.perceptual_weight,
+        )
+        if not any(weights):
             raise ValueError(
-                "l1_weight, gradient_weight and feature_weight are all 0: nothing to distil"
+                "l1_weight, gradient_weight, feature_weight and perceptual_weight are all 0: nothing to distil"
             )
         return self
+
+
+class Supernet(Section):
+    """The once-for-all generator: every sub-generator in one, sharing leading channels."""
+
+    pretrain_steps: int = Field(
+        0,
+        ge=0,
+        description="steps in which the widest network alone is distilled before weights are shared (the original "
+        "pipeline's pre-distillation); 0: shared from the first step (the fast pipeline)",
+    )
+    sort: Literal["none", "l1", "norm", "taylor"] = Field(
+        "l1",
+        description="after pre-distillation channels are put in order of importance: l1 of the weights that read them, "
+        "norm scales, or taylor on the distillation loss",
+    )
+    steps: int = Field(6000, ge=1, description="optimiser steps of weight sharing")
+    sampling: Literal["sandwich", "uniform"] = Field(
+        "sandwich",
+        description="sub-networks of a step: sandwich (widest, narrowest, the rest random) or uniform (all random)",
+    )
+    networks: int = Field(
+        3, ge=1, le=8, description="sub-networks a step; the paper's is 1 with sampling uniform"
+    )
+    smallest: float = Field(
+        0.25, gt=0, lt=1, description="narrowest choice, as a part of the widest"
+    )
+    round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
+
+    @model_validator(mode="after")
+    def enough_networks(self) -> Supernet:
+        """A sandwich has two slices of bread."""
+        if self.sampling == "sandwich" and self.networks < 2:
+            raise ValueError("sampling sandwich needs networks of at least 2; or set uniform")
+        return self
+
+
+class Budget(Section):
+    """What one image may cost; every one that is set holds."""
+
+    macs: float | None = Field(None, gt=0, description="multiply-adds")
+    params: float | None = Field(None, gt=0, description="weights")
+    bytes: float | None = Field(None, gt=0, description="bytes of the int8 weights")
+    ms: float | None = Field(
+        None, gt=0, description="milliseconds of the int8 artefact on `device`"
+    )
+    device: str = Field(
+        "host", description="of ms: host, or the file of a latency table measured by edgegan bench"
+    )
+    instructions: float | None = Field(
+        None, gt=0, description="arm64 instructions of the int8 artefact on `core`"
+    )
+    core: str = Field(
+        "cortex-a76", description="of instructions: cortex-a53, cortex-a72 or cortex-a76"
+    )
+
+    def limits(self) -> dict[str, float]:
+        """The budgets that are set, by cost."""
+        names = ("macs", "params", "bytes", "ms", "instructions")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+
+class Search(Section):
+    """The search for the best sub-generator under the budget."""
+
+    fitness: Literal["psnr", "ssim", "feature"] = Field(
+        "psnr",
+        description="to the teacher on the search images: psnr, ssim, or feature (minus the feature loss at the taps)",
+    )
+    images: int = Field(
+        24, ge=2, description="training images held out for the search; never the validation images"
+    )
+    exhaustive: int = Field(
+        300, ge=1, description="a space of at most this many sub-networks is evaluated whole"
+    )
+    population: int = Field(32, ge=4, description="sub-networks of a generation")
+    generations: int = Field(8, ge=1, description="generations after the first")
+    parents: float = Field(0.25, gt=0, le=1, description="part of a generation that has children")
+    mutated: float = Field(
+        0.5, ge=0, le=1, description="part of the children made by mutation; the rest by crossover"
+    )
+    mutation: float = Field(
+        0.3, gt=0, le=1, description="probability of each width to change in a mutation"
+    )
+    check_networks: int = Field(
+        4,
+        ge=0,
+        description="sub-networks trained alone to measure the rank correlation of the search; 0: none",
+    )
+    check_steps: int = Field(300, ge=1, description="steps each of them is trained")
+    finetune_steps: int = Field(
+        2000,
+        ge=0,
+        description="steps in which the chosen sub-network is distilled further; 0: it keeps the supernet's weights",
+    )
 
 
 class Recipe(Section):
@@ -99,6 +222,13 @@ class Recipe(Section):
     train: Train = Train()
     student: Student = Student()
     distill: Distill = Distill()
+    method: Literal["distill", "gan-compression"] = Field(
+        "distill",
+        description="distill (the student's shape is given) or gan-compression (it is searched in a supernet)",
+    )
+    supernet: Supernet = Supernet()
+    search: Search = Search()
+    budget: Budget = Budget()
     seed: int = Field(0, ge=0, description="seed of crops, weights and order")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to train; auto: CUDA when there is one"

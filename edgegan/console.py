@@ -7,11 +7,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from edgegan.distributed import is_main
+
 PLAIN_INTERVAL_S = 10.0
 
 
-def say(message: str) -> None:
-    """One line of progress on stderr."""
+def say(message: str, *, always: bool = False) -> None:
+    """One line of progress on stderr; of several processes only the first talks, unless `always`."""
+    if not (always or is_main()):
+        return
     sys.stderr.write(message + "\n")
     sys.stderr.flush()
 
@@ -40,7 +44,7 @@ class Progress:
         self.began = self.last_line = time.monotonic()
         self.done, self.note = start, ""
         self.bar = None
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and is_main():
             from rich.console import Console
             from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
             from rich.progress import Progress as RichProgress

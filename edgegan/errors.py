@@ -53,6 +53,12 @@ class TrainingError(EdgeGANError):
     exit_code = EXIT_GATE
 
 
+class BudgetError(EdgeGANError):
+    """A budget that cannot be met (exit 3)."""
+
+    exit_code = EXIT_GATE
+
+
 class MissingDependency(EdgeGANError):
     """An optional package that is not installed or does not load (exit 4)."""
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgegan.artefact import PRECISIONS, TARGETS
-from edgegan.benchmarks.host import bench
+from edgegan.benchmarks.bench import bench
 from edgegan.benchmarks.report import Headline, report
 from edgegan.compress.embedded import train_teacher
 from edgegan.compress.pipeline import compress
@@ -83,7 +83,7 @@ def quickstart(
     say("3/6 exporting and proving: edgegan export")
     export(run, None, list(TARGETS), list(PRECISIONS))
     say("4/6 measuring: edgegan bench")
-    bench(run, None, threads=1, seconds=plan.bench_seconds)
+    bench(run, None, threads=[1], seconds=plan.bench_seconds)
     say("5/6 reporting: edgegan report")
     path, headline = report(run)
     if app is not None:

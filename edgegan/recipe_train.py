@@ -108,7 +108,7 @@ class Train(Section):
         0.0, ge=0, description="weight of the distance in the features of `perceptual`"
     )
     perceptual: Path | None = Field(
-        None, description="weights of the perceptual term's network: VGG16, VGG19 or SqueezeNet 1.1"
+        None, description="weights of the perceptual term's network: VGG16 or SqueezeNet 1.1"
     )
     pool: int = Field(
         50, ge=0, description="earlier outputs that cyclegan's discriminators also judge; 0: none"

@@ -17,6 +17,7 @@ import yaml
 
 from edgegan import __version__
 from edgegan.config import Recipe
+from edgegan.distributed import is_main, wait
 from edgegan.errors import InputError, OutputError
 from edgegan.files import (
     clear_folder,
@@ -107,6 +108,16 @@ class Run:
     @staticmethod
     def start(folder: Path, recipe: Recipe, *, overwrite: bool) -> Run:
         """A new run, or the one to resume when the folder holds the same recipe; raises OutputError otherwise."""
+        if not is_main():
+            wait()
+            return Run.open(folder)
+        run = Run.start_alone(folder, recipe, overwrite=overwrite)
+        wait()
+        return run
+
+    @staticmethod
+    def start_alone(folder: Path, recipe: Recipe, *, overwrite: bool) -> Run:
+        """`start` in the process that writes."""
         resolved = recipe.model_dump(mode="json")
         if overwrite:
             clear_folder(folder, MANIFEST)
@@ -143,8 +154,17 @@ class Run:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Holds the run for writing; raises OutputError when another process does. A killed process lets go."""
+        """Holds the run for writing; raises OutputError when another edgegan does. A killed process lets go.
+
+        Of several processes of one run the first holds it for all.
+        """
+        if not is_main():
+            wait()
+            self.manifest = read_json(self.folder / MANIFEST)
+            yield
+            return
         with folder_lock(self.folder):
+            wait()
             self.manifest = read_json(self.folder / MANIFEST)
             yield
 
@@ -166,7 +186,14 @@ class Run:
     def finish(
         self, name: str, inputs: str, outputs: list[Path], started: float, **figures: Any
     ) -> None:
-        """Records a stage as done: its inputs' hash, its files' hashes, seconds, and figures worth keeping."""
+        """Records a stage as done: its inputs' hash, its files' hashes, seconds, and figures worth keeping.
+
+        Several processes meet here: the first records, the others read what it did.
+        """
+        if not is_main():
+            wait()
+            self.manifest = read_json(self.folder / MANIFEST)
+            return
         self.manifest["stages"][name] = {
             "inputs": inputs,
             "outputs": {str(path.relative_to(self.folder)): sha256_file(path) for path in outputs},
@@ -175,6 +202,7 @@ class Run:
             "figures": figures,
         }
         self.save()
+        wait()
 
     def figures(self, name: str) -> dict[str, Any]:
         """Figures a finished stage recorded."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import numpy as np
 
@@ -52,19 +54,81 @@ def installed_runtimes(target: str) -> list[str]:
     return found
 
 
-class Session:
-    """An artefact loaded in a worker process. Use as a context manager."""
+class Place(Protocol):
+    """Where worker processes run: this machine, an emulated core, a board."""
 
-    def __init__(self, model: Path, *, runtime: str | None = None, threads: int = 1) -> None:
+    def runtimes(self, target: str) -> list[str]:
+        """Runtimes for a target that are installed there, best first."""
+        ...
+
+    def worker_command(self) -> list[str]:
+        """The local command whose stdin and stdout are those of a worker there."""
+        ...
+
+    def push(self, local: Path) -> str:
+        """Copies a file there; returns its path there."""
+        ...
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copies a file from there."""
+        ...
+
+    def new_path(self, suffix: str) -> str:
+        """A path there that no file has yet."""
+        ...
+
+
+class Here:
+    """This machine: files are where they are."""
+
+    def runtimes(self, target: str) -> list[str]:
+        return installed_runtimes(target)
+
+    def worker_command(self) -> list[str]:
+        return [sys.executable, "-u", str(Path(runtime_worker.__file__))]
+
+    def push(self, local: Path) -> str:
+        return str(local.absolute())
+
+    def pull(self, remote: str, local: Path) -> None:
+        if Path(remote).absolute() != local.absolute():
+            Path(remote).replace(local)
+
+    def new_path(self, suffix: str) -> str:
+        descriptor, path = tempfile.mkstemp(prefix="edgegan-", suffix=suffix)
+        os.close(descriptor)
+        return path
+
+
+class Session:
+    """An artefact loaded in a worker process, here or elsewhere. Use as a context manager."""
+
+    def __init__(
+        self,
+        model: Path,
+        *,
+        runtime: str | None = None,
+        threads: int = 1,
+        place: Place | None = None,
+        cpus: Sequence[int] | None = None,
+    ) -> None:
         if not model.is_file():
             raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
-        self.model = model
-        candidates = [runtime] if runtime else installed_runtimes(target_of(model))
+        self.model, self.threads = model, threads
+        self.place: Place = place or Here()
+        candidates = [runtime] if runtime else self.place.runtimes(target_of(model))
+        self.path = self.place.push(model)
         for position, name in enumerate(candidates):
             self.start(name)
             try:
                 about = self.ask(
-                    {"op": "load", "model": str(model), "runtime": name, "threads": threads}
+                    {
+                        "op": "load",
+                        "model": self.path,
+                        "runtime": name,
+                        "threads": threads,
+                        "cpus": list(cpus) if cpus else None,
+                    }
                 )
                 break
             except BaseException as error:
@@ -76,6 +140,7 @@ class Session:
         self.version: str = about["version"]
         self.inputs: list[dict[str, Any]] = about["inputs"]
         self.outputs: list[dict[str, Any]] = about["outputs"]
+        self.outside_xnnpack: list[str] | None = about["outside_xnnpack"]
 
     def start(self, runtime: str) -> None:
         """Starts the worker process."""
@@ -83,7 +148,7 @@ class Session:
         self.folder = tempfile.TemporaryDirectory(prefix="edgegan-")
         self.log: IO[bytes] = (Path(self.folder.name) / "log").open("w+b")
         self.process = subprocess.Popen(
-            [sys.executable, "-u", str(Path(runtime_worker.__file__))],
+            self.place.worker_command(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,
@@ -99,10 +164,12 @@ class Session:
         except BrokenPipeError:
             line = b""
         if not line:
+            code = self.process.wait()
             self.log.seek(0)
             words = self.log.read().decode(errors="replace").strip().splitlines()
             raise DeviceError(
-                f"{self.runtime} died while running {self.model.name}: {' '.join(words[-3:]) or 'no message'}"
+                f"{self.runtime} died while running {self.model.name}{self.where()}: "
+                f"{' '.join(words[-3:]) or f'no message, status {code}'}"
             )
         answer = json.loads(line)
         if "error" in answer:
@@ -112,15 +179,23 @@ class Session:
                     f"pip install 'edgegan[{EXTRAS[self.runtime]}]'"
                 )
             raise DeviceError(
-                f"{self.runtime} cannot run {self.model}: {answer['error']}; export it again with --overwrite"
+                f"{self.runtime} cannot run {self.model}{self.where()}: {answer['error']}; "
+                "export it again with --overwrite"
             )
         return answer
+
+    def where(self) -> str:
+        """ " on NAME" for a device that has a name."""
+        name = getattr(self.place, "name", None)
+        return f" on {name}" if name else ""
 
     def run(self, items: np.ndarray) -> np.ndarray:
         """Runs each of (N, ...) items alone, in the artefact's own layout; returns (N, ...)."""
         folder = Path(self.folder.name)
         np.save(folder / "in.npy", items)
-        self.ask({"op": "run", "input": str(folder / "in.npy"), "output": str(folder / "out.npy")})
+        remote = self.place.new_path(".npy")
+        self.ask({"op": "run", "input": self.place.push(folder / "in.npy"), "output": remote})
+        self.place.pull(remote, folder / "out.npy")
         return np.asarray(np.load(folder / "out.npy"))
 
     def time(self, runs: int, item: np.ndarray | None = None) -> dict[str, Any]:
@@ -129,8 +204,24 @@ class Session:
         if item is not None:
             path = Path(self.folder.name) / "time.npy"
             np.save(path, item)
-            request["input"] = str(path)
+            request["input"] = self.place.push(path)
         return self.ask(request)
+
+    def count(self, runs: int) -> None:
+        """Runs the last item `runs` times, each between the marks that an emulator counts between."""
+        self.ask({"op": "count", "runs": runs})
+
+    def profile(self, runs: int) -> dict[str, Any]:
+        """Mean milliseconds by operator: {"rows": [[name, ms]], "note"}; no rows where the runtime tells none."""
+        return self.ask(
+            {
+                "op": "profile",
+                "model": self.path,
+                "runtime": self.runtime,
+                "threads": self.threads,
+                "runs": runs,
+            }
+        )
 
     def close(self) -> None:
         """Ends the worker."""

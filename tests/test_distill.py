@@ -15,7 +15,9 @@ import pytest
 import torch
 from conftest import compress_arguments, edgegan
 
-from edgegan.compress.distill import Cache, check_finite, keep_metrics, learning_rate, sample
+from edgegan.compress.cache import Cache, sample
+from edgegan.compress.distill import learning_rate
+from edgegan.compress.loop import check_finite, keep_metrics
 from edgegan.compress.losses import FeatureMaps, gradient_l1
 from edgegan.config import Distill
 from edgegan.errors import TrainingError
@@ -52,9 +54,15 @@ def test_nan_names_step_and_term(tmp_path: Path) -> None:
 
 def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 1}\n{"step": 2}\n{"step": 3}\n{"ste', encoding="utf-8")
-    keep_metrics(path, 2)
-    assert [json.loads(line)["step"] for line in path.read_text().splitlines()] == [1, 2]
+    lines = [json.dumps({"stage": stage, "step": n}) for stage in ("a", "b") for n in (1, 2, 3)]
+    path.write_text("\n".join([*lines, '{"sta']), encoding="utf-8")
+    keep_metrics(path, "b", 2)
+    kept = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(entry["stage"], entry["step"]) for entry in kept] == [
+        *(("a", step) for step in (1, 2, 3)),
+        ("b", 1),
+        ("b", 2),
+    ]
 
 
 def test_student_learns_and_is_recorded(finished_run: Path) -> None:

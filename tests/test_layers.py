@@ -8,14 +8,22 @@ from pathlib import Path
 from conftest import ROOT
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.recipe_data", "edgegan.recipe_train"},
+    {
+        "edgegan",
+        "edgegan.errors",
+        "edgegan.distributed",
+        "edgegan.recipe_data",
+        "edgegan.recipe_train",
+    },
     {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.recipes"},
+    {"edgegan.recipe_headers"},
     {
         "edgegan.run",
         "edgegan.package",
         "edgegan.artefact",
         "edgegan.runtime",
         "edgegan.runtime_worker",
+        "edgegan.models.reading",
     },
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
@@ -26,6 +34,7 @@ LAYERS: list[set[str]] = [
         "edgegan.benchmarks",
         "edgegan.apply",
     },
+    {"edgegan.evaluation", "edgegan.doctor"},
     {"edgegan.quickstart"},
     {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from edgegan.metrics.quality import psnr, ssim
+from edgegan.errors import InputError
+from edgegan.metrics.quality import ms_ssim, psnr, ssim
 
 
 def test_psnr_by_hand() -> None:
@@ -43,3 +44,33 @@ def test_ssim_against_a_direct_sum() -> None:
         (mean_a**2 + mean_b**2 + 1e-4) * (va + vb + 9e-4)
     )
     assert ssim(a * 2 - 1, b * 2 - 1) == pytest.approx(expected, abs=1e-9)
+
+
+def test_ms_ssim_against_another_way_of_computing_it() -> None:
+    """scipy's full 2-D convolutions and numpy's averages, scale by scale."""
+    from scipy.signal import fftconvolve
+
+    chance = np.random.default_rng(0)
+    clean = chance.random((190, 179))
+    noisy = np.clip(clean + chance.normal(0, 0.05, clean.shape), 0, 1)
+    line = np.exp(-((np.arange(11) - 5) ** 2) / (2 * 1.5**2))
+    window = np.outer(line, line) / line.sum() ** 2
+    weights = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333]
+    expected, a, b = 1.0, clean, noisy
+    for index, weight in enumerate(weights):
+        blur = [fftconvolve(x, window, "valid") for x in (a, b, a * a, b * b, a * b)]
+        contrast = (2 * (blur[4] - blur[0] * blur[1]) + 9e-4) / (
+            blur[2] - blur[0] ** 2 + blur[3] - blur[1] ** 2 + 9e-4
+        )
+        luminance = (2 * blur[0] * blur[1] + 1e-4) / (blur[0] ** 2 + blur[1] ** 2 + 1e-4)
+        term = contrast * luminance if index == 4 else contrast
+        expected *= term.mean() ** weight
+        height, width = a.shape[0] // 2 * 2, a.shape[1] // 2 * 2
+        a, b = (
+            x[:height, :width].reshape(height // 2, 2, width // 2, 2).mean((1, 3)) for x in (a, b)
+        )
+    first, second = (torch.from_numpy(x)[None, None] * 2 - 1 for x in (clean, noisy))
+    assert ms_ssim(first, second) == pytest.approx(expected, abs=1e-9)
+    assert ms_ssim(first, first) == pytest.approx(1)
+    with pytest.raises(InputError, match="at least 176 pixels"):
+        ms_ssim(first[..., :175], second[..., :175])

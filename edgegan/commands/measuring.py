@@ -3,35 +3,144 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from edgegan.commands.options import AsJson, choose, show, show_headline
+from edgegan.errors import ConfigError
 
 
 def bench(
-    source: Annotated[Path, typer.Argument(help="run, export folder or one artefact")],
-    device: Annotated[str, typer.Option(help="where to measure: host")] = "host",
-    threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 1,
-    seconds: Annotated[float, typer.Option(min=0.1, help="time to spend on each artefact")] = 5.0,
+    source: Annotated[
+        Path | None, typer.Argument(help="run, export folder or one artefact")
+    ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            help="host, arm64, ssh://user@host, adb://[serial] or a name of edgegan devices"
+        ),
+    ] = "host",
+    threads: Annotated[
+        str, typer.Option(help="threads of the runtime; a sweep: 1,2,4 or with big (all big cores)")
+    ] = "1",
+    seconds: Annotated[float, typer.Option(min=0.1, help="time to spend on each artefact")] = 10.0,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder of records; default RUN/bench")
     ] = None,
+    emulate: Annotated[
+        str | None, typer.Option(help="core to emulate with --device arm64: cortex-a53, -a72, -a76")
+    ] = None,
+    which: Annotated[
+        str | None, typer.Option(help="student, teacher or both; default both, student if emulated")
+    ] = None,
+    compare: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(help="two artefacts or runs: ratio B/A with its interval, in one run"),
+    ] = None,
+    bootstrap: Annotated[
+        bool, typer.Option("--bootstrap", help="ssh: install the runtimes on the device first")
+    ] = False,
+    benchmark_binary: Annotated[
+        Path | None, typer.Option(help="adb: LiteRT's benchmark_model for the phone")
+    ] = None,
+    affinity: Annotated[
+        str, typer.Option(help="cores: big (the strongest cluster), all, or numbers such as 4,5")
+    ] = "big",
+    cooldown: Annotated[
+        float, typer.Option(min=0, help="longest wait, in s, for a hot device before each block")
+    ] = 10.0,
+    max_seconds: Annotated[
+        float, typer.Option("--max-secs", min=0.1, help="longest time on one artefact")
+    ] = 150.0,
+    mlperf_like: Annotated[
+        bool, typer.Option("--mlperf-like", help="60 s and 1024 inferences at least; p90 counts")
+    ] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="also milliseconds by operator")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="also write the records as CSV")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure latency, size and cost of teacher and student in one interleaved run."""
-    choose("--device", [device], ("host",))
-    from edgegan.benchmarks.host import bench as run_bench
-    from edgegan.benchmarks.table import bench_table
+    """Measure latency, size and cost of teacher and student in one interleaved run, or count arm64 instructions."""
+    from edgegan.benchmarks import table
+    from edgegan.benchmarks.bench import ROLES, bench_device
+    from edgegan.benchmarks.bench import compare as run_compare
+    from edgegan.benchmarks.measure import Method
+    from edgegan.benchmarks.record import BenchRecord
 
-    records = run_bench(source, output, threads, seconds)
-    following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""
-    show(
-        [record.model_dump(mode="json") for record in records],
-        as_json,
-        bench_table(records) + following,
+    if which is not None:
+        choose("--which", [which], list(ROLES))
+    settings: dict[str, Any] = {
+        "seconds": seconds,
+        "max_seconds": max_seconds,
+        "cooldown_s": cooldown,
+        "big_cores": affinity == "big",
+        "profile": profile,
+    }
+    method = Method.mlperf(**settings) if mlperf_like else Method(**settings)
+    cpus = parse_cpus(affinity)
+    counts = parse_threads(threads, device, bootstrap)
+    if compare is not None:
+        found = run_compare(
+            *compare, device, counts[0], method, emulate=emulate, bootstrap=bootstrap
+        )
+        show(found, as_json, table.compare_text(found))
+        return
+    if source is None:
+        raise ConfigError("name a run, an export folder or an artefact, or use --compare A B")
+    records = bench_device(
+        source,
+        output,
+        device,
+        counts,
+        method,
+        emulate=emulate,
+        bootstrap=bootstrap,
+        benchmark_binary=benchmark_binary,
+        cpus=cpus,
+        which=which,
     )
+    if csv is not None:
+        table.write_csv(csv, records)
+    following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""
+    text = table.records_table(records)
+    if profile:
+        profiled = [table.profile_table(r) for r in records if isinstance(r, BenchRecord)]
+        text = "\n\n".join([text, *profiled])
+    show([record.model_dump(mode="json") for record in records], as_json, text + following)
+
+
+def parse_cpus(affinity: str) -> list[int] | None:
+    """The cores of --affinity; None for big and all."""
+    if affinity in ("big", "all"):
+        return None
+    parts = affinity.split(",")
+    if not all(part.isdigit() for part in parts):
+        raise ConfigError(f"--affinity {affinity!r}: write big, all, or core numbers such as 4,5")
+    return [int(part) for part in parts]
+
+
+def parse_threads(text: str, device: str, bootstrap: bool) -> list[int]:
+    """The thread counts of a sweep; "big" asks the device how many big cores it has."""
+    counts: list[int] = []
+    for part in text.split(","):
+        if part == "big":
+            from edgegan.benchmarks.devices.book import open_device
+
+            opened = open_device(device, bootstrap=bootstrap)
+            try:
+                state = opened.probe()
+            finally:
+                opened.close()
+            count = len(state.big_cores() or state.cores) or 1
+        elif part.isdigit() and int(part) > 0:
+            count = int(part)
+        else:
+            raise ConfigError(f"--threads {text!r}: write 1, or a sweep such as 1,2,4,big")
+        if count not in counts:
+            counts.append(count)
+    return counts
 
 
 def report(

@@ -9,51 +9,74 @@ from typing import Any
 import numpy as np
 import torch
 
-from edgegan.compress.distill import Cache, distill
-from edgegan.compress.teacher import (
-    announce,
-    cache_teacher,
-    check_images,
-    load_input,
-    resolve_images,
-    resolve_teacher,
-)
-from edgegan.config import Recipe, Student
+from edgegan import distributed
+from edgegan.compress.cache import Cache
+from edgegan.compress.distill import Inherited, distill
+from edgegan.compress.examples import announce, open_examples
+from edgegan.compress.gan_compression import Job, gan_compression, training_settings
+from edgegan.compress.teacher import cache_teacher, resolve_teacher
+from edgegan.config import Distill, Recipe, Student
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError
-from edgegan.files import clear_folder, sha256_file, sha256_json
+from edgegan.files import clear_folder, sha256_file
 from edgegan.metrics.complexity import format_macs, measure
+from edgegan.metrics.perceptual import (
+    PerceptualNetwork,
+    module_network,
+    open_perceptual,
+    perceptual_loss,
+)
 from edgegan.metrics.quality import psnr, ssim
 from edgegan.models.blocks import initialise
+from edgegan.models.discriminator import PatchSpec
+from edgegan.models.judges import load_judge
 from edgegan.models.packaging import card
 from edgegan.models.zoo import (
     CUSTOM,
     build,
     count_parameters,
-    load_discriminator,
+    load_generator,
     make_golden,
     parse_spec,
 )
-from edgegan.package import CONFIG_FILE, PackageConfig, package_hash, read_config, write_package
-from edgegan.run import Run
+from edgegan.package import (
+    CONFIG_FILE,
+    PackageConfig,
+    input_shape,
+    package_hash,
+    read_config,
+    write_package,
+)
+from edgegan.run import MANIFEST, Run
 
 GOLDEN_COUNT = 4
 
 
 def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
     """Distils the recipe's teacher into a student; `folder` becomes a run, or the run in it goes on."""
-    device = choose_device(recipe.device)
-    images = resolve_images(recipe.data, recipe.seed)
-    check_images(images)
+    device = distributed.start(choose_device(recipe.device))
+    searching = recipe.method == "gan-compression"
+    note = folder / "stages" / "checked.json"
+    examples = open_examples(
+        recipe,
+        recipe.search.images if searching else 0,
+        note if (folder / MANIFEST).is_file() else None,
+    )
     run = Run.start(folder, recipe, overwrite=overwrite)
     with run.locked():
         teacher = resolve_teacher(run, recipe)
         config = read_config(teacher)
         spec = student_spec(config, recipe.student)
-        announce(images, recipe)
+        announce(examples)
         say_costs(config, spec, recipe)
-        cache = cache_teacher(run, recipe, teacher, images, device)
-        train_student(run, recipe, teacher, spec, cache, device)
+        cache_folder = cache_teacher(run, recipe, teacher, examples, device)
+        job = make_job(run, recipe, teacher, config, spec, cache_folder, device)
+        student, spec, inputs, started = train_student(job)
+        if run.is_done("distill", inputs):
+            say("student is up to date")
+        else:
+            write_student(job, config, spec, student, inputs, started)
+    distributed.finish()
     return run
 
 
@@ -90,7 +113,7 @@ def student_spec(teacher: PackageConfig, student: Student) -> Any:
 
 def say_costs(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
     """Prints what the student will cost beside its teacher, before any work is done."""
-    example = torch.zeros(1, config.input.channels, *recipe.data.size)
+    example = torch.zeros(input_shape(config.input, recipe.data.size))
     teacher = measure(build(config.family, config.spec), example)
     student = measure(build(config.family, spec), example)
     say(
@@ -100,48 +123,88 @@ def say_costs(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
     )
 
 
-def train_student(
-    run: Run, recipe: Recipe, teacher: Path, spec: Any, cache_folder: Path, device: torch.device
-) -> None:
-    """Distils and writes the student package with its quality on the validation pictures."""
-    settings = recipe.distill
-    inputs = sha256_json(
-        {
-            "teacher": package_hash(teacher),
-            "cache": sha256_file(cache_folder / "cache.json"),
-            "cache_inputs": run.manifest["stages"]["teacher_cache"]["inputs"],
-            "spec": spec.model_dump(mode="json"),
-            "distill": settings.model_dump(mode="json", exclude={"checkpoint_seconds"}),
-            "flip": recipe.data.flip,
-            "seed": recipe.seed,
-        }
-    )
-    if run.is_done("distill", inputs):
-        say("student is up to date")
-        return
-    started = time.monotonic()
-    config = read_config(teacher)
+def make_job(
+    run: Run,
+    recipe: Recipe,
+    teacher: Path,
+    config: PackageConfig,
+    spec: Any,
+    cache_folder: Path,
+    device: torch.device,
+) -> Job:
+    """What the training stages work on, and the hash of all of it."""
+    inputs = {
+        "teacher": package_hash(teacher),
+        "cache": sha256_file(cache_folder / "cache.json"),
+        "cache_inputs": run.manifest["stages"]["teacher_cache"]["inputs"],
+        "spec": spec.model_dump(mode="json"),
+        "flip": recipe.data.flip,
+        "seed": recipe.seed,
+        "processes": distributed.world_size(),
+    }
     cache = Cache(cache_folder)
-    torch.manual_seed(recipe.seed)
-    student = build(config.family, spec)
+    inherited = inherit(teacher, recipe.distill, cache.taps, device)
+    return Job(run, recipe, config.family, spec, cache, inherited, device, inputs)
+
+
+def inherit(teacher: Path, settings: Distill, taps: list[str], device: torch.device) -> Inherited:
+    """The teacher's discriminator and the network of the perceptual term, where their weights are not 0."""
+    judge = load_judge(teacher) if settings.gan_weight > 0 else None
+    if settings.perceptual_weight == 0:
+        return Inherited(judge)
+    return Inherited(judge, perceptual_loss(perceptual_network(teacher, settings, taps, device)))
+
+
+def perceptual_network(
+    teacher: Path, settings: Distill, taps: list[str], device: torch.device
+) -> PerceptualNetwork:
+    """The network that `distill.perceptual` names; raises ConfigError where it cannot judge pictures alone."""
+    name = settings.perceptual
+    if name == "teacher":
+        config, module = load_generator(teacher)
+        if config.input.kind != "image" or config.input.channels != config.output.channels:
+            raise ConfigError(
+                f"distill.perceptual teacher: {teacher} does not take the pictures it makes; set it to discriminator, "
+                "vgg16:FILE or squeezenet:FILE"
+            )
+        return module_network(name, module.to(device).requires_grad_(False), taps)
+    if name == "discriminator":
+        spec, judge = load_judge(teacher)
+        if not isinstance(spec, PatchSpec) or spec.conditional:
+            raise ConfigError(
+                f"distill.perceptual discriminator: that of {teacher} does not judge pictures alone; set it to "
+                "teacher, vgg16:FILE or squeezenet:FILE"
+            )
+        layers = [
+            f"model.{index}"
+            for index, layer in enumerate(judge.get_submodule("model").children())
+            if isinstance(layer, torch.nn.LeakyReLU)
+        ]
+        return module_network(name, judge.eval().to(device).requires_grad_(False), layers)
+    network, separator, file = name.partition(":")
+    if not separator or network not in ("vgg16", "squeezenet"):
+        raise ConfigError(
+            f"distill.perceptual '{name}': write teacher, discriminator, vgg16:FILE or squeezenet:FILE"
+        )
+    found = open_perceptual(Path(file), device=device)
+    if not found.name.startswith(network):
+        raise ConfigError(f"distill.perceptual '{name}': {file} holds {found.name}")
+    return found
+
+
+def train_student(job: Job) -> tuple[torch.nn.Module, Any, str, float]:
+    """The trained student, its spec, the hash of what it was made from, and when its training began."""
+    started = time.monotonic()
+    if job.recipe.method == "gan-compression":
+        return (*gan_compression(job), started)
+    settings = job.recipe.distill
+    inputs = job.hash(training_settings(settings))
+    torch.manual_seed(job.recipe.seed)
+    student = build(job.family, job.spec)
     initialise(student)
-    judge = load_discriminator(teacher) if settings.gan_weight > 0 else None
-    distill(
-        student,
-        cache,
-        settings,
-        judge,
-        flip=recipe.data.flip,
-        seed=recipe.seed,
-        folder=run.stage_folder("distill"),
-        metrics=run.folder / "metrics.jsonl",
-        inputs=inputs,
-        device=device,
-    )
-    student.cpu().eval()
-    quality = measure_quality(student, cache)
-    files = write_student(run, recipe, config, spec, student, cache)
-    run.finish("distill", inputs, files, started, **quality)
+    if not job.run.is_done("distill", inputs):
+        distill(student, job.cache, settings, job.inherited, **job.training("distill", inputs))
+    return student, job.spec, inputs, started
 
 
 def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
@@ -149,12 +212,12 @@ def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
     student_psnr, identity_psnr, similarity = [], [], []
     with torch.inference_mode():
         for stored, teacher in zip(cache.validation_inputs, cache.validation_outputs, strict=True):
-            x = load_input(stored[None])
+            x = cache.codec.load(stored[None])
             target = np.asarray(teacher, np.float32)
             y = student(x)
             student_psnr.append(psnr(y[0].numpy(), target))
             similarity.append(ssim(y, torch.from_numpy(target)[None]))
-            if x[0].shape == target.shape:
+            if cache.codec.spec.kind == "image" and x[0].shape == target.shape:
                 identity_psnr.append(psnr(x[0].numpy(), target))
     quality = {
         "validation_images": len(student_psnr),
@@ -167,18 +230,32 @@ def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
 
 
 def write_student(
-    run: Run,
-    recipe: Recipe,
+    job: Job,
     teacher: PackageConfig,
     spec: Any,
     student: torch.nn.Module,
-    cache: Cache,
+    inputs: str,
+    started: float,
+) -> None:
+    """Writes the student package with golden tensors from validation pictures, and records its quality."""
+    files: list[Path] = []
+    quality: dict[str, float] = {}
+    if distributed.is_main():
+        student.cpu().eval()
+        quality = measure_quality(student, job.cache)
+        files = write_package_of(job, teacher, spec, student)
+    job.run.finish("distill", inputs, files, started, **quality)
+
+
+def write_package_of(
+    job: Job, teacher: PackageConfig, spec: Any, student: torch.nn.Module
 ) -> list[Path]:
-    """The student package, with golden tensors from validation pictures."""
-    folder = run.folder / "student"
+    """The student's folder, written anew."""
+    recipe, cache = job.recipe, job.cache
+    folder = job.run.folder / "student"
     clear_folder(folder, CONFIG_FILE)
     folder.mkdir()
-    golden = make_golden(student, load_input(cache.validation_inputs[:GOLDEN_COUNT]))
+    golden = make_golden(student, cache.codec.load(cache.validation_inputs[:GOLDEN_COUNT]))
     parameters = count_parameters(student)
     lines = [
         f"distilled from {teacher.name} ({teacher.parameters:,} parameters) by recipe {recipe.name}"

@@ -1,4 +1,4 @@
-"""Stage 1 and 2: the teacher as a package, and its outputs and features on the run's crops, kept on disk."""
+"""Stage 1 and 2: the teacher as a package, and its outputs and features on the run's examples, kept on disk."""
 
 from __future__ import annotations
 
@@ -12,35 +12,20 @@ import torch.nn.functional as F
 from numpy.lib.format import open_memmap
 from torch import nn
 
-from edgegan.config import Data, Recipe
-from edgegan.console import progress, say
-from edgegan.data.images import (
-    Crop,
-    fingerprint,
-    list_images,
-    plan_crops,
-    read_image,
-    split_files,
-    take_crop,
-    to_float,
-)
-from edgegan.errors import ConfigError, InputError
+from edgegan.compress.examples import Examples, check_kind
+from edgegan.compress.stored import Codec, store_picture
+from edgegan.config import Recipe
+from edgegan.console import progress
+from edgegan.distributed import is_main
+from edgegan.errors import ConfigError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
-from edgegan.package import is_package, package_hash, read_config
+from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
 from edgegan.run import Run
 
 CHUNK = 8
-
-
-@dataclass(frozen=True)
-class Images:
-    """The run's pictures, split."""
-
-    train: list[Path]
-    validation: list[Path]
 
 
 def resolve_teacher(run: Run, recipe: Recipe) -> Path:
@@ -71,34 +56,33 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
     return folder
 
 
-def resolve_images(data: Data, seed: int) -> Images:
-    """Training and validation files; every one is opened by the stages that use it."""
-    if data.train is None:
-        raise ConfigError("data.train is not set; give --data FOLDER with training images")
-    files = list_images(data.train)
-    if data.validation is not None:
-        return Images(files, list_images(data.validation)[: data.validation_images])
-    train, held = split_files(files, seed)
-    return Images(train, held[: data.validation_images])
+@dataclass(frozen=True)
+class Filler:
+    """What filling the cache needs."""
+
+    folder: Path
+    inputs: str
+    module: nn.Module
+    config: PackageConfig
+    examples: Examples
+    recipe: Recipe
+    device: torch.device
 
 
 def cache_teacher(
-    run: Run, recipe: Recipe, teacher: Path, images: Images, device: torch.device
+    run: Run, recipe: Recipe, teacher: Path, examples: Examples, device: torch.device
 ) -> Path:
-    """Runs the teacher once over all training crops and validation pictures; returns the cache's folder.
+    """Runs the teacher once over all training crops, validation and search pictures; returns the cache's folder.
 
-    Files: {train,validation}_input.npy uint8 (N, C, H, W); {train,validation}_output.npy float16 (N, C, H, W);
-    tap0.npy ... float16 (N, C, h, w), averaged over `tap_pool` squares. A killed stage goes on where it was.
+    Files for each split: *_input.npy as `Codec` keeps it; *_output.npy float16 (N, C, H, W); *_truth.npy uint8, the
+    true picture where data are paired; tap0.npy ... float16 (N, C, h, w), averaged over `tap_pool` squares;
+    train_real.npy uint8, pictures of an unpaired target domain. A killed stage goes on where it was.
     """
     data, pool = recipe.data, recipe.distill.tap_pool
     config = read_config(teacher)
-    if config.input.kind != "image":
-        raise ConfigError(
-            f"{teacher} takes a {config.input.kind.replace('_', ' ')}, not pictures; "
-            "compress distils image-to-image generators"
-        )
+    check_kind(config.input, data, teacher)
     check_package_size(config, data.size)
-    keep_taps = recipe.distill.feature_weight > 0
+    keep_taps = recipe.distill.feature_weight > 0 or recipe.distill.relation_weight > 0
     folder = run.stage_folder("teacher_cache")
     inputs = sha256_json(
         {
@@ -106,44 +90,29 @@ def cache_teacher(
             "data": data.model_dump(mode="json", exclude={"train", "validation", "flip"}),
             "seed": recipe.seed,
             "tap_pool": pool if keep_taps else None,
-            "train": fingerprint(images.train),
-            "validation": fingerprint(images.validation),
+            "examples": examples.fingerprint(),
+            "held_out": examples.held_out,
+            "search_taps": recipe.search.fitness == "feature",
         }
     )
     if run.is_done("teacher_cache", inputs):
         return folder
     started = time.monotonic()
+    if not is_main():
+        run.finish("teacher_cache", inputs, [], started)
+        return folder
     module = load_generator(teacher)[1]
-    crops = plan_crops(len(images.train), data.crops, recipe.seed)
-    names = (
-        tap_modules(module, torch.zeros(1, config.input.channels, *data.size)) if keep_taps else []
-    )
+    names = []
+    if keep_taps:
+        names = tap_modules(module, torch.zeros(input_shape(config.input, data.size)))
     module.to(device)
-    paths = fill(
-        folder,
-        "train",
-        inputs,
-        module,
-        images.train,
-        crops,
-        config.input.channels,
-        recipe,
-        names,
-        device,
-    )
-    middle = [Crop(index, 0.5, 0.5) for index in range(len(images.validation))]
-    paths += fill(
-        folder,
-        "validation",
-        inputs,
-        module,
-        images.validation,
-        middle,
-        config.input.channels,
-        recipe,
-        [],
-        device,
-    )
+    filler = Filler(folder, inputs, module, config, examples, recipe, device)
+    paths = fill(filler, "train", names)
+    paths += fill(filler, "validation", [])
+    if examples.held_out:
+        paths += fill(filler, "search", names if recipe.search.fitness == "feature" else [])
+    if examples.has_reals and recipe.distill.gan_weight > 0:
+        paths.append(fill_reals(filler))
     scales = [
         float(
             np.mean(
@@ -155,9 +124,10 @@ def cache_teacher(
     write_json(
         folder / "cache.json",
         {
+            "input": config.input.model_dump(mode="json"),
             "taps": names,
             "tap_mean_squares": scales,
-            "validation": [p.name for p in images.validation],
+            "validation": examples.names("validation"),
         },
     )
     run.finish(
@@ -165,32 +135,31 @@ def cache_teacher(
         inputs,
         [*paths, folder / "cache.json"],
         started,
-        crops=len(crops),
-        validation=len(middle),
+        crops=recipe.data.crops,
+        validation=examples.count("validation"),
     )
     return folder
 
 
-def fill(
-    folder: Path,
-    split: str,
-    inputs: str,
-    module: nn.Module,
-    files: list[Path],
-    crops: list[Crop],
-    channels: int,
-    recipe: Recipe,
-    tap_names: list[str],
-    device: torch.device,
-) -> list[Path]:
+def tap_file(split: str, index: int) -> str:
+    """The name of a tap's array."""
+    return f"tap{index}.npy" if split == "train" else f"{split}_tap{index}.npy"
+
+
+def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     """Writes one split's arrays chunk by chunk, noting after each how far it got."""
+    folder, recipe, config = filler.folder, filler.recipe, filler.config
+    crops = filler.examples.crops(split, recipe.seed)
+    codec = Codec(config.input)
     note = folder / f"{split}.progress.json"
     done = 0
     if note.is_file():
         state = read_json(note)
-        done = state["done"] if state.get("inputs") == inputs else 0
+        done = state["done"] if state.get("inputs") == filler.inputs else 0
     paths = [folder / f"{split}_input.npy", folder / f"{split}_output.npy"]
-    paths += [folder / f"tap{index}.npy" for index in range(len(tap_names))]
+    if recipe.data.kind in ("paired", "labels"):
+        paths.append(folder / f"{split}_truth.npy")
+    paths += [folder / tap_file(split, index) for index in range(len(tap_names))]
     if not all(path.is_file() for path in paths):
         done = 0
     arrays: list[np.memmap] = []
@@ -198,26 +167,27 @@ def fill(
         arrays = [open_memmap(path, mode="r+") for path in paths]
     recorded: dict[str, torch.Tensor] = {}
     handles = [
-        module.get_submodule(name).register_forward_hook(recorder(recorded, name))
+        filler.module.get_submodule(name).register_forward_hook(recorder(recorded, name))
         for name in tap_names
     ]
-    pool = recipe.distill.tap_pool
     try:
         with (
-            progress(f"teacher on {split} images", len(crops), done) as bar,
+            progress(f"teacher on {split} inputs", len(crops), done) as bar,
             torch.inference_mode(),
         ):
             for start in range(done, len(crops), CHUNK):
                 for position in range(start, min(start + CHUNK, len(crops))):
-                    crop = crops[position]
-                    pixels = take_crop(
-                        read_image(files[crop.index]), crop, recipe.data.size, recipe.data.resize
+                    x, truth = filler.examples.read(
+                        split, crops[position], config.input, config.output.channels, recipe.seed
                     )
-                    x = to_float(pixels, channels)
-                    y = module(torch.from_numpy(x)[None].to(device))
-                    row = [stored_input(x), y[0].half().cpu().numpy()]
+                    y = filler.module(torch.from_numpy(x)[None].to(filler.device))
+                    row = [codec.store(x), y[0].half().cpu().numpy()]
+                    row += [] if truth is None else [store_picture(truth)]
                     row += [
-                        F.avg_pool2d(recorded[name], pool)[0].half().cpu().numpy()
+                        F.avg_pool2d(recorded[name], recipe.distill.tap_pool)[0]
+                        .half()
+                        .cpu()
+                        .numpy()
                         for name in tap_names
                     ]
                     if not arrays:
@@ -230,21 +200,26 @@ def fill(
                     bar.step(position + 1)
                 for array in arrays:
                     array.flush()
-                write_json(note, {"inputs": inputs, "done": min(start + CHUNK, len(crops))})
+                write_json(note, {"inputs": filler.inputs, "done": min(start + CHUNK, len(crops))})
     finally:
         for handle in handles:
             handle.remove()
     return paths
 
 
-def stored_input(x: np.ndarray) -> np.ndarray:
-    """(C, H, W) in [-1, 1] as uint8, from which `load_input` gives it back."""
-    return np.clip(np.round((x + 1) * 127.5), 0, 255).astype(np.uint8)
-
-
-def load_input(stored: np.ndarray) -> torch.Tensor:
-    """uint8 (..., C, H, W) -> float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(stored)).float() / 127.5 - 1
+def fill_reals(filler: Filler) -> Path:
+    """As many pictures of the target domain as there are training crops."""
+    path = filler.folder / "train_real.npy"
+    channels, count = filler.config.output.channels, filler.recipe.data.crops
+    shape = (count, channels, *filler.recipe.data.size)
+    array = open_memmap(path, "w+", np.uint8, shape)
+    with progress("pictures of the target domain", count) as bar:
+        for position in range(count):
+            values = filler.examples.read_real(position, channels, filler.recipe.seed)
+            array[position] = store_picture(values)
+            bar.step(position + 1)
+    array.flush()
+    return path
 
 
 def recorder(recorded: dict[str, torch.Tensor], name: str):  # type: ignore[no-untyped-def]
@@ -254,25 +229,3 @@ def recorder(recorded: dict[str, torch.Tensor], name: str):  # type: ignore[no-u
         recorded[name] = output
 
     return hook
-
-
-def check_images(images: Images) -> None:
-    """Opens every picture's header, so that a wrong one is named in the first seconds, not after minutes."""
-    from PIL import Image
-
-    for path in [*images.train, *images.validation]:
-        try:
-            with Image.open(path) as image:
-                image.verify()
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InputError(
-                f"{path} is damaged or not an image ({error}); replace or remove it"
-            ) from error
-
-
-def announce(images: Images, recipe: Recipe) -> None:
-    """Says what the run is about to use."""
-    height, width = recipe.data.size
-    say(
-        f"{len(images.train)} training and {len(images.validation)} validation images, crops of {height}x{width}"
-    )

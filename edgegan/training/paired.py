@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from edgegan.data.batches import Batch
-from edgegan.models.perceptual import Perceptual
+from edgegan.metrics.perceptual import Perceptual
 from edgegan.recipe_train import Train
 from edgegan.training.networks import Parts, make_parts
 

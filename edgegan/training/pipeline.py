@@ -18,9 +18,9 @@ from edgegan.data.datasets import Dataset, open_dataset
 from edgegan.errors import ConfigError
 from edgegan.files import atomic_folder, sha256_file, sha256_json
 from edgegan.metrics.complexity import format_macs, measure
+from edgegan.metrics.perceptual import open_perceptual, perceptual_loss
 from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.packaging import store
-from edgegan.models.perceptual import open_perceptual
 from edgegan.models.zoo import build, check_size, describe_io
 from edgegan.package import CONFIG_FILE, input_shape
 from edgegan.recipe_train import Train
@@ -157,7 +157,7 @@ def make_trainer(
         return Sngan(settings, generator, critic, spec.latent, seed)
     perceptual = None
     if settings.perceptual_weight > 0 and settings.perceptual is not None:
-        perceptual = open_perceptual(settings.perceptual).to(device)
+        perceptual = perceptual_loss(open_perceptual(settings.perceptual, device=device))
     step_on = gaugan_step if method == "gaugan" else pix2pix_step
     return Paired(settings, generator, critic, perceptual, step_on)
 

@@ -1,0 +1,209 @@
+"""LiteRT's benchmark_model on a phone: its flags, its text, and records from it.
+
+Prebuilt Android arm64 binaries are published by Google at
+https://storage.googleapis.com/litert/binaries/latest/android_arm64/benchmark_model
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edgegan.benchmarks.devices.adb import AdbDevice
+from edgegan.benchmarks.measure import Method, brief, reasons_to_doubt
+from edgegan.benchmarks.record import BenchRecord, subject
+from edgegan.benchmarks.timing import summarise, verdict
+
+from edgegan.artefact import ModelManifest
+from edgegan.console import progress, say
+from edgegan.errors import ConfigError, DeviceError
+from edgegan.files import sha256_file
+from edgegan.run import command_line, environment, now
+
+PUBLISHED_AT = "https://storage.googleapis.com/litert/binaries/latest/android_arm64/benchmark_model"
+NUMBER = r"([0-9.eE+-]+)"
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """One run of benchmark_model, milliseconds; `median_ms` only where its version prints one."""
+
+    count: int
+    average_ms: float
+    median_ms: float | None
+    init_ms: float
+    first_ms: float
+    memory_bytes: int | None
+    profile: list[tuple[str, float]] = field(default_factory=list)
+
+    def typical_ms(self) -> float:
+        """The block's figure: its median, or its average where the tool tells no median."""
+        return self.average_ms if self.median_ms is None else self.median_ms
+
+
+def parse_output(text: str) -> ToolResult:
+    """Reads the tool's text; raises DeviceError with its last words when it holds no result."""
+    summary = re.search(
+        rf"Inference timings in us: Init: {NUMBER}, First inference: {NUMBER}, "
+        rf"Warmup \(avg\): {NUMBER}, Inference \(avg\): {NUMBER}",
+        text,
+    )
+    counts = re.findall(r"count=(\d+)([^\n]*)", text)
+    if summary is None or not counts:
+        raise DeviceError(
+            f"benchmark_model gave no result: {' '.join(text.strip().splitlines()[-3:]) or 'no output'}"
+        )
+    count, rest = counts[-1]  # the first such line is the warm-up's
+    median = re.search(rf"median={NUMBER}", rest)
+    memory = re.search(rf"(?:delta|footprint)[^\n]*\(MB\)[^\n]*overall={NUMBER}", text)
+    return ToolResult(
+        count=int(count),
+        average_ms=float(summary[4]) / 1e3,
+        median_ms=float(median[1]) / 1e3 if median else None,
+        init_ms=float(summary[1]) / 1e3,
+        first_ms=float(summary[2]) / 1e3,
+        memory_bytes=int(float(memory[1]) * 1e6) if memory else None,
+        profile=parse_profile(text),
+    )
+
+
+def parse_profile(text: str) -> list[tuple[str, float]]:
+    """Node name and average milliseconds of the operator table, in run order; empty without one."""
+    part = text.rpartition("Operator-wise Profiling Info")[2]
+    table = part.split("Run Order", 1)[-1].split("Top by Computation Time")[0]
+    rows = []
+    for line in table.splitlines():
+        # [node type] [start] [first] [avg ms] [%] [cdf%] [mem KB] [times called] [Name]
+        found = re.match(
+            r"\s*(\S.*?)\s+[\d.]+\s+(?:[\d.]+\s+)?([\d.]+)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+\s",
+            line,
+        )
+        if found:
+            rows.append((found[1], float(found[2])))
+    return rows
+
+
+@dataclass
+class Entry:
+    """One artefact under measurement."""
+
+    path: Path
+    model: ModelManifest
+    remote: str
+    results: list[ToolResult] = field(default_factory=list)
+
+
+def measure_with_tool(
+    device: AdbDevice,
+    artefacts: Sequence[tuple[Path, ModelManifest]],
+    binary: Path | None,
+    threads: int,
+    method: Method,
+) -> list[BenchRecord]:
+    """Times every .tflite in interleaved blocks, each one start of the tool; samples are the blocks' medians.
+
+    The tool fills inputs with noise and shows no output, so correctness is not checked: the records say so.
+    """
+    if binary is None or not binary.is_file():
+        raise ConfigError(
+            "a phone has no Python: give LiteRT's tool with --benchmark-binary FILE; "
+            f"Google publishes it at {PUBLISHED_AT}"
+        )
+    chosen = [(path, model) for path, model in artefacts if model.target == "tflite"]
+    left = len(artefacts) - len(chosen)
+    if left:
+        say(f"{device.name}: {left} ONNX artefacts left out: benchmark_model runs .tflite only")
+    if not chosen:
+        raise ConfigError("there is no .tflite to measure; export one with --target tflite")
+    tool = device.push(binary)
+    made = device.run(["chmod", "755", tool])
+    if made.code:
+        raise DeviceError(f"{device.name} cannot make the tool executable: {made.last_words()}")
+    started, before = now(), device.probe()
+    for warning in before.warnings():
+        say(f"{device.name}: {warning}")
+    entries = [Entry(path, model, device.push(path)) for path, model in chosen]
+    cores = before.big_cores() if method.big_cores else None
+    states = [before]
+    with progress(f"bench {device.name}", method.rounds) as bar:
+        for number in range(method.rounds):
+            for entry in entries if number % 2 == 0 else entries[::-1]:
+                profile = method.profile and number == method.rounds - 1
+                entry.results.append(
+                    run_tool(device, tool, entry.remote, threads, method, cores, profile)
+                )
+            states.append(device.probe())
+            bar.step(number + 1)
+    records = []
+    for entry in entries:
+        timed = [result.typical_ms() for result in entry.results]
+        samples = timed[:-1] if method.profile and len(timed) > 1 else timed
+        reasons = reasons_to_doubt(samples, states)
+        last = entry.results[-1]
+        figure = "means" if last.median_ms is None else "medians"
+        records.append(
+            BenchRecord(
+                **subject(entry.model),
+                device=device.name,
+                runtime="benchmark_model",
+                runtime_version=f"sha256 {sha256_file(binary)[:16]}",
+                threads=threads,
+                environment=environment(),
+                device_state=before.as_json(),
+                states=[brief(state) for state in states],
+                warnings=[*before.warnings(), "correctness not checked: the tool shows no output"],
+                latency=summarise(samples),
+                samples_ms=[round(value, 4) for value in samples],
+                samples_are=f"{figure} of blocks of {last.count} inferences",
+                verdict="UNSTABLE" if reasons else "STABLE",
+                reasons=reasons,
+                drift=verdict(samples)["drift"],
+                load_ms=last.init_ms,
+                first_inference_ms=entry.results[0].first_ms,
+                peak_rss_bytes=last.memory_bytes,
+                load_average=[float(word) for word in before.load.split()[:3]],
+                started=started,
+                command=command_line(),
+                order=f"{method.rounds} rounds over all artefacts, every other one in reverse",
+                cpus=cores,
+                profile=last.profile or None,
+                profile_note="benchmark_model's operator table" if last.profile else "",
+            )
+        )
+    return records
+
+
+def run_tool(
+    device: AdbDevice,
+    tool: str,
+    model: str,
+    threads: int,
+    method: Method,
+    cores: Sequence[int] | None,
+    profile: bool,
+) -> ToolResult:
+    """One block; the tool's own --max_secs ends it on the phone whatever happens here."""
+    seconds = method.seconds / method.rounds
+    limit = method.max_seconds / method.rounds
+    command = [
+        tool,
+        f"--graph={model}",
+        f"--num_threads={threads}",
+        "--warmup_runs=3",
+        f"--num_runs={math.ceil(method.min_runs / method.rounds)}",
+        f"--min_secs={seconds:.3f}",
+        f"--max_secs={max(limit, seconds):.3f}",
+        f"--enable_op_profiling={'true' if profile else 'false'}",
+    ]
+    if cores:
+        command = ["taskset", f"{sum(1 << core for core in cores):x}", *command]
+    done = device.run(command, max(limit, seconds) * 2 + 60)
+    if done.code:
+        raise DeviceError(
+            f"{device.name}: benchmark_model ended with status {done.code}: {done.last_words()}; "
+            "is it the build for this phone (android_arm64)?"
+        )
+    return parse_output(done.output + done.errors)

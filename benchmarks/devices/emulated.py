@@ -1,0 +1,91 @@
+"""An emulated arm64 core (qemu-user with a counting plugin): correctness and exact instruction counts, never time."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgegan.benchmarks.devices.interface import (
+    COMMAND_TIMEOUT_S,
+    WORKER_DEADLINE_S,
+    Finished,
+    call,
+)
+from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
+from edgegan.benchmarks.devices.state import DeviceState, parse_state
+
+from edgegan import runtime_worker
+from edgegan.errors import DeviceError
+from edgegan.runtime import RUNTIMES
+
+INSTALLED = ("litert", "onnxruntime")
+
+
+class EmulatedDevice:
+    """One named core. Files are shared with this machine; `blocks` asks the plugin for opcodes beside totals."""
+
+    def __init__(self, core: str, *, blocks: bool = True) -> None:
+        self.core = check_core(core)
+        self.name, self.cpu, self.blocks = f"emulated-{core}", core, blocks
+        self.folder = arm64_root()
+        self.view = self.folder / "cores" / core
+        self.scratch = scratch()
+        self.counts = self.scratch / "counts"
+        self.numbers = itertools.count()
+
+    def qemu(self) -> list[str]:
+        """The emulator, without what it is to run."""
+        plugin = str(self.folder / "count_plugin.so").replace(",", ",,")
+        command = ["env", f"EDGEGAN_COUNTS={self.counts}"]
+        command += ["EDGEGAN_BLOCKS=1"] if self.blocks else ["-u", "EDGEGAN_BLOCKS"]
+        command += ["qemu-aarch64", "-cpu", self.cpu, "-L", str(self.view), "-plugin", plugin]
+        guest = {
+            "PYTHONPATH": str(self.view / "opt/runtime"),
+            "PYTHONHASHSEED": "0",
+            "OMP_NUM_THREADS": "1",
+        }
+        for key, value in guest.items():
+            command += ["-E", f"{key}={value}"]
+        return command
+
+    def run(self, command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> Finished:
+        """Runs an arm64 program of the root, named by its path in it."""
+        program = str(self.view / command[0].lstrip("/"))
+        return call([*self.qemu(), program, *command[1:]], timeout_s)
+
+    def probe(self) -> DeviceState:
+        """Asks the emulated core itself; raises DeviceError when it is not the one it should be."""
+        read = (
+            "import os;u=os.uname();print('machine='+u.machine);print('system=qemu-user '+u.release);"
+            "[print('cpu:'+line.strip()) for line in open('/proc/cpuinfo')]"
+        )
+        done = self.run(["usr/bin/python3.11", "-c", read])
+        state = parse_state(done.output)
+        if state.machine != "aarch64" or f"CPU part={self.core.part}" not in state.midr:
+            raise DeviceError(
+                f"{self.name} does not answer as one ({done.last_words()}); "
+                "set it up again with: edgegan devices setup-arm64 --overwrite"
+            )
+        return state
+
+    def runtimes(self, target: str) -> list[str]:
+        return [name for name in RUNTIMES[target] if name in INSTALLED]
+
+    def worker_command(self) -> list[str]:
+        python = str(self.view / "usr/bin/python3.11")
+        worker = str(Path(runtime_worker.__file__))
+        return [*self.qemu(), python, "-u", worker, str(WORKER_DEADLINE_S)]
+
+    def push(self, local: Path) -> str:
+        return str(local.absolute())
+
+    def pull(self, remote: str, local: Path) -> None:
+        Path(remote).replace(local)
+
+    def new_path(self, suffix: str) -> str:
+        return str(self.scratch / f"{next(self.numbers)}{suffix}")
+
+    def close(self) -> None:
+        shutil.rmtree(self.scratch, ignore_errors=True)

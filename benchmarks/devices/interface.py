@@ -1,0 +1,116 @@
+"""What every device can do, and how commands of the system's own tools are run: always a list, never a shell."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from edgegan.benchmarks.devices.state import DeviceState
+
+from edgegan.errors import ConfigError, DeviceError, MissingDependency
+
+COMMAND_TIMEOUT_S = 60.0
+WORKER_DEADLINE_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended."""
+
+    code: int
+    output: str
+    errors: str
+
+    def last_words(self) -> str:
+        """The last lines it printed, errors first, for a message of ours."""
+        lines = (self.errors.strip() or self.output.strip()).splitlines()
+        return " ".join(line.strip() for line in lines[-3:]) or f"no message, status {self.code}"
+
+
+class Device(Protocol):
+    """A place where artefacts run. `name` stands in records and messages."""
+
+    name: str
+
+    def probe(self) -> DeviceState:
+        """What it is and how it fares now; raises DeviceError when it cannot be reached."""
+        ...
+
+    def push(self, local: Path) -> str:
+        """Copies a file to the device under a name of our own making; returns its path there."""
+        ...
+
+    def run(self, command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> Finished:
+        """Runs a command on the device, without its result being checked."""
+        ...
+
+    def pull(self, remote: str, local: Path) -> None:
+        """Copies a file from the device."""
+        ...
+
+    def close(self) -> None:
+        """Removes what was pushed and lets the device go."""
+        ...
+
+
+class WorkerDevice(Device, Protocol):
+    """A device that can run the worker: one with Python, numpy and a runtime."""
+
+    def runtimes(self, target: str) -> list[str]:
+        """Runtimes for a target that are installed there, best first."""
+        ...
+
+    def worker_command(self) -> list[str]:
+        """The local command whose stdin and stdout are those of a worker there."""
+        ...
+
+    def new_path(self, suffix: str) -> str:
+        """A path there that no file has yet."""
+        ...
+
+
+def call(
+    command: Sequence[str],
+    timeout_s: float = COMMAND_TIMEOUT_S,
+    *,
+    environment: Mapping[str, str] | None = None,
+    needs: str = "",
+) -> Finished:
+    """Runs a local command to its end; a timeout raises DeviceError, an absent program MissingDependency."""
+    try:
+        done = subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout_s,
+            check=False,
+            env={**os.environ, **environment} if environment else None,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DeviceError(
+            f"{Path(command[0]).name} did not answer in {timeout_s:.0f} s; is the device awake and reachable?"
+        ) from error
+    except FileNotFoundError as error:
+        raise MissingDependency(
+            f"the program {command[0]} is not installed; {needs or 'install it and try again'}"
+        ) from error
+    except ValueError as error:  # a NUL byte cannot be part of an argument
+        raise ConfigError(f"{command[-1]!r} cannot be an argument of a program: {error}") from error
+    return Finished(
+        done.returncode,
+        done.stdout.decode(errors="replace"),
+        done.stderr.decode(errors="replace"),
+    )
+
+
+def check_plain(what: str, text: str) -> str:
+    """The text of an address; raises ConfigError for control characters, blanks and a leading dash."""
+    if not text or text.startswith("-") or any(ord(c) <= 32 or ord(c) == 127 for c in text):
+        raise ConfigError(
+            f"{what} {text!r} cannot be one: it is empty, starts with a dash, or holds blanks or control characters"
+        )
+    return text

@@ -1,0 +1,1 @@
+"""A cost model of a family of networks: tables of its layers measured once on a device, then interpolated."""

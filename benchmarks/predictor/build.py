@@ -1,0 +1,197 @@
+"""Builds a predictor on a device in one batch: units of every layer, whole networks, a sentinel against drift."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from edgegan.benchmarks.counting import read_totals
+from edgegan.benchmarks.devices.emulated import EmulatedDevice
+from edgegan.benchmarks.devices.interface import WorkerDevice
+from edgegan.benchmarks.predictor.family import Family, learn_family
+from edgegan.benchmarks.predictor.layers import resize
+from edgegan.benchmarks.predictor.tables import (
+    Predictor,
+    Slots,
+    Table,
+    Validation,
+    plan_tables,
+)
+from edgegan.benchmarks.tflite_graph import pack
+
+from edgegan.console import progress, say
+from edgegan.errors import ConfigError
+from edgegan.run import command_line, now
+from edgegan.runtime import Session
+
+BATCH = 20
+PASSES = 3
+TIMED_RUNS = 15
+MIN_SAMPLES = 6
+VALIDATION_NETWORKS = 10
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An artefact of the family and the widths it was made with."""
+
+    path: Path
+    widths: tuple[int, ...]
+
+
+class Bench:
+    """Costs of many small models on one device, in one worker: milliseconds, or instructions when it is emulated."""
+
+    def __init__(self, device: WorkerDevice | EmulatedDevice, sentinel: Path, threads: int) -> None:
+        self.device, self.threads = device, threads
+        self.counting = isinstance(device, EmulatedDevice)
+        self.session = Session(sentinel, runtime="litert", threads=threads, place=device)
+        self.reference: float | None = None
+        self.drift = 1.0
+
+    def costs(self, models: Sequence[Path]) -> list[float]:
+        """The cost of each; times are divided by how much slower the sentinel is than at the start."""
+        paths = [self.device.push(path) for path in [self.session.model, *models]]
+        done = self.counted()
+        answer = self.session.ask(
+            {
+                "op": "batch",
+                "models": paths,
+                "runs": 1 if self.counting else TIMED_RUNS,
+                "count": self.counting,
+                "runtime": "litert",
+                "threads": self.threads,
+            }
+        )
+        if self.counting:
+            return [float(total) for total in self.totals()[done + 1 :]]
+        found = [float(np.median(samples)) for samples in answer["samples_ms"]]
+        self.reference = self.reference or found[0]
+        change = found[0] / self.reference
+        self.drift = max(self.drift, change, 1 / change)
+        return [value / change for value in found[1:]]
+
+    def totals(self) -> list[int]:
+        """Counts so far."""
+        assert isinstance(self.device, EmulatedDevice)
+        return read_totals(self.device.counts) if self.device.counts.is_file() else []
+
+    def counted(self) -> int:
+        """How many counts there are so far; 0 where time is measured."""
+        return len(self.totals()) if self.counting else 0
+
+
+def build_predictor(
+    samples: Sequence[Sample],
+    device: WorkerDevice | EmulatedDevice,
+    *,
+    unseen: Sequence[Sample] = (),
+    threads: int = 1,
+) -> Predictor:
+    """Tables from the layers of `samples` (int8 .tflite of one family, widths drawn at random), validated on `unseen`.
+
+    Raises ConfigError for too few samples. The caller decides with Predictor.check whether the error is low enough.
+    """
+    if len(samples) < MIN_SAMPLES:
+        raise ConfigError(f"a predictor needs at least {MIN_SAMPLES} samples, not {len(samples)}")
+    family = learn_family([s.path for s in samples], [s.widths for s in samples])
+    plans = plan_tables(family)
+    whole = [sample.path for sample in [*samples, *unseen]]
+    with tempfile.TemporaryDirectory(prefix="edgegan-units-") as folder:
+        units = write_units(family, plans, Path(folder))
+        jobs = [*units.values(), *whole]
+        bench = Bench(device, samples[0].path, threads)
+        try:
+            found, drift = run_jobs(bench, jobs)
+            version = bench.session.version
+        finally:
+            bench.session.close()
+    tables = {
+        key: Table(
+            signature=plan["pattern"].signature,
+            columns=plan["pattern"].columns,
+            axes=plan["axes"],
+            costs=tuple(found[units[key, point]] for point in plan["points"]),
+        )
+        for key, plan in plans.items()
+    }
+    slots = tuple(Slots(table=slot.pattern.key(), rules=slot.rules) for slot in family.slots)
+    unit: Literal["ms", "instructions"] = "instructions" if bench.counting else "ms"
+    raw = Predictor(
+        unit=unit,
+        device=device.name,
+        runtime_version=version,
+        threads=threads,
+        tables=tables,
+        slots=slots,
+        offset=0.0,
+        scale=1.0,
+        drift=drift,
+        built=now(),
+        command=command_line(),
+    )
+    sums = [raw.predict(raw.layers_of(sample.path)) for sample in samples]
+    offset, scale = fit_scale(sums, [found[sample.path] for sample in samples])
+    fitted = raw.model_copy(update={"offset": offset, "scale": scale})
+    if not unseen:
+        return fitted
+    validation = validate(fitted, unseen, [found[sample.path] for sample in unseen])
+    say(
+        f"predictor for {device.name}: {len(units)} unit networks; on {validation.networks} unseen networks the median "
+        f"error is {validation.median_error:.1%}, the largest {validation.max_error:.1%}"
+    )
+    return fitted.model_copy(update={"validation": validation})
+
+
+def write_units(
+    family: Family, plans: dict[str, dict[str, Any]], folder: Path
+) -> dict[tuple[str, tuple[int, ...]], Path]:
+    """One .tflite for each grid point of each table."""
+    units = {}
+    for key, plan in plans.items():
+        for point in plan["points"]:
+            part = copy.deepcopy(family.examples[key].model)
+            resize(part, plan["pattern"].numbers(point))
+            path = folder / f"{key}_{'_'.join(map(str, point))}.tflite"
+            path.write_bytes(pack(part))
+            units[key, point] = path
+    return units
+
+
+def run_jobs(bench: Bench, jobs: Sequence[Path]) -> tuple[dict[Path, float], float]:
+    """The cost of every job: counts once, times in three passes of changing order of which the least counts."""
+    found: dict[Path, float] = {}
+    passes = 1 if bench.counting else PASSES
+    batches = [list(jobs[start : start + BATCH]) for start in range(0, len(jobs), BATCH)]
+    with progress(f"predictor {bench.device.name}", passes * len(batches)) as bar:
+        for number in range(passes):
+            order = batches if number % 2 == 0 else batches[::-1]
+            for index, batch in enumerate(order):
+                for path, cost in zip(batch, bench.costs(batch), strict=True):
+                    found[path] = min(cost, found.get(path, cost))
+                bar.step(number * len(batches) + index + 1)
+    return found, bench.drift
+
+
+def fit_scale(sums: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:
+    """Offset and scale of the least squared relative error."""
+    y = np.asarray(costs, dtype=np.float64)
+    x = np.stack([np.ones(len(sums)), np.asarray(sums, dtype=np.float64)], axis=1) / y[:, None]
+    (offset, scale), *_ = np.linalg.lstsq(x, np.ones(len(y)), rcond=None)
+    return float(offset), float(scale)
+
+
+def validate(predictor: Predictor, unseen: Sequence[Sample], costs: Sequence[float]) -> Validation:
+    """Errors on networks that were not used."""
+    errors = [
+        abs(predictor.predict(predictor.layers_of(sample.path)) / cost - 1)
+        for sample, cost in zip(unseen, costs, strict=True)
+    ]
+    return Validation(
+        networks=len(errors), median_error=float(np.median(errors)), max_error=float(max(errors))
+    )

@@ -1,0 +1,95 @@
+"""The fitness of sub-networks on the search images: one forward pass an image, and the metric."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgegan.channels.rules import BatchNorms
+from edgegan.channels.slicing import extract
+from edgegan.channels.space import Widths
+from edgegan.compress.cache import Cache
+from edgegan.compress.distill import hooked
+from edgegan.compress.losses import FeatureMaps
+from edgegan.compress.supernet import Shared
+from edgegan.metrics.quality import psnr, ssim
+
+CALIBRATION_IMAGES = 32
+
+
+@dataclass(frozen=True)
+class Fitness:
+    """Scores sub-networks against the teacher on a cache's search images; higher is better.
+
+    "psnr" in dB, "ssim" in [-1, 1], "feature" minus the feature loss at the taps through the supernet's maps.
+    """
+
+    shared: Shared
+    cache: Cache
+    metric: str
+    maps: FeatureMaps | None
+    device: torch.device
+
+    def __call__(self, plan: Widths) -> float:
+        """The mean over the search images."""
+        module = self.shared.module.eval()
+        columns = self.shared.columns(plan)
+        values = []
+        with hooked(module, self.cache.taps) as recorded, torch.inference_mode():
+            run = self.runner(plan)
+            for index, stored in enumerate(self.cache.search_inputs):
+                output = run(self.cache.load(stored[None], self.device))
+                target = np.asarray(self.cache.search_outputs[index], np.float32)
+                if self.metric == "psnr":
+                    values.append(psnr(output[0].cpu().numpy(), target))
+                elif self.metric == "ssim":
+                    values.append(ssim(output.cpu(), torch.from_numpy(target)[None]))
+                else:
+                    assert self.maps is not None
+                    theirs = [
+                        torch.from_numpy(np.asarray(each[index : index + 1], np.float32)).to(
+                            self.device
+                        )
+                        for each in self.cache.search_features
+                    ]
+                    values.append(-float(self.maps(list(recorded.values()), theirs, columns)))
+        return float(np.mean(values))
+
+    def runner(self, plan: Widths):  # type: ignore[no-untyped-def]
+        """The sub-network as a function; one with BatchNorm gets statistics of its own first, since those that
+        sub-networks share fit none of them (Yu & Huang 2019, section 3)."""
+        if not any(isinstance(layer, BatchNorms) for layer in self.shared.module.modules()):
+            return lambda x: self.shared.forward(plan, x)
+        own = extract(self.shared.module, self.shared.graph, plan)
+        recalibrate(own, self.cache, self.device)
+        return own
+
+
+def search_psnr(module: nn.Module, cache: Cache, device: torch.device) -> float:
+    """Mean PSNR in dB to the teacher of a standalone generator over the search images."""
+    with torch.inference_mode():
+        made = [
+            module.eval()(cache.load(stored[None], device))[0].cpu().numpy()
+            for stored in cache.search_inputs
+        ]
+    targets = (np.asarray(each, np.float32) for each in cache.search_outputs)
+    return float(np.mean([psnr(a, b) for a, b in zip(made, targets, strict=True)]))
+
+
+def recalibrate(module: nn.Module, cache: Cache, device: torch.device) -> None:
+    """Replaces BatchNorm statistics by plain means over the first training crops; leaves the module in eval mode."""
+    norms = [layer for layer in module.modules() if isinstance(layer, BatchNorms)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a cumulative mean
+    module.train()
+    with torch.no_grad():
+        for start in range(0, min(CALIBRATION_IMAGES, len(cache.inputs)), 4):
+            module(cache.load(cache.inputs[start : start + 4], device))
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    module.eval()

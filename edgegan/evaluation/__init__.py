@@ -1,0 +1,1 @@
+"""`edgegan evaluate`: sets of pictures, the judges that compare them, and the order of work."""

@@ -1,0 +1,350 @@
+"""`edgegan evaluate` in order: find the pictures, judge them, keep the figures where the report finds them."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from edgegan.console import say
+from edgegan.data.images import list_images, take_crop
+from edgegan.data.labels import read_labels
+from edgegan.data.pictures import Files
+from edgegan.errors import ConfigError, InputError
+from edgegan.evaluation.judges import (
+    Judge,
+    distribution_figures,
+    features_of,
+    paired_figures,
+    score_figure,
+    segmentation_figures,
+)
+from edgegan.evaluation.sets import (
+    MIDDLE,
+    Inputs,
+    PictureSet,
+    artefact_size,
+    folder_inputs,
+    generate,
+    limited,
+    match_files,
+    noise_inputs,
+    package_of,
+    run_inputs,
+    run_of,
+    teacher_of,
+)
+from edgegan.files import sha256_file
+from edgegan.metrics.evaluations import keep_evaluation
+from edgegan.metrics.extractors import inception_logits, open_extractor
+from edgegan.metrics.networks import SUFFIXES, Network, NetworkCard, open_network
+from edgegan.metrics.perceptual import PerceptualNetwork, module_network, open_perceptual
+from edgegan.metrics.protocol import Figure
+from edgegan.models.taps import tap_modules
+from edgegan.models.zoo import load_discriminator, load_generator
+from edgegan.package import LabelMapIO, NoiseIO, is_package, read_config
+from edgegan.run import command_line, environment, now
+
+OWN_NETWORKS = ("teacher", "discriminator")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What to measure with; a figure whose network is not given is left out."""
+
+    features: str | None = None
+    feature_weights: Path | None = None
+    perceptual: list[str] = field(default_factory=list)
+    classifier: Path | None = None
+    segmentation: Path | None = None
+    classes: int | None = None
+    ignore: int | None = None
+    labels: Path | None = None
+    reference: Path | None = None
+    instances: Path | None = None
+    size: tuple[int, int] | None = None
+    most: int | None = None
+    download: bool = False
+    repeats: int = 100
+    threads: int = 1
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One set under judgement. `partner` is compared picture by picture, `rivals` as sets; labels by index."""
+
+    pictures: PictureSet
+    partner: PictureSet | None
+    rivals: dict[str, PictureSet]
+    labels: Callable[[int], np.ndarray] | None
+    teacher: Path | None
+    split: str
+    subject: str
+    others: dict[str, PictureSet] = field(default_factory=dict)
+
+
+def evaluate_generator(
+    source: Path, teacher: Path | None, images: Path | None, settings: Settings
+) -> dict[str, Any]:
+    """A run's student, a package or an artefact against its teacher on a folder, on its recipe's validation pictures
+    without one; the run, if there is one, keeps the figures in evaluate.json.
+
+    Raises InputError or ConfigError when the teacher or the pictures cannot be found.
+    """
+    run = run_of(source)
+    if teacher is None and run is not None:
+        teacher = teacher_of(run)
+    if teacher is not None:
+        read_config(teacher)
+    package = package_of(source)
+    judged_source = package or source
+    about = package or teacher or (run.folder / "student" if run else None)
+    if about is None:
+        raise ConfigError(
+            f"{source} does not say what it takes; give its teacher's package as the second argument"
+        )
+    config = read_config(about)
+    size = settings.size
+    if not isinstance(config.input, NoiseIO):
+        size = size or artefact_size(judged_source)
+    if isinstance(config.input, NoiseIO):
+        inputs = noise_inputs(config, settings.most or 1000)
+    elif images is not None:
+        inputs = folder_inputs(images, config, size, settings.instances)
+    elif run is not None:
+        inputs = run_inputs(run, config.input, size)
+    else:
+        raise ConfigError(f"{source} belongs to no run: give pictures to judge it on with --images")
+    inputs = limited(inputs, settings.most)
+    name = judged_source.name if run is None else f"{run.folder.name}/{judged_source.name}"
+    with tempfile.TemporaryDirectory(prefix="edgegan-") as scratch:
+        folder = Path(scratch)
+        made = generate(judged_source, name, inputs, folder, settings.threads)
+        theirs = generate(teacher, "teacher", inputs, folder, settings.threads) if teacher else None
+        rivals, others = {}, {}
+        if theirs is not None:
+            rivals[""] = theirs
+            others["_teacher"] = theirs
+        reference = open_reference(inputs, settings)
+        if reference is not None:
+            rivals["_reference"] = reference
+        judged = Judged(
+            pictures=made,
+            partner=theirs,
+            rivals=rivals,
+            labels=label_reader(inputs, settings),
+            teacher=teacher,
+            split=f"{inputs.split_name}, {inputs.where}",
+            subject=judged_source.name,
+            others=others,
+        )
+        result = judge_all(judged, settings)
+    if run is not None:
+        result["written"] = str(keep_evaluation(run.folder, result))
+    return result
+
+
+def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str, Any]:
+    """Two folders of pictures: picture by picture when names match, and as sets."""
+    files, others = list_images(first), list_images(second)
+    if settings.most is not None:
+        files = files[: settings.most]
+    pictures = PictureSet(str(first), Files(files), settings.size)
+    rival = PictureSet(str(second), Files(others), settings.size)
+    partner = None
+    try:
+        matched = Files(match_files(files, first, second))
+        partner = PictureSet(str(second), matched, settings.size)
+    except InputError:
+        say(f"names in {first} and {second} differ: compared as sets only, not picture by picture")
+    reader = folder_labels(files, first, settings) if settings.labels is not None else None
+    judged = Judged(pictures, partner, {"": rival}, reader, None, "as given", str(first))
+    return judge_all(judged, settings)
+
+
+def open_reference(inputs: Inputs, settings: Settings) -> PictureSet | None:
+    """Real pictures of the target domain: a folder, or the targets of the recipe's validation split."""
+    if settings.reference is not None:
+        files = Files(list_images(settings.reference))
+        return PictureSet(str(settings.reference), files, settings.size)
+    if inputs.split is not None and inputs.split.targets is not None:
+        return PictureSet("validation targets", inputs.split.targets, inputs.size, inputs.resize)
+    return None
+
+
+def label_reader(inputs: Inputs, settings: Settings) -> Callable[[int], np.ndarray] | None:
+    """Label maps of what generators made: their inputs, or a folder's of the same names."""
+    if isinstance(inputs.io, LabelMapIO):
+        return inputs.labels
+    if settings.labels is None or inputs.split is None:
+        return None
+    if not isinstance(inputs.split.inputs, Files):
+        raise ConfigError("--labels needs input pictures in files, not in an array")
+    folder = Path(inputs.where)
+    found = match_files(inputs.split.inputs.paths, folder, settings.labels)
+    return lambda index: take_crop(read_labels(found[index]), MIDDLE, inputs.size, inputs.resize)
+
+
+def folder_labels(
+    files: list[Path], folder: Path, settings: Settings
+) -> Callable[[int], np.ndarray]:
+    """Label maps of a folder of pictures, by name."""
+    assert settings.labels is not None
+    found = match_files(files, folder, settings.labels)
+
+    def read(index: int) -> np.ndarray:
+        labels = read_labels(found[index])
+        return labels if settings.size is None else take_crop(labels, MIDDLE, settings.size, None)
+
+    return read
+
+
+def judge_all(judged: Judged, settings: Settings) -> dict[str, Any]:
+    """Every figure that the settings allow; what was left out is said in `notes`."""
+    judge = Judge(judged.split, settings.repeats)
+    figures: list[Figure] = []
+    notes: list[str] = []
+    if judged.partner is not None:
+        networks = perceptual_networks(judged.teacher, settings)
+        found, left_out = paired_figures(judge, judged.pictures, judged.partner, networks)
+        figures += found
+        notes += left_out
+        if not networks:
+            notes.append("no perceptual distance: give --perceptual PATH")
+    sets = {"": judged.pictures, **judged.others}
+    if settings.feature_weights or settings.download:
+        figures += set_figures(judge, judged, settings)
+    elif judged.rivals:
+        notes.append("no Frechet distance and KID: give --feature-weights PATH, or --download")
+    if settings.classifier is not None:
+        with open_classifier(settings.classifier, settings.threads) as (classify, name):
+            digest = sha256_file(settings.classifier)
+            for suffix, pictures in sets.items():
+                figures.append(score_figure(judge, pictures, classify, name, digest, suffix))
+    if settings.segmentation is not None:
+        if judged.labels is None:
+            raise ConfigError(
+                "--segmentation compares with label maps: give their folder with --labels"
+            )
+        with open_segmenter(settings.segmentation, settings.threads) as network:
+            classes = settings.classes or len(network.card.classes)
+            if not classes:
+                raise ConfigError(
+                    f"{settings.segmentation} does not name its classes: give their number with --classes"
+                )
+            ignore = network.card.ignore if settings.ignore is None else settings.ignore
+            for suffix, pictures in sets.items():
+                figures += segmentation_figures(
+                    judge, pictures, judged.labels, network, classes, ignore, suffix
+                )
+    if not figures:
+        raise ConfigError(
+            "nothing to measure: the pictures are not pairs, and no network was given; "
+            "add --feature-weights PATH"
+        )
+    return {
+        "subject": judged.subject,
+        "against": judged.partner.name
+        if judged.partner
+        else ", ".join(r.name for r in judged.rivals.values()),
+        "command": command_line(),
+        "created": now(),
+        "environment": environment(),
+        "figures": [each.model_dump(mode="json") for each in figures],
+        "notes": notes,
+    }
+
+
+def set_figures(judge: Judge, judged: Judged, settings: Settings) -> list[Figure]:
+    """Frechet distance and KID to every rival, and the teacher's own to the reference."""
+    figures = []
+    with open_extractor(
+        settings.feature_weights,
+        settings.features,
+        download=settings.download,
+        threads=settings.threads,
+    ) as extractor:
+        features = {"": (judged.pictures, features_of(extractor, judged.pictures))}
+        for suffix, rival in judged.rivals.items():
+            other = (rival, features_of(extractor, rival))
+            figures += distribution_figures(judge, suffix, features[""], other, extractor)
+            features[suffix or "_teacher"] = other
+        if "_teacher" in judged.others and "_reference" in judged.rivals:
+            pair = features["_teacher"], features["_reference"]
+            figures += distribution_figures(judge, "_teacher_reference", *pair, extractor)
+    return figures
+
+
+def perceptual_networks(teacher: Path | None, settings: Settings) -> list[PerceptualNetwork]:
+    """The networks asked for; without any, the teacher's own features, or VGG16 when downloads are allowed."""
+    asked = list(settings.perceptual)
+    if not asked and teacher is not None and read_config(teacher).input.channels == 3:
+        asked = ["teacher"]
+    found = []
+    for name in asked:
+        if name not in OWN_NETWORKS:
+            found.append(open_perceptual(Path(name)))
+            continue
+        if teacher is None:
+            raise ConfigError(
+                f"--perceptual {name}: there is no teacher to look through; give a path"
+            )
+        found.append(own_network(name, teacher))
+    if not found and settings.download:
+        found.append(open_perceptual(None, download=True))
+    return found
+
+
+def own_network(name: str, teacher: Path) -> PerceptualNetwork:
+    """The teacher's trunk, or the discriminator kept with it."""
+    config = read_config(teacher)
+    if name == "discriminator":
+        spec, judge = load_discriminator(teacher)
+        if spec.in_channels != 3:
+            raise ConfigError(
+                f"--perceptual discriminator: {teacher}'s sees {spec.in_channels} channels, not a picture alone"
+            )
+        taps = [
+            f"model.{i}"
+            for i, layer in enumerate(judge.model)
+            if isinstance(layer, torch.nn.LeakyReLU)
+        ]
+        return module_network("discriminator", judge.eval(), taps)
+    if config.input.kind != "image" or config.input.channels != 3:
+        raise ConfigError(
+            f"--perceptual teacher: {teacher} does not take RGB pictures; give the path of another network"
+        )
+    _, module = load_generator(teacher)
+    taps = tap_modules(module, torch.zeros(1, 3, *config.size))
+    return module_network("teacher", module, taps)
+
+
+@contextlib.contextmanager
+def open_classifier(
+    path: Path, threads: int
+) -> Iterator[tuple[Callable[[torch.Tensor], torch.Tensor], str]]:
+    """A classifier of pictures: a TorchScript or ONNX network, or pytorch-fid's weights with their own classifier."""
+    if path.suffix.lower() in SUFFIXES:
+        with open_network(path, threads=threads) as network:
+            yield network.call, network.name
+        return
+    yield inception_logits(path), "inception-2015-12-05"
+
+
+@contextlib.contextmanager
+def open_segmenter(path: Path, threads: int) -> Iterator[Network]:
+    """A segmentation network: TorchScript, ONNX, or a package whose channels are classes."""
+    if not is_package(path):
+        with open_network(path, threads=threads) as network:
+            yield network
+        return
+    config, module = load_generator(path)
+    if config.input.kind != "image" or config.input.channels != 3:
+        raise ConfigError(f"{path} does not take RGB pictures; it cannot segment them")
+    yield Network(config.name, sha256_file(path / "config.json"), NetworkCard(), module)

@@ -1,0 +1,231 @@
+"""Sets of pictures to judge: a folder's, or those that a generator makes of the same inputs as another one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.lib.format import open_memmap
+
+from edgegan.apply import open_generator
+from edgegan.artefact import read_model
+from edgegan.config import parse_recipe
+from edgegan.console import progress
+from edgegan.data.datasets import Split, match, open_dataset
+from edgegan.data.images import Crop, Floats, Pixels, from_stored, list_images, take_crop, to_pixels
+from edgegan.data.pictures import Files, LabelFiles, Pictures, Rows
+from edgegan.errors import ConfigError, InputError
+from edgegan.models.zoo import check_package_size, load_generator
+from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
+from edgegan.recipe_data import Data
+from edgegan.run import MANIFEST, Run
+
+MIDDLE = Crop(0, 0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class PictureSet:
+    """Pictures with a name for the protocol; `size` and `resize` as in a recipe when they are cropped, else None.
+
+    `made_from` says how the inputs of generated pictures were cropped.
+    """
+
+    name: str
+    pictures: Pictures
+    size: tuple[int, int] | None = None
+    resize: int | None = None
+    made_from: str | None = None
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def pixels(self, index: int) -> Pixels:
+        """(H, W, 3) uint8 of picture `index`."""
+        read = self.pictures.read(index)
+        return read if self.size is None else take_crop(read, MIDDLE, self.size, self.resize)
+
+    def tensor(self, index: int) -> torch.Tensor:
+        """(3, H, W) in [-1, 1]."""
+        values = from_stored(self.pixels(index))
+        return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
+
+    def tensors(self) -> Iterator[torch.Tensor]:
+        """Every picture in order."""
+        return (self.tensor(index) for index in range(len(self)))
+
+    def describe_resize(self) -> str:
+        """How pictures were cropped, for the protocol."""
+        if self.made_from is not None:
+            return self.made_from
+        return "none" if self.size is None else describe_crop(self.size, self.resize)
+
+
+def describe_crop(size: tuple[int, int], resize: int | None) -> str:
+    """A centre crop in words."""
+    scaled = f"shorter side {resize}, " if resize else ""
+    return f"{scaled}centre crop {size[0]}x{size[1]}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What generators are fed: a split's inputs, or `count` noise vectors. `where` names them for the protocol."""
+
+    where: str
+    split_name: str
+    size: tuple[int, int]
+    resize: int | None
+    split: Split | None
+    io: InputIO
+    count: int
+
+    def read(self, index: int) -> Floats:
+        """Input `index` of a generator, without the batch axis."""
+        if isinstance(self.io, NoiseIO):
+            chance = np.random.default_rng([7, index])
+            return chance.standard_normal(self.io.dimension, dtype=np.float32)
+        assert self.split is not None
+        planes = self.split.read_input(index, MIDDLE, self.io.channels)
+        if planes.shape[0] != self.io.channels:
+            raise InputError(
+                f"the generator takes {self.io.channels} channels, {self.where} gives {planes.shape[0]}; "
+                "check the number of classes and whether instance maps are wanted (--instances)"
+            )
+        return planes
+
+    def describe(self) -> str:
+        """How they were cropped, for the protocol."""
+        if isinstance(self.io, NoiseIO):
+            return "none"
+        return f"inputs {describe_crop(self.size, self.resize)}"
+
+    def labels(self, index: int) -> np.ndarray:
+        """Label map `index`, cropped: (H, W) class numbers."""
+        assert self.split is not None and self.split.inputs is not None
+        return take_crop(self.split.inputs.read(index), MIDDLE, self.size, self.resize)
+
+
+def package_of(source: Path) -> Path | None:
+    """The package folder behind a run or package; None for an artefact file or a folder of pictures."""
+    if (source / MANIFEST).is_file():
+        return source / "student"
+    return source if is_package(source) else None
+
+
+def run_of(source: Path) -> Run | None:
+    """The run that a run folder, its student, or an artefact in its export folder belongs to."""
+    for folder in (source, source.parent, source.parent.parent):
+        if (folder / MANIFEST).is_file():
+            return Run.open(folder)
+    return None
+
+
+def teacher_of(run: Run) -> Path | None:
+    """A run's teacher package, when it is still there."""
+    imported = run.folder / "teacher"
+    stated = run.manifest["recipe"].get("teacher")
+    for folder in (imported, Path(stated) if stated else None):
+        if folder is not None and is_package(folder):
+            return folder
+    return None
+
+
+def run_inputs(run: Run, io: InputIO, size: tuple[int, int] | None) -> Inputs:
+    """The validation inputs of a run's recipe, cropped as there or to `size`."""
+    recipe = parse_recipe(run.manifest["recipe"], str(run.folder / MANIFEST))
+    data = recipe.data.model_copy(update={"size": size} if size else {})
+    split = open_dataset(data, recipe.seed).validation
+    given = data.validation is not None
+    name = "validation folder" if given else f"held-out tenth of training, seed {recipe.seed}"
+    where = str(data.validation or data.train)
+    return Inputs(where, name, data.size, data.resize, split, io, len(split))
+
+
+def folder_inputs(
+    folder: Path, config: PackageConfig, size: tuple[int, int] | None, instances: Path | None
+) -> Inputs:
+    """The pictures or label maps of a folder, centre-cropped to the package's size or `size`."""
+    size = size or config.size
+    files = list_images(folder)
+    io = config.input
+    if isinstance(io, LabelMapIO):
+        data = Data(kind="labels", classes=max(2, io.classes), size=size)
+        maps = LabelFiles(files, io.classes)
+        borders = None
+        if io.instance_edge:
+            borders = LabelFiles(match_files(files, folder, instances) if instances else files)
+        split = Split(data, maps, None, borders)
+    else:
+        split = Split(Data(size=size), Files(files))
+    return Inputs(str(folder), "as given", size, None, split, io, len(files))
+
+
+def noise_inputs(config: PackageConfig, count: int) -> Inputs:
+    """Seeded noise for a generator that takes noise."""
+    return Inputs(
+        "standard normal noise, seed 7", "none", config.size, None, None, config.input, count
+    )
+
+
+def match_files(files: list[Path], folder: Path, others: Path) -> list[Path]:
+    """The files of `others` of the same names as `files`, in their order; raises InputError for one that lacks."""
+    return match(files, folder, list_images(others), others)[1]
+
+
+def artefact_size(source: Path) -> tuple[int, int] | None:
+    """Height and width that an artefact takes; None for a package."""
+    if is_package(source):
+        return None
+    tensor = read_model(source).inputs[0]
+    height, width = tensor.shape[1:3] if tensor.layout == "NHWC" else tensor.shape[2:4]
+    return height, width
+
+
+def limited(inputs: Inputs, most: int | None) -> Inputs:
+    """At most the first `most` inputs."""
+    if most is None or most >= inputs.count:
+        return inputs
+    split = inputs.split.only(range(most)) if inputs.split is not None else None
+    return Inputs(
+        inputs.where, inputs.split_name, inputs.size, inputs.resize, split, inputs.io, most
+    )
+
+
+@contextlib.contextmanager
+def open_call(source: Path, threads: int) -> Iterator[Callable[[Floats], Floats]]:
+    """A package (any kind of input) or artefact as a function of one input without its batch axis."""
+    if not is_package(source):
+        with open_generator(source, threads) as generator:
+            yield generator.call
+        return
+    _, module = load_generator(source)
+
+    def call(x: Floats) -> Floats:
+        with torch.inference_mode():
+            return module(torch.from_numpy(x)[None])[0].numpy()
+
+    yield call
+
+
+def generate(source: Path, name: str, inputs: Inputs, folder: Path, threads: int) -> PictureSet:
+    """What a package or artefact makes of every input, as 8-bit pictures kept in `folder`."""
+    if is_package(source):
+        check_package_size(read_config(source), inputs.size)
+    path = folder / f"{len(list(folder.iterdir()))}.npy"
+    array: np.memmap | None = None
+    with open_call(source, threads) as call, progress(f"pictures of {name}", inputs.count) as bar:
+        for index in range(inputs.count):
+            pixels = to_pixels(call(inputs.read(index)))
+            if pixels.shape[2] != 3:
+                raise ConfigError(
+                    f"{source} makes {pixels.shape[2]} channels, not pictures; they cannot be judged"
+                )
+            if array is None:
+                array = open_memmap(path, "w+", np.uint8, (inputs.count, *pixels.shape))
+            array[index] = pixels
+            bar.step(index + 1)
+    assert array is not None
+    return PictureSet(name, Rows(path, array, np.arange(inputs.count)), made_from=inputs.describe())

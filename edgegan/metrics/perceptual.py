@@ -1,0 +1,175 @@
+"""Perceptual distance: how far apart two pictures are in the features of a network.
+
+As in Zhang et al. 2018, without learned weights. Everything is differentiable, so that the distance can be a
+term of a loss.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from edgegan.errors import CheckpointError, InputError
+from edgegan.files import sha256_file
+from edgegan.metrics.download import VGG16_URL, fetch
+from edgegan.models.reading import read_state
+
+State = dict[str, torch.Tensor]
+Perceptual = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+VGG16_BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+SQUEEZENET_TAPS = ("conv1", "fire3", "fire5", "fire7", "fire9")
+SMALLEST_SIDE = 32
+
+
+@dataclass(frozen=True)
+class PerceptualNetwork:
+    """A named network: `features` takes (N, 3, H, W) RGB in [-1, 1] and gives maps (N, C, h, w), shallow to deep."""
+
+    name: str
+    weights_sha256: str | None
+    features: Callable[[torch.Tensor], list[torch.Tensor]]
+
+
+def perceptual_distance(
+    network: PerceptualNetwork, a: torch.Tensor, b: torch.Tensor
+) -> torch.Tensor:
+    """Distance (N,) of two batches (N, 3, H, W) in [-1, 1]: 0 when equal; features never negative give 2 at most.
+
+    At each tap the channels of every place are scaled to length one; squared differences are summed over channels and
+    averaged over places, then over taps.
+    """
+    if a.shape != b.shape:
+        raise InputError(f"pictures of shapes {tuple(a.shape)} and {tuple(b.shape)} do not match")
+    if min(a.shape[2:]) < SMALLEST_SIDE:
+        raise InputError(
+            f"a perceptual distance needs sides of at least {SMALLEST_SIDE} pixels, not {a.shape[2]}x{a.shape[3]}"
+        )
+    distances = [
+        (F.normalize(x, dim=1, eps=1e-10) - F.normalize(y, dim=1, eps=1e-10))
+        .square()
+        .sum(1)
+        .mean((1, 2))
+        for x, y in zip(network.features(a), network.features(b), strict=True)
+    ]
+    return torch.stack(distances).mean(0)
+
+
+def open_perceptual(
+    path: Path | None, *, download: bool = False, device: torch.device | None = None
+) -> PerceptualNetwork:
+    """VGG16 (torchvision's keys) or SqueezeNet 1.1 (Caffe's layers), recognised by their keys; VGG16 can be fetched.
+
+    Raises InputError or CheckpointError naming the file.
+    """
+    if path is None:
+        if not download:
+            raise InputError(
+                "a perceptual distance needs the weights of its network: give the path of VGG16 "
+                f"(torchvision) or SqueezeNet 1.1, or ask for a download of {VGG16_URL}"
+            )
+        path = fetch(VGG16_URL)
+    weights = {key: value.to(device or "cpu") for key, value in read_state(path).items()}
+    digest = sha256_file(path)
+    if "fire2.squeeze1x1.weight" in weights:
+        needed = ["conv1", *(f"fire{i}.{p}" for i in range(2, 10) for p in FIRE_PARTS)]
+        check_keys(weights, needed, path)
+        return PerceptualNetwork(
+            "squeezenet1.1-caffe", digest, lambda x: squeezenet_features(weights, x)
+        )
+    if "features.0.weight" in weights and "features.28.weight" in weights:
+        check_keys(weights, [f"features.{i}" for block in VGG16_BLOCKS for i in block], path)
+        return PerceptualNetwork("vgg16", digest, lambda x: vgg16_features(weights, x))
+    raise CheckpointError(
+        f"{path} is neither VGG16 ('features.0.weight' to 'features.28.weight') nor SqueezeNet 1.1 "
+        f"('fire2.squeeze1x1.weight'); its first key is '{next(iter(weights))}'"
+    )
+
+
+FIRE_PARTS = ("squeeze1x1", "expand1x1", "expand3x3")
+
+
+def check_keys(weights: State, names: list[str], path: Path) -> None:
+    """Raises CheckpointError naming the first layer without weight or bias."""
+    for name in names:
+        for part in ("weight", "bias"):
+            if f"{name}.{part}" not in weights:
+                raise CheckpointError(f"{path} lacks '{name}.{part}'; download the file again")
+
+
+def vgg16_features(weights: State, x: torch.Tensor) -> list[torch.Tensor]:
+    """ReLU outputs at the end of each of VGG16's five blocks; ImageNet's mean and deviation are taken off first."""
+    mean = x.new_tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = x.new_tensor([0.229, 0.224, 0.225])[:, None, None]
+    y = ((x + 1) / 2 - mean) / std
+    maps = []
+    for index, block in enumerate(VGG16_BLOCKS):
+        if index:
+            y = F.max_pool2d(y, 2)
+        for layer in block:
+            weight = weights[f"features.{layer}.weight"]
+            y = F.relu(F.conv2d(y, weight, weights[f"features.{layer}.bias"], padding=1))
+        maps.append(y)
+    return maps
+
+
+def squeezenet_features(weights: State, x: torch.Tensor) -> list[torch.Tensor]:
+    """SqueezeNet 1.1 after its first convolution and after fire modules 3, 5, 7 and 9.
+
+    Caffe's weights take BGR in 0..255 less the ImageNet mean (104, 117, 123); the first convolution has no padding and
+    pools round up.
+    """
+    mean = x.new_tensor([104.0, 117.0, 123.0])[:, None, None]
+    y = (x.flip(1) + 1) * 127.5 - mean
+    y = F.relu(F.conv2d(y, weights["conv1.weight"], weights["conv1.bias"], stride=2))
+    maps = [y]
+    for index in range(2, 10):
+        if index in (2, 4, 6):
+            y = F.max_pool2d(y, 3, 2, ceil_mode=True)
+
+        def conv(z: torch.Tensor, part: str, index: int = index) -> torch.Tensor:
+            weight = weights[f"fire{index}.{part}.weight"]
+            bias = weights[f"fire{index}.{part}.bias"]
+            return F.relu(F.conv2d(z, weight, bias, padding=weight.shape[2] // 2))
+
+        squeezed = conv(y, "squeeze1x1")
+        y = torch.cat([conv(squeezed, "expand1x1"), conv(squeezed, "expand3x3")], 1)
+        if f"fire{index}" in SQUEEZENET_TAPS:
+            maps.append(y)
+    return maps
+
+
+def perceptual_loss(network: PerceptualNetwork) -> Perceptual:
+    """The mean distance of two batches as a term of a loss."""
+    return lambda a, b: perceptual_distance(network, a, b).mean()
+
+
+def module_network(name: str, module: nn.Module, taps: list[str]) -> PerceptualNetwork:
+    """Outputs of any module's submodules at `taps`, such as a teacher's trunk or its discriminator's layers."""
+    if not taps:
+        raise InputError(
+            f"{name} has no taps to compare pictures at; give another perceptual network"
+        )
+
+    def features(x: torch.Tensor) -> list[torch.Tensor]:
+        recorded: dict[str, torch.Tensor] = {}
+
+        def keep(tap: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
+            def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
+                recorded[tap] = output
+
+            return hook
+
+        handles = [module.get_submodule(tap).register_forward_hook(keep(tap)) for tap in taps]
+        try:
+            module(x)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return [recorded[tap] for tap in taps]
+
+    return PerceptualNetwork(name, None, features)
