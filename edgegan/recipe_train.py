@@ -131,8 +131,8 @@ class Train(Section):
                 )
         if self.perceptual_weight > 0 and self.perceptual is None:
             raise ValueError(
-                "perceptual_weight is set without a network: set perceptual to the weights of VGG16, "
-                "VGG19 or SqueezeNet 1.1, or perceptual_weight to 0"
+                "perceptual_weight is set without a network: set perceptual to the weights of VGG16 "
+                "or SqueezeNet 1.1, or perceptual_weight to 0"
             )
         if self.identity_weight > 0 and self.cycle_weight == 0:
             raise ValueError("identity_weight is a part of cycle_weight, which is 0")

@@ -72,7 +72,8 @@ class Feed:
         """The validation examples that are shown and measured on the way."""
         kind = self.dataset.validation.data.kind
         most = NOISE_SAMPLES if kind == "noise" else SAMPLES
-        count = len(self.dataset.validation)
+        split = self.dataset.validation
+        count = min(len(part) for part in (split.inputs, split.targets) if part is not None)
         apart = 1 if kind == "noise" else max(1, count // most)  # neighbours are often alike
         indices = range(0, apart * most if kind == "noise" else min(apart * most, count), apart)
         return middle_batch(
