@@ -19,6 +19,16 @@ WEIGHTS = {
     "feature_weight": ("gaugan",),
     "perceptual_weight": ("pix2pix", "gaugan"),
 }
+ONLY: dict[str, tuple[Method, ...]] = {
+    "generator": ("pix2pix", "cyclegan"),
+    "depth": ("pix2pix", "cyclegan"),
+    "spectral": ("gaugan",),
+    "discriminator_layers": ("pix2pix", "cyclegan", "gaugan"),
+    "discriminator_scales": ("gaugan",),
+    "generator_batch": ("sngan",),
+    "discriminator_steps": ("sngan",),
+    "pool": ("cyclegan",),
+}
 KINDS = {
     "pix2pix": ("paired", "labels"),
     "cyclegan": ("unpaired",),
@@ -121,15 +131,15 @@ class Train(Section):
                 )
         if self.perceptual_weight > 0 and self.perceptual is None:
             raise ValueError(
-                "perceptual_weight is set without a network: set perceptual to the weights of VGG16, "
-                "VGG19 or SqueezeNet 1.1, or perceptual_weight to 0"
+                "perceptual_weight is set without a network: set perceptual to the weights of VGG16 "
+                "or SqueezeNet 1.1, or perceptual_weight to 0"
             )
         if self.identity_weight > 0 and self.cycle_weight == 0:
             raise ValueError("identity_weight is a part of cycle_weight, which is 0")
-        for name in ("discriminator_steps", "generator_batch"):
+        for name, methods in ONLY.items():
             default = type(self).model_fields[name].default
-            if getattr(self, name) != default and self.method not in (None, "sngan"):
-                raise ValueError(f"{name} is for sngan, not for {self.method}")
+            if getattr(self, name) != default and self.method not in (None, *methods):
+                raise ValueError(f"{name} is for {' and '.join(methods)}, not for {self.method}")
         if self.epochs + self.decay_epochs == 0:
             raise ValueError("epochs and decay_epochs are both 0: nothing to train")
         return self

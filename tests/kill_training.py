@@ -9,10 +9,12 @@ import json
 import os
 import random
 import signal
+import socket
 import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch._dynamo  # fvcore and optimisers import it at first use: once here, not in every child
@@ -50,9 +52,15 @@ METHODS = {
 }
 
 
-def start(method: str, data: Path, folder: Path) -> int:
-    """A child that trains; returns its process id."""
-    values = METHODS[method]
+ACROSS = {  # no batch norm and no dropout, which see one process's pictures alone
+    "data": {"kind": "paired", "size": [32, 32], "resize": 36},
+    "train": {"depth": 1, "l1_weight": 10, "steps": 20},
+}
+
+
+def start(method: str, data: Path, folder: Path, values: Any = None, **more: str) -> int:
+    """A child that trains with more environment variables; returns its process id."""
+    values = values or METHODS[method]
     folders = {"train": str(data / ("l" if method == "gaugan" else "a"))}
     if method != "sngan":
         folders["target"] = str(data / "b")
@@ -69,6 +77,7 @@ def start(method: str, data: Path, folder: Path) -> int:
     if child:
         return child
     code = 1
+    os.environ.update(more)
     try:
         train(recipe, folder)
         code = 0
@@ -88,10 +97,28 @@ def finish(method: str, data: Path, folder: Path) -> float:
     return time.monotonic() - began
 
 
+def train_in_two(data: Path, folder: Path) -> None:
+    """pix2pix in two processes of batch 2, and in one of batch 4."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        port = str(found.getsockname()[1])
+    place = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    two = {**ACROSS, "train": {**ACROSS["train"], "batch": 2}}
+    one = {**ACROSS, "train": {**ACROSS["train"], "batch": 4}}
+    children = [
+        start("pix2pix", data, folder / "two_processes", two, RANK=rank, **place)
+        for rank in ("0", "1")
+    ]
+    children.append(start("pix2pix", data, folder / "one_process", one))
+    if any(os.waitpid(child, 0)[1] for child in children):
+        raise SystemExit("two processes failed")
+
+
 def main(folder: Path) -> None:
     """Each method twice: undisturbed, and killed at random moments."""
     torch.set_num_threads(1)
     chance = random.Random(5)
+    train_in_two(folder / "data", folder)
     for method in METHODS:
         needed_s = finish(method, folder / "data", folder / f"{method}_whole")
         resumed = []

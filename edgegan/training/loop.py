@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 
+from edgegan.compress.loop import append, keep_metrics, resume, save_checkpoint
 from edgegan.console import progress, say
 from edgegan.data.batches import Batch, ahead, draw_batch, middle_batch
 from edgegan.data.datasets import Dataset
+from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
-from edgegan.files import write_atomic
 from edgegan.recipe_train import Train
 from edgegan.training.networks import Parts, seed_step
 from edgegan.training.samples import write_samples
@@ -73,7 +72,10 @@ class Feed:
         """The validation examples that are shown and measured on the way."""
         kind = self.dataset.validation.data.kind
         most = NOISE_SAMPLES if kind == "noise" else SAMPLES
-        indices = range(most if kind == "noise" else min(most, len(self.dataset.validation)))
+        split = self.dataset.validation
+        count = min(len(part) for part in (split.inputs, split.targets) if part is not None)
+        apart = 1 if kind == "noise" else max(1, count // most)  # neighbours are often alike
+        indices = range(0, apart * most if kind == "noise" else min(apart * most, count), apart)
         return middle_batch(
             self.dataset.validation, indices, channels=self.channels, noise=self.latent
         ).to(self.device)
@@ -98,13 +100,16 @@ def run_steps(
     """Takes steps from the last checkpoint of the same `inputs` to the end; returns how many there are.
 
     Appends to `run_folder`/metrics.jsonl, writes `run_folder`/samples, keeps `folder`/checkpoint.pt up to date.
-    Raises TrainingError naming step and term when a term is not finite.
+    Of several processes the first writes; logged terms are means over all. Raises TrainingError naming step and term
+    when a term is not finite.
     """
     train = feed.train
     total, constant = count_steps(train, len(feed.dataset.train), feed.world)
     checkpoint, metrics = folder / "checkpoint.pt", run_folder / "metrics.jsonl"
     start = resume(trainer.parts, checkpoint, inputs, feed.device)
-    keep_metrics(metrics, start)
+    wait()
+    if is_main():
+        keep_metrics(metrics, label, start)
     if start:
         say(f"resuming {label} at step {start} of {total}")
     held_out = feed.held_out()
@@ -119,16 +124,19 @@ def run_steps(
             terms = trainer.take_step([batch.to(feed.device) for batch in batches], step)
             done = step + 1
             saving = time.monotonic() - last_saved > train.checkpoint_seconds
-            if saving or done % train.log_every == 0 or done == total:
+            logging = done % train.log_every == 0 or done == total
+            if saving or logging:
                 values = {name: float(value.detach()) for name, value in terms.items()}
                 check_finite(values, trainer.parts, done, checkpoint, checking_weights=saving)
-            if done % train.log_every == 0 or done == total:
+            if logging:
+                values = average(values)
                 rate = train.learning_rate * factor
-                append(metrics, {"step": done, "learning_rate": rate, **values})
+                append(metrics, {"stage": label, "step": done, "learning_rate": rate, **values})
                 bar.step(done, "  ".join(f"{name} {values[name]:.3f}" for name in list(values)[:3]))
-            if done % train.sample_every == 0 or done == total:
+            if is_main() and (done % train.sample_every == 0 or done == total):
                 with evaluating(trainer.parts):
-                    append(metrics, {"step": done, **trainer.measure(held_out)})
+                    measured = trainer.measure(held_out)
+                    append(metrics, {"stage": label, "step": done, **measured})
                     path = run_folder / "samples" / f"step{done:08d}.png"
                     write_samples(path, trainer.show(held_out), feed.dataset.train.data)
             if saving:
@@ -166,39 +174,3 @@ def check_finite(
         raise TrainingError(
             f"step {step}: {bad[0]}; lower train.learning_rate or the term's weight ({kept})"
         )
-
-
-def save_checkpoint(path: Path, parts: Parts, step: int, inputs: str) -> None:
-    """Writes everything a step changes, atomically."""
-    buffer = io.BytesIO()
-    torch.save({"inputs": inputs, "step": step, "parts": parts.state()}, buffer)
-    write_atomic(path, buffer.getvalue())
-
-
-def resume(parts: Parts, path: Path, inputs: str, device: torch.device) -> int:
-    """Restores a checkpoint of the same inputs; returns the step to go on from."""
-    if not path.is_file():
-        return 0
-    state = torch.load(path, map_location=device, weights_only=True)
-    if state.get("inputs") != inputs:
-        return 0
-    parts.restore(state["parts"])
-    return int(state["step"])
-
-
-def append(path: Path, entry: dict[str, Any]) -> None:
-    """Adds one JSON line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(entry) + "\n")
-
-
-def keep_metrics(path: Path, step: int) -> None:
-    """Drops lines after `step`, which a resumed run writes again, and one that a kill cut short."""
-    kept = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line + "\n")
-        except json.JSONDecodeError:
-            continue
-    write_atomic(path, "".join(kept).encode())

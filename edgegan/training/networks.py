@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
+from edgegan.distributed import average_gradients
 from edgegan.errors import ConfigError
 from edgegan.models.discriminator import MultiscaleSpec, PatchSpec
 from edgegan.models.judges import JudgeSpec
@@ -163,23 +164,25 @@ class Parts:
             for group in optimizer.param_groups:
                 group["lr"] = rate * factor
 
-    def state(self) -> dict[str, Any]:
-        """What a resumed run needs."""
-        saved = {
+    def state(self, step: int) -> dict[str, Any]:
+        """What a resumed run needs after this many steps."""
+        saved: dict[str, Any] = {
+            "step": step,
             "generators_adam": self.generators_adam.state_dict(),
             "judges_adam": self.judges_adam.state_dict(),
         }
         saved |= {name: module.state_dict() for name, module in self.modules.items()}
         return saved | {name: pool.images for name, pool in self.pools.items()}
 
-    def restore(self, state: dict[str, Any]) -> None:
-        """Takes back a state."""
+    def restore(self, state: dict[str, Any]) -> int:
+        """Takes back a state; returns the number of steps done."""
         self.generators_adam.load_state_dict(state["generators_adam"])
         self.judges_adam.load_state_dict(state["judges_adam"])
         for name, module in self.modules.items():
             module.load_state_dict(state[name])
         for name, pool in self.pools.items():
             pool.images = list(state[name])
+        return int(state["step"])
 
     def first_bad(self) -> str | None:
         """The name of a weight or statistic that is not finite, if any."""
@@ -210,9 +213,11 @@ def make_parts(
 
 
 def apply_gradients(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """One optimiser step down the loss."""
+    """One optimiser step down the loss, whose gradient is the mean over all processes."""
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
+    for group in optimizer.param_groups:
+        average_gradients(group["params"])
     optimizer.step()
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from edgegan import distributed
 from edgegan.compress.pipeline import choose_device
 from edgegan.config import Recipe
 from edgegan.console import format_duration, say
@@ -54,7 +55,7 @@ def train(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
             f"recipe {recipe.name} trains no teacher: train.method is not set; shipped recipes that do: "
             "pix2pix, cyclegan, gaugan, sngan"
         )
-    device = choose_device(recipe.device)
+    device = distributed.start(choose_device(recipe.device))
     family, spec = generator_spec(recipe.train, recipe.data)
     check_size(family, recipe.data.size, spec)
     note = folder / "stages" / "data" / "checked.json"
@@ -62,9 +63,11 @@ def train(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
     dataset = check_dataset(open_dataset(recipe.data, recipe.seed), note if resuming else None)
     run = Run.start(folder, recipe, overwrite=overwrite)
     with run.locked():
-        keep_findings(dataset, note)
+        if distributed.is_main():
+            keep_findings(dataset, note)
         announce(recipe, dataset, family, spec)
         train_teacher(run, recipe, dataset, family, spec, device)
+    distributed.finish()
     return run
 
 
@@ -95,6 +98,7 @@ def train_teacher(
             "resize": recipe.data.resize,
             "flip": recipe.data.flip,
             "seed": recipe.seed,
+            "processes": distributed.world_size(),
         }
     )
     if run.is_done(STAGE, inputs):
@@ -106,7 +110,8 @@ def train_teacher(
     trainer = make_trainer(settings, family, spec, judge, device, recipe.seed)
     channels = (int(getattr(spec, "in_channels", 3)), int(spec.out_channels))
     latent = int(getattr(spec, "latent", 1))
-    feed = Feed(dataset, settings, channels, latent, recipe.seed, device)
+    rank, world = distributed.rank(), distributed.world_size()
+    feed = Feed(dataset, settings, channels, latent, recipe.seed, device, rank, world)
     steps = run_steps(
         trainer,
         feed,
@@ -116,8 +121,11 @@ def train_teacher(
         inputs=inputs,
     )
     spent = time.monotonic() - started
-    files = write_teachers(run, recipe, trainer, family, spec, judge, steps)
-    figures = measure_teacher(trainer, feed)
+    files: list[Path] = []
+    figures: dict[str, float] = {}
+    if distributed.is_main():
+        files = write_teachers(run, recipe, trainer, family, spec, judge, steps)
+        figures = measure_teacher(trainer, feed)
     run.finish(STAGE, inputs, files, started, steps=steps, **figures)
     say(f"trained {steps} steps in {format_duration(spent)}")
 
@@ -154,7 +162,8 @@ def make_trainer(
             seed,
         )
     if method == "sngan":
-        return Sngan(settings, generator, critic, spec.latent, seed)
+        rank, world = distributed.rank(), distributed.world_size()
+        return Sngan(settings, generator, critic, spec.latent, seed, rank, world)
     perceptual = None
     if settings.perceptual_weight > 0 and settings.perceptual is not None:
         perceptual = perceptual_loss(open_perceptual(settings.perceptual, device=device))
