@@ -89,7 +89,8 @@ def learn_family(paths: Sequence[Path], widths: Sequence[Sequence[int]]) -> Fami
                 f"{path} has other operators than {paths[0]}; a predictor covers one family at one input size"
             )
     drawn = np.array(widths, dtype=np.int64)
-    slots, examples = [], {}
+    slots: list[Slot] = []
+    examples: dict[str, Part] = {}
     for place in range(len(shapes[0])):
         parts = [parts[place] for parts in samples]
         slot = learn_slot(parts, drawn, f"part {place} of {paths[0].name}")
