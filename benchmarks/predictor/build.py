@@ -196,3 +196,13 @@ def validate(predictor: Predictor, unseen: Sequence[Sample], costs: Sequence[flo
     return Validation(
         networks=len(errors), median_error=float(np.median(errors)), max_error=float(max(errors))
     )
+
+
+def emulated_counts(device: EmulatedDevice, paths: Sequence[Path]) -> list[float]:
+    """Instructions of one inference of each .tflite, in one emulated process."""
+    bench = Bench(device, paths[0], 1)
+    try:
+        found, _ = run_jobs(bench, paths)
+    finally:
+        bench.session.close()
+    return [found[path] for path in paths]
