@@ -47,7 +47,7 @@ def test_bench_over_ssh(board: Board, finished_run: Path, tmp_path: Path) -> Non
     assert "ondemand" in record["warnings"][0]
     assert record["correctness"]["max_abs"] < 1e-4
     assert (tmp_path / "ssh-board__student_int8.tflite.json").is_file()
-    assert not board.processes("/tmp/edgegan.")
+    assert not board.workers()
     assert not list((board.root / "tmp").glob("edgegan.*"))
 
 
@@ -85,11 +85,11 @@ def test_cut_connection_leaves_nothing(board: Board, finished_run: Path, tmp_pat
         stderr=subprocess.PIPE,
         text=True,
     )
-    wait_for("the remote worker", lambda: board.processes("3600"), 60)
+    wait_for("the remote worker", board.workers, 60)
     for session in board.sessions():
         os.kill(session, signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 4, errors
     assert "edgegan: " in errors and "Traceback" not in errors
-    wait_for("the end of the remote worker", lambda: not board.processes("3600"), 20)
+    wait_for("the end of the remote worker", lambda: not board.workers(), 20)
     assert not list(tmp_path.glob("*.json*"))
