@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-rank bench-overhead bench-throttling
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -12,6 +12,9 @@ help:
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench-slicing   time to slice a sub-network"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
+	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
+	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
+	@echo "make bench-throttling  a worker that slows in its sixth second, and a steady one, 20 times each"
 
 venv: $(STAMP)
 
@@ -44,6 +47,15 @@ SECONDS ?= 300
 bench-segmentation: venv
 	@test -n "$(DATA)" || { echo "give the folder of photos and label maps: make bench-segmentation DATA=FOLDER"; exit 2; }
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)" --seconds $(SECONDS)
+
+bench-rank: venv
+	$(BIN)/python -m edgegan.benchmarks.rank
+
+bench-overhead: venv
+	$(BIN)/python -m edgegan.benchmarks.overhead
+
+bench-throttling: venv
+	$(BIN)/python -m edgegan.benchmarks.throttling
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

@@ -146,7 +146,7 @@ def warm_up(entry: Entry, item: np.ndarray, method: Method) -> None:
         spent += taken[-1]
         if spent > WARMUP_LIMIT_MS and len(taken) >= WARMUP_RUNS:
             break
-    typical = float(np.median(taken[-WARMUP_RUNS:]))
+    typical = min(taken[-WARMUP_RUNS:])
     wanted = max(method.seconds * 1e3 / typical, method.min_runs)
     allowed = max(method.max_seconds * 1e3 / typical, method.rounds)
     entry.runs_a_round = max(1, math.ceil(min(wanted, allowed) / method.rounds))

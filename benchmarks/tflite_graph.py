@@ -47,38 +47,45 @@ def content(model: Any, tensor: Any) -> np.ndarray | None:
 
 
 def cut(model: Any, first: int, last: int) -> Any:
-    """A model of the operators first <= i < last alone: it reads what they read and writes what leaves them."""
+    """A model of the operators first <= i < last alone: it reads what they read and writes what leaves them.
+
+    Tensors are numbered as they appear, and every use of a constant gets a copy of its own: which constants a converter
+    shares depends on whether they happen to be equal.
+    """
     graph = model.subgraphs[0]
-    chosen = graph.operators[first:last]
-    made = {int(out) for op in chosen for out in op.outputs}
     read_later = {int(i) for op in graph.operators[last:] for i in op.inputs}
     leaves = read_later | {int(i) for i in graph.outputs}
-    inputs: list[int] = []
-    for op in chosen:
-        for index in map(int, op.inputs):
-            known = index < 0 or index in made or index in inputs
-            if not known and content(model, graph.tensors[index]) is None:
-                inputs.append(index)
-    kept = sorted(made | {int(i) for op in chosen for i in op.inputs if int(i) >= 0})
-    place = {index: number for number, index in enumerate(kept)}
-    part = copy.copy(model)
+    part, new_graph = copy.copy(model), copy.copy(graph)
     part.signatureDefs, part.metadata, part.metadataBuffer = None, None, None
-    new_graph = copy.copy(graph)
-    new_graph.tensors = [copy.deepcopy(graph.tensors[index]) for index in kept]
-    new_graph.operators = [copy.deepcopy(op) for op in chosen]
-    for op in new_graph.operators:
-        op.inputs = [place[int(i)] if int(i) >= 0 else -1 for i in op.inputs]
-        op.outputs = [place[int(i)] for i in op.outputs]
-    new_graph.inputs = [place[index] for index in inputs]
-    new_graph.outputs = [place[index] for index in sorted(made & leaves)]
-    part.buffers = [copy.copy(model.buffers[0])]
-    part.buffers[0].data = None
-    for tensor in new_graph.tensors:
-        buffer = copy.copy(model.buffers[tensor.buffer])
-        tensor.buffer = 0 if buffer.data is None or len(buffer.data) == 0 else len(part.buffers)
-        if tensor.buffer:
-            part.buffers.append(buffer)
-    part.subgraphs = [new_graph]
+    part.buffers, part.subgraphs = [make_buffer(None)], [new_graph]
+    new_graph.tensors, new_graph.operators = [], []
+    new_graph.inputs, new_graph.outputs = [], []
+    place: dict[int, int] = {}
+
+    def add(index: int) -> int:
+        tensor = copy.deepcopy(graph.tensors[index])
+        data = content(model, tensor)
+        tensor.buffer = 0 if data is None else len(part.buffers)
+        if data is not None:
+            part.buffers.append(make_buffer(data))
+        new_graph.tensors.append(tensor)
+        return len(new_graph.tensors) - 1
+
+    for op in map(copy.deepcopy, graph.operators[first:last]):
+        for position, index in enumerate(map(int, op.inputs)):
+            if index >= 0 and content(model, graph.tensors[index]) is not None:
+                op.inputs[position] = add(index)
+            elif index >= 0:
+                if index not in place:
+                    place[index] = add(index)
+                    new_graph.inputs.append(place[index])
+                op.inputs[position] = place[index]
+        for position, index in enumerate(map(int, op.outputs)):
+            place[index] = add(index)
+            op.outputs[position] = place[index]
+            if index in leaves:
+                new_graph.outputs.append(place[index])
+        new_graph.operators.append(op)
     return part
 
 

@@ -90,6 +90,7 @@ def finish(lab: Path, main: Path) -> None:
     """The runtimes by hard links, mount points, Android's folders and stubs."""
     for name in ("opt", "proc", "sys", "dev/pts", "root", "data/local/tmp"):
         (lab / name).mkdir(parents=True, exist_ok=True)
+    (lab / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
     link = ["cp", "-al", str(main / "root/opt/runtime"), str(lab / "opt/runtime")]
     subprocess.run(link, check=True)
     (lab / "usr/lib/python3/dist-packages/runtime.pth").write_text("/opt/runtime\n")
@@ -104,6 +105,8 @@ def finish(lab: Path, main: Path) -> None:
     core = lab / "sys/devices/system/cpu/cpu0/cpufreq"
     core.mkdir(parents=True)
     (core / "scaling_governor").write_text("ondemand\n")
+    for name in ("possible", "present", "online"):  # without them XNNPACK does not start
+        (core.parents[1] / name).write_text("0\n")
 
 
 def entry(lab: Path) -> str:
@@ -133,9 +136,10 @@ class Board:
     tools: Path
     sshd: subprocess.Popen[bytes]
 
-    def processes(self, word: str) -> list[int]:
-        """Emulated processes whose command line holds the word."""
-        return [pid for pid, line in command_lines() if word in line and "qemu-aarch64" in line]
+    def workers(self) -> list[int]:
+        """Workers of ours that run on the board."""
+        start = "/usr/bin/python3 -u /tmp/edgegan."
+        return [pid for pid, line in command_lines() if start in line and "qemu-aarch64" in line]
 
     def sessions(self) -> list[int]:
         """The sshd processes that serve connections of this board."""

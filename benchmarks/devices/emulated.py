@@ -38,8 +38,8 @@ class EmulatedDevice:
     def qemu(self) -> list[str]:
         """The emulator, without what it is to run."""
         plugin = str(self.folder / "count_plugin.so").replace(",", ",,")
-        command = ["env", f"EDGEGAN_COUNTS={self.counts}"]
-        command += ["EDGEGAN_BLOCKS=1"] if self.blocks else ["-u", "EDGEGAN_BLOCKS"]
+        blocks = ["EDGEGAN_BLOCKS=1"] if self.blocks else []
+        command = ["env", "-u", "EDGEGAN_BLOCKS", f"EDGEGAN_COUNTS={self.counts}", *blocks]
         command += ["qemu-aarch64", "-cpu", self.cpu, "-L", str(self.view), "-plugin", plugin]
         guest = {
             "PYTHONPATH": str(self.view / "opt/runtime"),

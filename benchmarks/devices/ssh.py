@@ -41,8 +41,8 @@ FIND_RUNTIMES = (
 def parse_address(address: str) -> tuple[str, int | None]:
     """("user@host", port) of ssh://[user@]host[:port]; raises ConfigError for anything a tool could mistake."""
     check_plain("ssh address", address)
-    parts = urlsplit(address)
     try:
+        parts = urlsplit(address)
         host, port = parts.hostname, parts.port
     except ValueError as error:
         raise ConfigError(f"{address!r}: {error}; write ssh://user@host:port") from error

@@ -56,6 +56,9 @@ def bench(
     mlperf_like: Annotated[
         bool, typer.Option("--mlperf-like", help="60 s and 1024 inferences at least; p90 counts")
     ] = False,
+    peak: Annotated[
+        bool, typer.Option("--peak/--no-peak", help="also measure the device's convolution peak")
+    ] = True,
     profile: Annotated[
         bool, typer.Option("--profile", help="also milliseconds by operator")
     ] = False,
@@ -77,6 +80,7 @@ def bench(
         "cooldown_s": cooldown,
         "big_cores": affinity == "big",
         "profile": profile,
+        "peak": peak,
     }
     method = Method.mlperf(**settings) if mlperf_like else Method(**settings)
     cpus = parse_cpus(affinity)
