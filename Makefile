@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-rank bench-overhead bench-throttling
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench-slicing   time to slice a sub-network"
+	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
 	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
@@ -41,6 +42,9 @@ test: lint
 
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
+
+bench-train: venv
+	$(BIN)/python benchmarks/training.py
 
 # DATA holds train/photo, train/label, val/photo, val/label, such as CamVid; 300 s of training by default.
 SECONDS ?= 300
