@@ -43,6 +43,8 @@ def test_wheel_is_complete(tmp_path: Path) -> None:
     for data in (
         "edgegan/recipes/cartoongan.yaml",
         "edgegan/benchmarks/templates/report.html",
+        "edgegan/benchmarks/devices/count_plugin.c",
+        "edgegan/benchmarks/devices/arm64_requirements.txt",
         "edgegan/py.typed",
     ):
         assert data in names
