@@ -57,7 +57,9 @@ class ModelManifest(BaseModel):
     family: str
     target: Target
     precision: Precision
-    quantization: str = Field(description="none, float16, dynamic-int8 or static-int8")
+    quantization: str = Field(
+        description="none, float16, dynamic-int8, static-int8, mixed-int8 or int16x8"
+    )
     file: str
     bytes: int
     sha256: str
@@ -77,6 +79,14 @@ class ModelManifest(BaseModel):
     computed_in: dict[str, int]
     rewrites: list[dict[str, str]]
     calibration: str | None = None
+    float_layers: list[str] = Field([], description="layers that --max-drop kept float in int8")
+    sensitivity: list[dict[str, Any]] = Field(
+        [], description="layers by what leaving each float gains, best first"
+    )
+    int8_forms: list[dict[str, Any]] = Field(
+        [], description="forms that were measured before one was chosen (ONNX)"
+    )
+    lint: list[dict[str, Any]] = Field([], description="findings of the mobile lint")
     licence: str
     converter: dict[str, str]
     package_sha256: str = Field(description="sha256 of the package's config.json it was made from")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from edgegan.export import to_onnx, to_tflite
+from edgegan.export.int8 import make_int8
 from edgegan.export.rewrite import rewrite
 
 from edgegan.files import read_json, write_json
@@ -44,33 +45,29 @@ def main() -> None:
         (to_tflite if target == "tflite" else to_onnx).convert_fp32(graph, example, fp32)
     quantization: dict[str, str] = {}
     described: dict[str, Any] = {}
+    int8: dict[str, Any] = {}
     for precision in job["precisions"]:
         path = output / f"{precision}.{target}"
         sys.stdout.write(f"{precision}\n")
         sys.stdout.flush()
-        quantization[precision] = convert_precision(target, precision, fp32, path, job)
+        if precision == "int8":
+            int8 = make_int8(target, fp32, path, job["int8"], graph)
+            quantization[precision] = int8["quantization"]
+        else:
+            quantization[precision] = convert_precision(target, precision, fp32, path)
         described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
     rewrites = [record.as_dict() for record in records]
     result = {"rewrites": rewrites, "quantization": quantization, "described": described}
+    result["int8"] = int8
     write_json(output / "result.json", result)
 
 
-def convert_precision(target: str, precision: str, fp32: Path, path: Path, job: dict) -> str:
-    """Derives one precision from the fp32 artefact; returns how its numbers are held."""
+def convert_precision(target: str, precision: str, fp32: Path, path: Path) -> str:
+    """Derives one float precision from the fp32 artefact; returns how its numbers are held."""
     if precision == "fp32":
         return "none"
-    if precision == "fp16":
-        (to_tflite if target == "tflite" else to_onnx).to_fp16(fp32, path)
-        return "float16"
-    if target == "tflite" and job["int8"] == "dynamic":
-        to_tflite.to_dynamic_int8(fp32, path)
-        return "dynamic-int8"
-    calibration = np.load(job["calibration"])
-    if target == "tflite":
-        to_tflite.to_static_int8(fp32, path, calibration)
-    else:
-        to_onnx.to_int8(fp32, path, calibration)
-    return "static-int8"
+    (to_tflite if target == "tflite" else to_onnx).to_fp16(fp32, path)
+    return "float16"
 
 
 if __name__ == "__main__":

@@ -12,7 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgegan.export.parity import check, check_drop, compare, run_artefact
+from edgegan.export.child import wait_showing
+from edgegan.export.parity import GATES, check, check_drop, compare, run_artefact
+from edgegan.export.policy import Int8Options, choose_policy
+from edgegan.export.sensitivity import write_csv
 from edgegan.export.sources import Source, collect_sources
 
 from edgegan.artefact import (
@@ -47,7 +50,6 @@ NEEDS = {
 HEAVY_MACS = 5_000_000_000
 HEAVY_CALIBRATION_IMAGES = 8
 REWRITE_SAMPLES = 4
-PICTURE_NORMS = (torch.nn.InstanceNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
 
 
 def export(
@@ -59,6 +61,7 @@ def export(
     which: str = "both",
     size: tuple[int, int] | None = None,
     calibration: Path | None = None,
+    int8: Int8Options | None = None,
     overwrite: bool = False,
 ) -> Path:
     """Exports a run's teacher and student, or one package; returns the folder with export.json.
@@ -69,6 +72,11 @@ def export(
         for module in NEEDS[target]:
             optional_import_check(module, target)
     sources = collect_sources(source, which, size, calibration)
+    measurable = any(entry.teacher_outputs is not None for entry in sources)
+    if int8 is not None and int8.max_drop_db is not None and not measurable:
+        raise ConfigError(
+            f"--max-drop compares a run's student with its teacher at the run's size; {source} gives none to compare"
+        )
     folder = output or (source / "export")
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
@@ -80,7 +88,9 @@ def export(
             shutil.rmtree(stale, ignore_errors=True)
         for entry in sources:
             for target in targets:
-                export_target(entry, folder, target, precisions, overwrite=overwrite)
+                export_target(
+                    entry, folder, target, precisions, int8 or Int8Options(), overwrite=overwrite
+                )
     return folder
 
 
@@ -97,17 +107,18 @@ def export_target(
     folder: Path,
     target: str,
     precisions: list[str],
+    int8: Int8Options,
     *,
     overwrite: bool,
 ) -> None:
     """Converts one package to one target, proves each precision, then moves it into place and records it."""
     config, module = load_generator(source.folder)
     shape = source.size
-    kind = "dynamic" if normalises_each_picture(module) else "static"
+    policy = choose_policy(module, int8.policy, target) if "int8" in precisions else int8.policy
     inputs = {
         "package": package_hash(source.folder),
         "size": list(shape),
-        "int8": kind,
+        "int8": {**int8.as_dict(), "policy": policy},
         "calibration": ""
         if source.calibration is None
         else sha256_bytes(source.calibration.tobytes()),
@@ -130,12 +141,11 @@ def export_target(
             "precisions": wanted,
             "samples": str((work / "samples.npy").resolve()),
             "output": str(work.resolve()),
-            "int8": kind,
         }
         np.save(work / "samples.npy", source.images[:REWRITE_SAMPLES])
         calibration_note = None
-        if "int8" in wanted and (target == "onnx" or kind == "static"):
-            calibration_note = write_calibration(source, work, job, complexity.macs)
+        if "int8" in wanted:
+            job["int8"], calibration_note = int8_job(source, work, int8, policy, complexity.macs)
         result = run_converter(job, work, folder / "logs" / f"{source.role}_{target}.log")
         with torch.inference_mode():
             reference = torch.cat(
@@ -145,7 +155,10 @@ def export_target(
             path = work / f"{precision}.{target}"
             name = f"{source.role}_{precision}.{target}"
             parity = compare(run_artefact(path, target, source.images), reference, precision)
-            check(parity, precision, name)
+            ranking = result["int8"]["ranking"] if precision == "int8" else []
+            if ranking:
+                write_csv(folder / f"{name}.sensitivity.csv", ranking)
+            check(parity, precision, name, ranking)
             fidelity = fidelity_to_teacher(path, target, source)
             manifest = make_manifest(
                 source,
@@ -161,17 +174,24 @@ def export_target(
                 calibration_note if precision == "int8" else None,
             )
             if precision == "int8" and fidelity is not None:
-                check_drop_to_fp32(folder, name, target, fidelity)
+                check_drop_to_fp32(folder, name, target, fidelity, int8.max_drop_db, result["int8"])
             keep(path, folder / name, manifest, inputs)
             say_artefact(manifest)
 
 
-def check_drop_to_fp32(folder: Path, name: str, target: str, fidelity: float) -> None:
-    """The gate of int8 against the fp32 artefact of the same student, where that was exported."""
+def check_drop_to_fp32(
+    folder: Path,
+    name: str,
+    target: str,
+    fidelity: float,
+    max_drop_db: float | None,
+    made: dict[str, Any],
+) -> None:
+    """The gate of int8 against fp32 of the same student: as exported, or as the conversion measured it."""
     path = folder / f"student_fp32.{target}"
-    fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else None
+    fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else made["fp32_to_teacher_db"]
     if fp32_db is not None:
-        check_drop(name, fidelity, fp32_db)
+        check_drop(name, fidelity, fp32_db, max_drop_db, made["ranking"])
 
 
 def say_artefact(manifest: ModelManifest) -> None:
@@ -185,11 +205,6 @@ def say_artefact(manifest: ModelManifest) -> None:
         f"{manifest.file}: {manifest.bytes / 1e6:.2f} MB, PSNR to PyTorch {manifest.parity.psnr_db:.1f} dB, "
         f"max abs {manifest.parity.max_abs:.1e}{quality}; operations: {counts}"
     )
-
-
-def normalises_each_picture(module: torch.nn.Module) -> bool:
-    """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
-    return any(isinstance(layer, PICTURE_NORMS) for layer in module.modules())
 
 
 def converter_versions() -> dict[str, str]:
@@ -225,20 +240,41 @@ def is_current(
     return sha256_file(path) == entry["sha256"] and path.with_name(name + MODEL_SUFFIX).is_file()
 
 
-def write_calibration(source: Source, work: Path, job: dict[str, Any], macs: int) -> str:
-    """Stores the calibration images for the child; heavy nets get fewer, and that is said."""
+def int8_job(
+    source: Source, work: Path, options: Int8Options, policy: str, macs: int
+) -> tuple[dict[str, Any], str | None]:
+    """What the child needs for int8, with its arrays stored in `work`; and a line that says what calibrates it."""
+    job: dict[str, Any] = {
+        "policy": policy,
+        "method": options.method,
+        "sensitivity": options.sensitivity,
+        "max_drop_db": None,
+        "gate_db": GATES["int8"].psnr_db,
+        "proof": store(work, "proof", source.images),
+    }
+    if source.validation is not None and source.teacher_outputs is not None:
+        job["max_drop_db"] = options.max_drop_db
+        job["validation"] = store(work, "validation", source.validation)
+        job["teacher_outputs"] = store(work, "teacher_outputs", source.teacher_outputs)
+    elif options.max_drop_db is not None:
+        say(f"--max-drop compares students with their teacher: it does not apply to {source.role}")
+    if policy == "dynamic":
+        return job, None
     if source.calibration is None:
         raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
     images, note = source.calibration, source.calibration_note
     if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
-        images = images[:HEAVY_CALIBRATION_IMAGES]
-        note = (
-            f"the first {len(images)} of {note} (a heavy net: calibration memory grows with images)"
-        )
+        images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]
+        note = f"{len(images)} of {note}, evenly spaced (a heavy net: calibration takes seconds an image)"
         say(f"int8 calibration uses {note}")
-    np.save(work / "calibration.npy", images)
-    job["calibration"] = str((work / "calibration.npy").resolve())
-    return note
+    job["calibration"] = store(work, "calibration", images)
+    return job, f"{note}, {options.method}"
+
+
+def store(work: Path, name: str, values: np.ndarray) -> str:
+    """Saves an array for the child; returns its path."""
+    np.save(work / f"{name}.npy", values)
+    return str((work / f"{name}.npy").resolve())
 
 
 def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
@@ -253,7 +289,7 @@ def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
             stderr=subprocess.STDOUT,
         )
         try:
-            returncode = child.wait()
+            returncode = wait_showing(child, log)
         except BaseException:
             child.kill()
             child.wait()
@@ -328,6 +364,9 @@ def make_manifest(
         computed_in=result["described"][precision]["computed_in"],
         rewrites=result["rewrites"],
         calibration=calibration_note,
+        float_layers=result["int8"]["float_layers"] if precision == "int8" else [],
+        sensitivity=result["int8"]["ranking"] if precision == "int8" else [],
+        int8_forms=result["int8"]["forms"] if precision == "int8" else [],
         licence=config.licence,
         converter=converter_versions(),
         package_sha256=package_hash(source.folder),

@@ -5,11 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import fx
 
@@ -66,57 +64,6 @@ def to_fp16(source: Path, path: Path) -> None:
         op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, "InstanceNormalization"],
     )
     onnx.save(model, str(path))
-
-
-class Calibration:
-    """Feeds (N, C, H, W) float32 images to ONNX Runtime's calibrator one by one."""
-
-    def __init__(self, images: np.ndarray) -> None:
-        self.images: Iterator[np.ndarray] = iter(images)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next feed, or None at the end."""
-        image = next(self.images, None)
-        return None if image is None else {"input": image[None]}
-
-
-def to_int8(source: Path, path: Path, calibration: np.ndarray) -> None:
-    """QDQ int8 of the trunk: convolutions at the smallest resolution, weights per channel, activations per tensor.
-
-    The full-resolution edges stay float: quantised, they cost ten decibels, with any norm (docs/design.md).
-    """
-    onnx = optional_import("onnx", "onnx")
-    quantization = optional_import("onnxruntime.quantization", "onnx")
-    prepared = path.with_suffix(".prepared.onnx")
-    shape_inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
-    shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    model = onnx.load(str(prepared))
-    reader = type("Reader", (Calibration, quantization.CalibrationDataReader), {})(calibration)
-    quantization.quantize_static(
-        str(prepared),
-        str(path),
-        reader,
-        quant_format=quantization.QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=quantization.QuantType.QInt8,
-        weight_type=quantization.QuantType.QInt8,
-        op_types_to_quantize=["Conv"],
-        nodes_to_exclude=edge_convolutions(model),
-        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-    )
-    prepared.unlink(missing_ok=True)
-
-
-def edge_convolutions(model: Any) -> list[str]:
-    """Names of convolutions that work above the smallest resolution of the graph."""
-    widths = {
-        value.name: value.type.tensor_type.shape.dim[3].dim_value
-        for value in [*model.graph.value_info, *model.graph.output, *model.graph.input]
-        if len(value.type.tensor_type.shape.dim) == 4
-    }
-    convolutions = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    smallest = min((widths.get(node.output[0], 1 << 30) for node in convolutions), default=0)
-    return [node.name for node in convolutions if widths.get(node.output[0], 1 << 30) > smallest]
 
 
 def describe(path: Path) -> dict[str, Any]:

@@ -36,6 +36,26 @@ def export(
         Path | None,
         typer.Option(help="images for int8 ranges; default the run's training crops"),
     ] = None,
+    int8: Annotated[
+        str,
+        typer.Option(help="int8 policy: auto, static, dynamic, mixed or int16x8"),
+    ] = "auto",
+    calibration_method: Annotated[
+        str,
+        typer.Option(help="int8 ranges: min-max, percentile or moving-average (the quantizer's)"),
+    ] = "min-max",
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity", help="rank layers by what int8 costs in each: CSV beside the artefact"
+        ),
+    ] = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="keep the worst layers float until int8 is at most this many dB further from the teacher than fp32"
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder; default RUN/export")
     ] = None,
@@ -51,6 +71,7 @@ def export(
     precisions = choose("--precision", precision or list(PRECISIONS), PRECISIONS)
     choose("--which", [which], ("student", "teacher", "both"))
     from edgegan.export.exporter import export as run_export
+    from edgegan.export.policy import Int8Options
 
     folder = run_export(
         source,
@@ -60,6 +81,7 @@ def export(
         which=which,
         size=parse_size(size),
         calibration=calibration,
+        int8=Int8Options(int8, calibration_method, sensitivity, max_drop),
         overwrite=overwrite,
     )
     models = [model for _, model in exported_models(folder)]
