@@ -18,6 +18,7 @@ from edgegan.errors import InputError
 from edgegan.files import check_sha256, make_folder, write_json
 from edgegan.run import MANIFEST, command_line, environment, now
 from edgegan.runtime import Session
+from edgegan.tensors import example_input
 
 WARMUP_RUNS = 3
 WARMUP_MS = 500.0
@@ -83,9 +84,7 @@ def bench(source: Path, output: Path | None, threads: int, seconds: float) -> li
 
 def warm_up(entry: Entry, seconds: float) -> None:
     """At least three runs and half a second; then decides how many inferences a round takes."""
-    shape = entry.model.inputs[0].shape
-    item = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-    entry.first_ms = entry.session.time(1, item)["samples_ms"][0]
+    entry.first_ms = entry.session.time(1, example_input(entry.model))["samples_ms"][0]
     spent = entry.first_ms
     taken: list[float] = []
     while len(taken) < WARMUP_RUNS - 1 or spent < WARMUP_MS:
@@ -99,8 +98,6 @@ def warm_up(entry: Entry, seconds: float) -> None:
 def make_record(entry: Entry, threads: int, started: str, load_before: list[float]) -> BenchRecord:
     """The record of one artefact."""
     model = entry.model
-    shape = model.inputs[0].shape
-    size = (shape[1], shape[2]) if model.inputs[0].layout == "NHWC" else (shape[2], shape[3])
     judged = verdict(entry.samples_ms)
     return BenchRecord(
         device="host",
@@ -112,7 +109,7 @@ def make_record(entry: Entry, threads: int, started: str, load_before: list[floa
         runtime=entry.session.runtime,
         runtime_version=entry.session.version,
         threads=threads,
-        size=size,
+        size=model.sizes[0],
         parameters=model.parameters,
         macs=model.macs,
         macs_published=model.complexity["macs_published"],

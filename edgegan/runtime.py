@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -43,7 +44,11 @@ def installed_runtimes(target: str) -> list[str]:
     """Installed runtimes for a target, best first; raises MissingDependency when there is none."""
     import importlib.util
 
-    found = [name for name in RUNTIMES[target] if importlib.util.find_spec(MODULES[name])]
+    found = [
+        name
+        for name in RUNTIMES[target]
+        if own_python(name) or importlib.util.find_spec(MODULES[name])
+    ]
     if not found:
         extra = EXTRAS[RUNTIMES[target][0]]
         raise MissingDependency(
@@ -52,10 +57,23 @@ def installed_runtimes(target: str) -> list[str]:
     return found
 
 
+def own_python(runtime: str) -> str | None:
+    """The interpreter of a runtime that lives in a virtual environment of its own (tflite-runtime wants numpy below 2):
+    $EDGEGAN_PYTHON_TFLITE_RUNTIME, and so on for every runtime."""
+    return os.environ.get(f"EDGEGAN_PYTHON_{runtime.upper().replace('-', '_')}") or None
+
+
 class Session:
     """An artefact loaded in a worker process. Use as a context manager."""
 
-    def __init__(self, model: Path, *, runtime: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self,
+        model: Path,
+        *,
+        runtime: str | None = None,
+        threads: int = 1,
+        signature: str | None = None,
+    ) -> None:
         if not model.is_file():
             raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
         self.model = model
@@ -64,7 +82,13 @@ class Session:
             self.start(name)
             try:
                 about = self.ask(
-                    {"op": "load", "model": str(model), "runtime": name, "threads": threads}
+                    {
+                        "op": "load",
+                        "model": str(model),
+                        "runtime": name,
+                        "threads": threads,
+                        "signature": signature,
+                    }
                 )
                 break
             except BaseException as error:
@@ -83,7 +107,7 @@ class Session:
         self.folder = tempfile.TemporaryDirectory(prefix="edgegan-")
         self.log: IO[bytes] = (Path(self.folder.name) / "log").open("w+b")
         self.process = subprocess.Popen(
-            [sys.executable, "-u", str(Path(runtime_worker.__file__))],
+            [own_python(runtime) or sys.executable, "-u", str(Path(runtime_worker.__file__))],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

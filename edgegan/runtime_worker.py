@@ -1,7 +1,8 @@
 """One artefact in one runtime, in a process of its own: loads, runs, times. Only standard library, numpy, the runtime.
 
 This file is also what is pushed to a device. It reads a JSON request a line on stdin and answers a line on stdout:
-  {"op": "load", "model": PATH, "runtime": NAME, "threads": N}  -> {"load_ms", "inputs", "outputs", "version"}
+  {"op": "load", "model": PATH, "runtime": NAME, "threads": N, "signature": NAME or null}
+                                                                -> {"load_ms", "inputs", "outputs", "version"}
   {"op": "run", "input": NPY, "output": NPY}                    -> {"count"}        NPY: (N, ...) one item an inference
   {"op": "time", "runs": N, "input": NPY}                       -> {"samples_ms", "peak_rss_bytes"}
 Errors answer {"error": TEXT}. Output of the runtimes goes to stderr.
@@ -29,9 +30,17 @@ LITERT_MODULES = {
 class LiteRT:
     """A .tflite in ai-edge-litert, tflite-runtime or tensorflow's interpreter."""
 
-    def __init__(self, model: str, runtime: str, threads: int) -> None:
+    def __init__(
+        self, model: str, runtime: str, threads: int, signature: str | None = None
+    ) -> None:
         module = importlib.import_module(LITERT_MODULES[runtime])
         self.interpreter = module.Interpreter(model_path=model, num_threads=threads)
+        self.runner: Any = None
+        if signature is not None:
+            self.runner = self.interpreter.get_signature_runner(signature)
+            self.inputs = [describe(d) for d in self.runner.get_input_details().values()]
+            self.outputs = [describe(d) for d in self.runner.get_output_details().values()]
+            return
         self.interpreter.allocate_tensors()
         self.inputs = [describe(d) for d in self.interpreter.get_input_details()]
         self.outputs = [describe(d) for d in self.interpreter.get_output_details()]
@@ -39,20 +48,32 @@ class LiteRT:
         self.output_index = self.interpreter.get_output_details()[0]["index"]
 
     def set_input(self, x: np.ndarray) -> None:
-        self.interpreter.set_tensor(self.input_index, x)
+        if self.runner is None:
+            self.interpreter.set_tensor(self.input_index, x)
+        else:
+            self.x = x
 
     def invoke(self) -> None:
-        self.interpreter.invoke()
+        if self.runner is None:
+            self.interpreter.invoke()
+        else:
+            self.result = self.runner(input=self.x)["output"]
 
     def output(self) -> np.ndarray:
-        return self.interpreter.get_tensor(self.output_index)
+        if self.runner is None:
+            return self.interpreter.get_tensor(self.output_index)
+        return self.result
 
 
 class OnnxRuntime:
     """An .onnx in ONNX Runtime's CPU provider."""
 
-    def __init__(self, model: str, runtime: str, threads: int) -> None:
+    def __init__(
+        self, model: str, runtime: str, threads: int, signature: str | None = None
+    ) -> None:
         module = importlib.import_module(runtime)
+        if signature is not None:
+            raise ValueError("an .onnx has no signatures")
         options = module.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -114,7 +135,9 @@ class Worker:
     def load(self, request: dict[str, Any]) -> dict[str, Any]:
         kind = OnnxRuntime if request["runtime"] == "onnxruntime" else LiteRT
         began = time.perf_counter()
-        self.session = kind(request["model"], request["runtime"], request["threads"])
+        self.session = kind(
+            request["model"], request["runtime"], request["threads"], request.get("signature")
+        )
         load_ms = (time.perf_counter() - began) * 1e3
         version = runtime_version(request["runtime"])
         return {

@@ -29,7 +29,7 @@ Ranges = dict[str, tuple[float, float]]
 
 
 def find_ranges(model: Path, images: np.ndarray, method: str) -> dict[str, Any]:
-    """The quantizer's table {tensor: {"min", "max"}} of an fp32 .tflite over (N, C, H, W) images in [-1, 1].
+    """The quantizer's table {tensor: {"min", "max"}} of an fp32 .tflite over (N, ...) inputs in its own form.
 
     min-max takes the extremes over all images. percentile leaves out one value in ten thousand at each end, counted in
     histograms of at most 65,536 evenly spaced values a tensor and image. moving-average is the quantizer's own: extremes
@@ -48,8 +48,8 @@ def find_ranges(model: Path, images: np.ndarray, method: str) -> dict[str, Any]:
 
 
 def as_sample(image: np.ndarray) -> dict[str, np.ndarray]:
-    """A (C, H, W) image as the input of the artefact's signature."""
-    return {"input": np.ascontiguousarray(image.transpose(1, 2, 0))[None]}
+    """One input, in the artefact's own form, for its signature."""
+    return {"input": np.ascontiguousarray(image)[None]}
 
 
 def quantizer_ranges(model: Path, images: np.ndarray) -> dict[str, Any]:

@@ -14,9 +14,13 @@ import torch
 from edgegan.export import to_onnx, to_tflite
 from edgegan.export.int8 import make_int8
 from edgegan.export.rewrite import rewrite
+from edgegan.export.rewrites.graph import Rewrite
+from edgegan.export.signature import Boundary, Example, Signature
+from torch import nn
 
 from edgegan.files import read_json, write_json
 from edgegan.models.zoo import load_generator
+from edgegan.tensors import to_artefact
 
 
 def end_with_parent() -> None:
@@ -36,13 +40,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     job = read_json(Path(sys.argv[1]))
     output, target = Path(job["output"]), job["target"]
-    _, module = load_generator(Path(job["package"]))
-    samples = torch.from_numpy(np.load(job["samples"]))
-    example = samples[:1]
-    with torch.no_grad():
-        graph, records = rewrite(module, samples, target)
-        fp32 = output / f"fp32.{target}"
-        (to_tflite if target == "tflite" else to_onnx).convert_fp32(graph, example, fp32)
+    fp32 = output / f"fp32.{target}"
+    graph, records, signatures = convert_fp32(job, fp32)
     quantization: dict[str, str] = {}
     described: dict[str, Any] = {}
     int8: dict[str, Any] = {}
@@ -58,8 +57,36 @@ def main() -> None:
         described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
     rewrites = [record.as_dict() for record in records]
     result = {"rewrites": rewrites, "quantization": quantization, "described": described}
+    result["signatures"] = signatures
     result["int8"] = int8
     write_json(output / "result.json", result)
+
+
+def convert_fp32(job: dict[str, Any], path: Path) -> tuple[nn.Module, list[Rewrite], list[str]]:
+    """Rewrites the package's generator for every size and writes the fp32 artefact; returns the first size's graph, its
+    rewrites, and the names of the signatures."""
+    config, module = load_generator(Path(job["package"]))
+    signature = Signature.model_validate(job["signature"])
+    boundaries: list[tuple[Boundary, Example]] = []
+    kept: list[tuple[nn.Module, list[Rewrite]]] = []
+    for size, file in job["samples"]:
+        samples = torch.from_numpy(np.load(file))
+        with torch.no_grad():
+            graph, records = rewrite(module, samples, job["target"], job.get("without", ()))
+        same = [entry for entry in kept if entry[1] == records]
+        kept.append(same[0] if same else (graph, records))
+        takes = signature.input_info(config.input, size)
+        gives = signature.image_info("output", config.output, size)
+        tensor = torch.from_numpy(to_artefact(samples[:1].numpy(), takes))
+        boundaries.append((Boundary(kept[-1][0], takes, gives), Example(tensor, tuple(size))))
+    with torch.no_grad():
+        if job["target"] == "tflite":
+            names = to_tflite.convert_fp32(boundaries, path)
+        else:
+            names = to_onnx.convert_fp32(
+                boundaries, path, multiple=job["multiple"], dynamic=job["dynamic"]
+            )
+    return *kept[0], names
 
 
 def convert_precision(target: str, precision: str, fp32: Path, path: Path) -> str:

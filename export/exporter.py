@@ -7,15 +7,18 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from edgegan.export.child import wait_showing
-from edgegan.export.parity import GATES, check, check_drop, compare, run_artefact
+from edgegan.export.parity import GATES, check, check_drop
 from edgegan.export.policy import Int8Options, choose_policy
+from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
 from edgegan.export.sensitivity import write_csv
+from edgegan.export.signature import Signature
 from edgegan.export.sources import Source, collect_sources
 
 from edgegan.artefact import (
@@ -38,15 +41,15 @@ from edgegan.files import (
     write_json,
 )
 from edgegan.metrics.complexity import measure
-from edgegan.metrics.quality import psnr
-from edgegan.models.zoo import load_generator
-from edgegan.package import package_hash
+from edgegan.models.zoo import image_sides, load_generator, parse_spec
+from edgegan.package import PackageConfig, input_shape, package_hash
 from edgegan.run import MANIFEST, command_line, environment, now
 
 NEEDS = {
     "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
     "onnx": ("onnx", "onnxruntime", "onnxsim", "onnxscript"),
 }
+TASKS = {"image": "image-to-image", "label_map": "labels-to-image", "noise": "noise-to-image"}
 HEAVY_MACS = 5_000_000_000
 HEAVY_CALIBRATION_IMAGES = 8
 REWRITE_SAMPLES = 4
@@ -59,19 +62,22 @@ def export(
     precisions: list[str],
     *,
     which: str = "both",
-    size: tuple[int, int] | None = None,
+    sizes: Sequence[tuple[int, int]] = (),
     calibration: Path | None = None,
     int8: Int8Options | None = None,
+    signature: Signature | None = None,
+    dynamic: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Exports a run's teacher and student, or one package; returns the folder with export.json.
 
+    Several `sizes` make one .tflite with a signature for each, and an .onnx of any size, as `dynamic` does.
     Raises ParityError (exit 3) when an artefact fails its gate; artefacts that passed before it stay.
     """
     for target in targets:
         for module in NEEDS[target]:
             optional_import_check(module, target)
-    sources = collect_sources(source, which, size, calibration)
+    sources = collect_sources(source, which, sizes, calibration)
     measurable = any(entry.teacher_outputs is not None for entry in sources)
     if int8 is not None and int8.max_drop_db is not None and not measurable:
         raise ConfigError(
@@ -89,7 +95,14 @@ def export(
         for entry in sources:
             for target in targets:
                 export_target(
-                    entry, folder, target, precisions, int8 or Int8Options(), overwrite=overwrite
+                    entry,
+                    folder,
+                    target,
+                    precisions,
+                    int8 or Int8Options(),
+                    (signature or Signature()).resolved(target),
+                    dynamic=target == "onnx" and (dynamic or bool(entry.others)),
+                    overwrite=overwrite,
                 )
     return folder
 
@@ -108,7 +121,9 @@ def export_target(
     target: str,
     precisions: list[str],
     int8: Int8Options,
+    signature: Signature,
     *,
+    dynamic: bool,
     overwrite: bool,
 ) -> None:
     """Converts one package to one target, proves each precision, then moves it into place and records it."""
@@ -117,7 +132,9 @@ def export_target(
     policy = choose_policy(module, int8.policy, target) if "int8" in precisions else int8.policy
     inputs = {
         "package": package_hash(source.folder),
-        "size": list(shape),
+        "size": [list(size) for size, _ in source.proofs],
+        "signature": signature.model_dump(mode="json"),
+        "dynamic": dynamic,
         "int8": {**int8.as_dict(), "policy": policy},
         "calibration": ""
         if source.calibration is None
@@ -132,49 +149,70 @@ def export_target(
     if not wanted:
         say(f"{source.role} {target}: up to date")
         return
-    complexity = measure(module, torch.zeros(1, config.input.channels, *shape))
+    multiple = size_multiple(config, source.folder, dynamic=dynamic)
+    free = (-1, -1) if dynamic else shape
+    takes = signature.input_info(config.input, free)
+    gives = signature.image_info("output", config.output, free)
+    proofs = source.proofs
+    if dynamic and len(proofs) == 1:
+        proofs = [*proofs, larger_proof(source.images, multiple)]
+    complexity = measure(module, torch.zeros(input_shape(config.input, shape)))
     with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as temporary:
         work = Path(temporary)
         job: dict[str, Any] = {
             "package": str(source.folder.resolve()),
             "target": target,
             "precisions": wanted,
-            "samples": str((work / "samples.npy").resolve()),
+            "samples": [
+                [size, store(work, f"samples{index}", images[:REWRITE_SAMPLES])]
+                for index, (size, images) in enumerate(source.proofs)
+            ],
             "output": str(work.resolve()),
+            "signature": signature.model_dump(mode="json"),
+            "dynamic": dynamic,
+            "multiple": multiple,
         }
-        np.save(work / "samples.npy", source.images[:REWRITE_SAMPLES])
         calibration_note = None
         if "int8" in wanted:
             job["int8"], calibration_note = int8_job(source, work, int8, policy, complexity.macs)
+            job["int8"]["takes"] = signature.input_info(config.input, shape).model_dump()
+            job["int8"]["gives"] = gives.model_dump()
         result = run_converter(job, work, folder / "logs" / f"{source.role}_{target}.log")
-        with torch.inference_mode():
-            reference = torch.cat(
-                [module(torch.from_numpy(image[None])) for image in source.images]
-            ).numpy()
+        checks = with_signatures(make_checks(module, proofs, takes, gives), result["signatures"])
         for precision in wanted:
             path = work / f"{precision}.{target}"
             name = f"{source.role}_{precision}.{target}"
-            parity = compare(run_artefact(path, target, source.images), reference, precision)
+            parity = prove(path, target, precision, checks, (takes, gives))
             ranking = result["int8"]["ranking"] if precision == "int8" else []
             if ranking:
                 write_csv(folder / f"{name}.sensitivity.csv", ranking)
             check(parity, precision, name, ranking)
-            fidelity = fidelity_to_teacher(path, target, source)
+            teacher_db = None
+            if source.validation is not None and source.teacher_outputs is not None:
+                teacher_db = fidelity(
+                    path, source.validation, source.teacher_outputs, (takes, gives)
+                )
             manifest = make_manifest(
                 source,
                 config,
                 target,
                 precision,
                 path,
-                shape,
+                [size for size, _ in proofs],
+                (takes, gives),
                 result,
                 complexity,
                 parity,
-                fidelity,
+                teacher_db,
                 calibration_note if precision == "int8" else None,
             )
-            if precision == "int8" and fidelity is not None:
-                check_drop_to_fp32(folder, name, target, fidelity, int8.max_drop_db, result["int8"])
+            if dynamic:
+                sides = {"size_multiple": multiple, "size_smallest": smallest_size(config)}
+                manifest = manifest.model_copy(update=sides)
+            if precision == "int8" and teacher_db is not None:
+                check_drop_to_fp32(
+                    folder, name, target, teacher_db, int8.max_drop_db, result["int8"]
+                )
             keep(path, folder / name, manifest, inputs)
             say_artefact(manifest)
 
@@ -304,14 +342,21 @@ def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
     return dict(read_json(work / "result.json"))
 
 
-def fidelity_to_teacher(path: Path, target: str, source: Source) -> float | None:
-    """Mean PSNR of the artefact to the teacher over the run's validation images."""
-    if source.validation is None or source.teacher_outputs is None:
-        return None
-    outputs = run_artefact(path, target, source.validation)
-    return float(
-        np.mean([psnr(a, b) for a, b in zip(outputs, source.teacher_outputs, strict=True)])
-    )
+def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:
+    """What free heights and widths are multiples of; raises ConfigError when the generator has one size only."""
+    spec = parse_spec(config.family, config.spec)
+    if not dynamic:
+        return 1
+    if getattr(spec, "size", None) is not None:
+        raise ConfigError(
+            f"{folder} makes pictures of {config.size[0]}x{config.size[1]} only: leave --dynamic out"
+        )
+    return image_sides(config.family, spec)[0]
+
+
+def smallest_size(config: PackageConfig) -> int:
+    """The smallest height and width."""
+    return image_sides(config.family, parse_spec(config.family, config.spec))[1]
 
 
 def make_manifest(
@@ -320,7 +365,8 @@ def make_manifest(
     target: str,
     precision: str,
     path: Path,
-    shape: tuple[int, int],
+    sizes: list[tuple[int, int]],
+    tensors: tuple[TensorInfo, TensorInfo],
     result: dict[str, Any],
     complexity: Any,
     parity: Any,
@@ -328,19 +374,6 @@ def make_manifest(
     calibration_note: str | None,
 ) -> ModelManifest:
     """The model.json of one artefact."""
-    height, width = shape
-
-    def tensor(name: str, io: Any) -> TensorInfo:
-        nhwc = target == "tflite"
-        dimensions = [1, height, width, io.channels] if nhwc else [1, io.channels, height, width]
-        return TensorInfo(
-            name=name,
-            shape=dimensions,
-            layout="NHWC" if nhwc else "NCHW",
-            colour=io.colour,
-            range=io.range,
-        )
-
     return ModelManifest(
         id=f"{config.name}_{source.role}_{precision}",
         title=f"{config.name} {source.role} {precision}",
@@ -352,8 +385,11 @@ def make_manifest(
         file=f"{source.role}_{precision}.{target}",
         bytes=path.stat().st_size,
         sha256=sha256_file(path),
-        inputs=[tensor("input", config.input)],
-        outputs=[tensor("output", config.output)],
+        task=TASKS[config.input.kind],  # type: ignore[arg-type]
+        inputs=[tensors[0]],
+        outputs=[tensors[1]],
+        sizes=sizes,
+        signatures=result["signatures"],
         parameters=complexity.parameters,
         macs=complexity.macs,
         complexity=complexity.summary(),

@@ -14,6 +14,7 @@ from edgegan.export.policy import STORED_AS
 from edgegan.export.sensitivity import Effect, keep_worst_float, rank_layers
 from torch import nn
 
+from edgegan.artefact import TensorInfo
 from edgegan.console import say
 from edgegan.metrics.quality import psnr
 
@@ -36,6 +37,8 @@ def make_int8(
         layer_weights(graph),
         np.load(job["calibration"], mmap_mode="r") if job.get("calibration") else None,  # type: ignore[arg-type]
         job["method"],
+        TensorInfo.model_validate(job["takes"]),
+        TensorInfo.model_validate(job["gives"]),
     )
     proof = np.load(job["proof"], mmap_mode="r")[:PROOF_IMAGES]
     reference = maker.run(fp32, proof)

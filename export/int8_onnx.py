@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from edgegan.export.sensitivity import Layer
 
+from edgegan.artefact import TensorInfo
 from edgegan.files import optional_import
 from edgegan.metrics.quality import psnr
 from edgegan.runtime_worker import OnnxRuntime
+from edgegan.tensors import from_artefact, to_artefact
 
 ROUNDS = 8
 RESOLUTIONS = 4
@@ -45,13 +47,16 @@ class OnnxInt8:
         weights: dict[str, np.ndarray],
         calibration: np.ndarray,
         method: str,
+        takes: TensorInfo,
+        gives: TensorInfo,
     ) -> None:
         onnx = optional_import("onnx", "onnx")
         inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
         self.source, self.policy = source, policy
+        self.takes, self.gives = takes, gives
         self.prepared = source.with_suffix(".prepared.onnx")
         inference.quant_pre_process(str(source), str(self.prepared), skip_symbolic_shape=True)
-        model = onnx.load(str(self.prepared))
+        model = with_size(onnx, onnx.load(str(self.prepared)), takes.shape)
         self.layers = list_layers(onnx, model, weights)
         self.shapes = output_shapes(model)
         self.depthwise = {
@@ -66,7 +71,7 @@ class OnnxInt8:
             )
         self.ranges = None
         if policy != "dynamic":
-            self.ranges = calibrate(self.prepared, calibration, method)
+            self.ranges = calibrate(self.prepared, to_artefact(calibration, takes), method)
 
     def up_to(self, pixels: int) -> set[str]:
         """Convolutions whose output has at most this many pixels."""
@@ -89,14 +94,14 @@ class OnnxInt8:
         return path
 
     def run(self, path: Path, images: np.ndarray) -> np.ndarray:
-        """(N, C, H, W) images through an artefact, in this process."""
+        """(N, ...) inputs in edgegan's own form through an artefact, in this process; returns (N, C, H, W)."""
         runner = OnnxRuntime(str(path), "onnxruntime", 2)
         outputs = []
         for image in images:
-            runner.set_input(np.ascontiguousarray(image[None]))
+            runner.set_input(to_artefact(image[None], self.takes))
             runner.invoke()
-            outputs.append(np.array(runner.output()[0]))
-        return np.stack(outputs)
+            outputs.append(from_artefact(np.array(runner.output()), self.gives))
+        return np.concatenate(outputs)
 
     def choose(
         self, proof: np.ndarray, reference: np.ndarray, enough_db: float
@@ -115,7 +120,7 @@ class OnnxInt8:
                 paths.append(self.build(Path(folder) / f"{index}.onnx"))
                 quality = psnr(self.run(paths[-1], proof), reference)
                 tried.append({"form": name, "int8_layers": len(inside), "psnr_db": quality})
-            times = interleaved_ms(paths, proof[:1])
+            times = interleaved_ms(paths, to_artefact(proof[:1], self.takes))
         for form, milliseconds in zip(tried, times[1:], strict=True):
             form.update(latency_ms=milliseconds, fp32_latency_ms=times[0])
         chosen = pick(tried, enough_db)
@@ -134,6 +139,17 @@ class OnnxInt8:
                 if inside and inside not in found.values():
                     found[f"up to {pixels} pixels{suffix}"] = inside
         return list(found.items())
+
+
+def with_size(onnx: Any, model: Any, shape: list[int]) -> Any:
+    """The model with its input of this shape, and every shape that follows from it."""
+    for dimension, length in zip(
+        model.graph.input[0].type.tensor_type.shape.dim, shape, strict=True
+    ):
+        dimension.dim_value = length
+    del model.graph.value_info[:]
+    model.graph.output[0].type.tensor_type.ClearField("shape")
+    return onnx.shape_inference.infer_shapes(model)
 
 
 def list_layers(onnx: Any, model: Any, weights: dict[str, np.ndarray]) -> list[Layer]:

@@ -11,8 +11,10 @@ from edgegan.export.calibrate import find_ranges
 from edgegan.export.flatbuffer import Operation, name_layers, read_operations
 from edgegan.export.sensitivity import Layer
 
+from edgegan.artefact import TensorInfo
 from edgegan.files import optional_import
 from edgegan.runtime_worker import LiteRT
+from edgegan.tensors import from_artefact, to_artefact
 
 
 class TfliteInt8:
@@ -27,8 +29,11 @@ class TfliteInt8:
         weights: dict[str, np.ndarray],
         calibration: np.ndarray | None,
         method: str,
+        takes: TensorInfo,
+        gives: TensorInfo,
     ) -> None:
         self.source, self.policy = source, policy
+        self.takes, self.gives = takes, gives
         self.operations = read_operations(source)
         names = name_layers(self.operations, weights)
         self.layers = [
@@ -39,7 +44,7 @@ class TfliteInt8:
         self.ranges = None
         if policy != "dynamic":
             assert calibration is not None
-            self.ranges = find_ranges(source, calibration, method)
+            self.ranges = find_ranges(source, to_artefact(calibration, takes), method)
 
     def build(self, path: Path, keep_float: tuple[str, ...] = ()) -> Path:
         """Writes the int8 artefact with these operations float."""
@@ -47,14 +52,14 @@ class TfliteInt8:
         return path
 
     def run(self, path: Path, images: np.ndarray) -> np.ndarray:
-        """(N, C, H, W) images through an artefact, in this process."""
+        """(N, ...) inputs in edgegan's own form through an artefact, in this process; returns (N, C, H, W)."""
         runner = LiteRT(str(path), "litert", 2)
         outputs = []
         for image in images:
-            runner.set_input(np.ascontiguousarray(image.transpose(1, 2, 0))[None])
+            runner.set_input(to_artefact(image[None], self.takes))
             runner.invoke()
-            outputs.append(np.array(runner.output()[0]).transpose(2, 0, 1))
-        return np.stack(outputs)
+            outputs.append(from_artefact(np.array(runner.output()), self.gives))
+        return np.concatenate(outputs)
 
 
 def quantize(

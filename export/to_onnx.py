@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import fx
+from edgegan.export.signature import Boundary, Example
 
 from edgegan.files import optional_import
 
@@ -17,22 +17,35 @@ OPSET = 20
 SIMPLIFY_TIMEOUT_S = 300
 
 
-def convert_fp32(graph: fx.GraphModule, example: torch.Tensor, path: Path) -> None:
-    """Writes a static-shape .onnx, input and output named so, NCHW float32, opset 20, simplified when onnxsim can."""
+def convert_fp32(
+    boundaries: list[tuple[Boundary, Example]], path: Path, *, multiple: int, dynamic: bool
+) -> list[str]:
+    """Writes an .onnx with input and output named so, opset 20, simplified when onnxsim can; dynamic height and width
+    are multiples of `multiple`. Returns no signature names: the format has none."""
     optional_import("onnxscript", "onnx")
     raw = path.with_suffix(".raw.onnx")
+    boundary, example = boundaries[0]
     torch.onnx.export(
-        graph,
-        (example,),
+        boundary,
+        (example.tensor,),
         str(raw),
         dynamo=True,
         opset_version=OPSET,
         input_names=["input"],
         output_names=["output"],
         external_data=False,
+        dynamic_shapes=free_sides(boundary.takes.layout, multiple) if dynamic else None,
     )
     simplify(raw, path)
     raw.unlink(missing_ok=True)
+    return []
+
+
+def free_sides(layout: str, multiple: int) -> dict[str, dict[int, Any]]:
+    """torch.export's words for any height and width that are multiples of `multiple`."""
+    height, width = torch.export.Dim("height_steps"), torch.export.Dim("width_steps")
+    first = 1 if layout == "NHWC" else 2
+    return {"input": {first: multiple * height, first + 1: multiple * width}}
 
 
 def simplify(raw: Path, path: Path) -> None:

@@ -6,19 +6,27 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import torch
 from edgegan.export.flatbuffer import read_operations
-from edgegan.export.layers import ChannelLast
-from torch import fx
+from edgegan.export.signature import Boundary, Example
 
 from edgegan.files import optional_import
 
 
-def convert_fp32(graph: fx.GraphModule, example: torch.Tensor, path: Path) -> None:
-    """Writes a static-shape .tflite with signature {input} -> {output}, both NHWC float32."""
+def convert_fp32(boundaries: list[tuple[Boundary, Example]], path: Path) -> list[str]:
+    """Writes a .tflite with one signature {input} -> {output} for each example size; returns their names.
+
+    The first is serving_default, the others size_HEIGHTxWIDTH; weights that are equal are stored once.
+    """
     litert_torch = optional_import("litert_torch", "tflite")
-    nhwc = example.permute(0, 2, 3, 1).contiguous()
-    litert_torch.convert(ChannelLast(graph).eval(), sample_kwargs={"input": nhwc}).export(str(path))
+    converter: Any = None
+    names: list[str] = []
+    for boundary, example in boundaries:
+        names.append("size_{}x{}".format(*example.size) if names else "serving_default")
+        add = (converter or litert_torch).signature
+        converter = add(names[-1], boundary.eval(), sample_kwargs={"input": example.tensor})
+    assert converter is not None
+    converter.convert().export(str(path))
+    return names
 
 
 def to_fp16(source: Path, path: Path) -> None:
