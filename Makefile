@@ -4,12 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing
+.PHONY: quickstart test lint venv clean help bench-slicing bench-parity fuzz-export
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
+	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
+	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
 	@echo "make bench-slicing   time to slice a sub-network"
 
 venv: $(STAMP)
@@ -37,6 +39,12 @@ test: lint
 
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
+
+bench-parity: venv
+	$(BIN)/python benchmarks/parity.py
+
+fuzz-export: venv
+	$(BIN)/python tests/fuzz_export.py --count 200
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import traceback
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from edgegan.export.rewrites.graph import Rewrite
 from edgegan.export.signature import Boundary, Example, Signature
 from torch import nn
 
+from edgegan.errors import ConfigError
 from edgegan.files import read_json, write_json
 from edgegan.models.zoo import load_generator
 from edgegan.tensors import to_artefact
@@ -40,8 +42,23 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     job = read_json(Path(sys.argv[1]))
     output, target = Path(job["output"]), job["target"]
+    if job.get("locate"):
+        write_json(output / "result.json", {"culprit": find_culprit(job)})
+        return
     fp32 = output / f"fp32.{target}"
-    graph, records, signatures = convert_fp32(job, fp32)
+    try:
+        graph, records, signatures = convert_fp32(job, fp32)
+    except ConfigError as error:
+        write_json(output / "result.json", {"refused": str(error)})
+        return
+    except Exception:
+        traceback.print_exc()
+        culprit = find_culprit(job)
+        if culprit is None:
+            raise
+        reason = f"{culprit['layer']} ({culprit['kind']}) cannot be converted: {culprit['reason']}"
+        write_json(output / "result.json", {"refused": reason})
+        return
     quantization: dict[str, str] = {}
     described: dict[str, Any] = {}
     int8: dict[str, Any] = {}
@@ -87,6 +104,19 @@ def convert_fp32(job: dict[str, Any], path: Path) -> tuple[nn.Module, list[Rewri
                 boundaries, path, multiple=job["multiple"], dynamic=job["dynamic"]
             )
     return *kept[0], names
+
+
+def find_culprit(job: dict[str, Any]) -> dict[str, str] | None:
+    """The layer that the fp32 conversion fails at or gets wrong, at the first size."""
+    from edgegan.export.locate import locate
+
+    config, module = load_generator(Path(job["package"]))
+    size, file = job["samples"][0]
+    takes = Signature.model_validate(job["signature"]).input_info(config.input, size)
+    culprit = locate(
+        module, torch.from_numpy(np.load(file)), job["target"], takes, job.get("without", ())
+    )
+    return None if culprit is None else culprit.as_dict()
 
 
 def convert_precision(target: str, precision: str, fp32: Path, path: Path) -> str:

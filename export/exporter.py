@@ -30,7 +30,7 @@ from edgegan.artefact import (
     read_model,
 )
 from edgegan.console import say
-from edgegan.errors import ConfigError, DeviceError, OutputError
+from edgegan.errors import ConfigError, DeviceError, OutputError, ParityError
 from edgegan.files import (
     folder_lock,
     make_folder,
@@ -186,7 +186,12 @@ def export_target(
             ranking = result["int8"]["ranking"] if precision == "int8" else []
             if ranking:
                 write_csv(folder / f"{name}.sensitivity.csv", ranking)
-            check(parity, precision, name, ranking)
+            try:
+                check(parity, precision, name, ranking)
+            except ParityError as error:
+                if precision != "fp32":
+                    raise
+                raise ParityError(f"{error}; {wrong_layer(job, work, folder, source)}") from error
             teacher_db = None
             if source.validation is not None and source.teacher_outputs is not None:
                 teacher_db = fidelity(
@@ -230,6 +235,16 @@ def check_drop_to_fp32(
     fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else made["fp32_to_teacher_db"]
     if fp32_db is not None:
         check_drop(name, fidelity, fp32_db, max_drop_db, made["ranking"])
+
+
+def wrong_layer(job: dict[str, Any], work: Path, folder: Path, source: Source) -> str:
+    """The layer from which a fp32 artefact departs from PyTorch, in words."""
+    say("  looking for the layer: prefixes of the generator are converted")
+    log = folder / "logs" / f"{source.role}_{job['target']}_locate.log"
+    culprit = run_converter({**job, "locate": True}, work, log)["culprit"]
+    if culprit is None:
+        return "every layer alone is right: the difference grows over all of them"
+    return f"the first wrong layer is {culprit['layer']} ({culprit['kind']}): {culprit['reason']}"
 
 
 def say_artefact(manifest: ModelManifest) -> None:
@@ -339,7 +354,14 @@ def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
         lines = log.read_text(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {returncode}, no output"
         raise DeviceError(f"converting to {job['target']} failed: {reason} (whole log: {log})")
-    return dict(read_json(work / "result.json"))
+    result = dict(read_json(work / "result.json"))
+    (work / "result.json").unlink()
+    if "refused" in result:
+        raise ConfigError(
+            f"{job['package']} cannot be exported to {job['target']}: {result['refused']}; write it with other layers, "
+            f"or choose the other --target (whole log: {log})"
+        )
+    return result
 
 
 def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:

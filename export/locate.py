@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -43,11 +44,15 @@ class Culprit:
 
 
 def locate(
-    module: nn.Module, samples: torch.Tensor, target: str, takes: TensorInfo
+    module: nn.Module,
+    samples: torch.Tensor,
+    target: str,
+    takes: TensorInfo,
+    without: Collection[str] = (),
 ) -> Culprit | None:
     """The culprit of a fp32 conversion of `module` on samples (N, ...), or None when every prefix is right."""
     with torch.no_grad():
-        graph, _ = rewrite(module, samples, target)
+        graph, _ = rewrite(module, samples, target, without)
         expected = module(samples[:1])
         if is_wrong(graph(samples[:1]), expected):
             return wrong_rewrite(module, samples, target, expected)

@@ -17,7 +17,7 @@ from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, read_co
 from edgegan.run import MANIFEST, Run
 
 CALIBRATION_IMAGES = 32
-PARITY_IMAGES = {"student": 16, "teacher": 4}
+PARITY_IMAGES = {"student": 16, "teacher": 4, "package": 16}
 Size = tuple[int, int]
 
 
@@ -57,7 +57,7 @@ def package_source(folder: Path, sizes: Sequence[Size], calibration: Path | None
     shape, *more = sizes or [config.size]
     for size in (shape, *more):
         check_package_size(config, size)
-    count = PARITY_IMAGES["teacher"]
+    count = PARITY_IMAGES["package"]
     if isinstance(config.input, NoiseIO):
         if calibration is not None:
             raise ConfigError(f"{folder} takes noise: leave --calibration out, it draws its own")

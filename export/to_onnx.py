@@ -18,10 +18,17 @@ SIMPLIFY_TIMEOUT_S = 300
 
 
 def convert_fp32(
-    boundaries: list[tuple[Boundary, Example]], path: Path, *, multiple: int, dynamic: bool
+    boundaries: list[tuple[Boundary, Example]],
+    path: Path,
+    *,
+    multiple: int,
+    dynamic: bool,
+    simple: bool = True,
 ) -> list[str]:
-    """Writes an .onnx with input and output named so, opset 20, simplified when onnxsim can; dynamic height and width
-    are multiples of `multiple`. Returns no signature names: the format has none."""
+    """Writes an .onnx with input and output named so, opset 20, simplified when `simple` and onnxsim can.
+
+    Dynamic height and width are multiples of `multiple`. Returns no signature names: the format has none.
+    """
     optional_import("onnxscript", "onnx")
     raw = path.with_suffix(".raw.onnx")
     boundary, example = boundaries[0]
@@ -36,7 +43,10 @@ def convert_fp32(
         external_data=False,
         dynamic_shapes=free_sides(boundary.takes.layout, multiple) if dynamic else None,
     )
-    simplify(raw, path)
+    if simple:
+        simplify(raw, path)
+    else:
+        raw.replace(path)
     raw.unlink(missing_ok=True)
     return []
 

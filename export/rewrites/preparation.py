@@ -38,10 +38,9 @@ def compute_weights(module: nn.Module) -> None:
     for layer in module.modules():
         if parametrize.is_parametrized(layer):
             assert isinstance(layer.parametrizations, nn.ModuleDict)
-            kind = type(
-                layer
-            )  # a deep copy shares this class, from which removal deletes properties
-            layer.__class__ = type(kind.__name__, kind.__bases__, dict(vars(kind)))
+            # A deep copy shares this class, from which removal deletes properties.
+            own = type(layer)
+            layer.__class__ = type(own.__name__, own.__bases__, dict(vars(own)))
             for name in list(layer.parametrizations):
                 parametrize.remove_parametrizations(layer, name)
         for hook in list[Any](layer._forward_pre_hooks.values()):
