@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-parity fuzz-export
+.PHONY: quickstart test lint venv clean help bench-slicing bench-parity bench-rewrites fuzz-export
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -12,6 +12,7 @@ help:
 	@echo "make lint         ruff and mypy only"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
 	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
+	@echo "make bench-rewrites   what single rewrites of the exporter are worth in LiteRT"
 	@echo "make bench-slicing   time to slice a sub-network"
 
 venv: $(STAMP)
@@ -42,6 +43,9 @@ bench-slicing: venv
 
 bench-parity: venv
 	$(BIN)/python benchmarks/parity.py
+
+bench-rewrites: venv
+	$(BIN)/python tests/time_rewrites.py
 
 fuzz-export: venv
 	$(BIN)/python tests/fuzz_export.py --count 200
