@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,13 +11,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from edgegan.export.child import wait_showing
+from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.parity import GATES, check, check_drop
 from edgegan.export.policy import Int8Options, choose_policy
 from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
 from edgegan.export.sensitivity import write_csv
 from edgegan.export.signature import Signature
-from edgegan.export.sources import Source, collect_sources
+from edgegan.export.sources import Source, collect_sources, size_multiple, smallest_size
 
 from edgegan.artefact import (
     EXPORT_MANIFEST,
@@ -30,7 +28,7 @@ from edgegan.artefact import (
     read_model,
 )
 from edgegan.console import say
-from edgegan.errors import ConfigError, DeviceError, OutputError, ParityError
+from edgegan.errors import ConfigError, OutputError, ParityError
 from edgegan.files import (
     folder_lock,
     make_folder,
@@ -41,8 +39,8 @@ from edgegan.files import (
     write_json,
 )
 from edgegan.metrics.complexity import measure
-from edgegan.models.zoo import image_sides, load_generator, parse_spec
-from edgegan.package import PackageConfig, input_shape, package_hash
+from edgegan.models.zoo import load_generator
+from edgegan.package import input_shape, package_hash
 from edgegan.run import MANIFEST, command_line, environment, now
 
 NEEDS = {
@@ -177,7 +175,8 @@ def export_target(
             job["int8"], calibration_note = int8_job(source, work, int8, policy, complexity.macs)
             job["int8"]["takes"] = signature.input_info(config.input, shape).model_dump()
             job["int8"]["gives"] = gives.model_dump()
-        result = run_converter(job, work, folder / "logs" / f"{source.role}_{target}.log")
+        log = folder / "logs" / f"{source.role}_{target}.log"
+        result = run_converter(job, work, log)
         checks = with_signatures(make_checks(module, proofs, takes, gives), result["signatures"])
         for precision in wanted:
             path = work / f"{precision}.{target}"
@@ -191,7 +190,7 @@ def export_target(
             except ParityError as error:
                 if precision != "fp32":
                     raise
-                raise ParityError(f"{error}; {wrong_layer(job, work, folder, source)}") from error
+                raise ParityError(f"{error}; {wrong_layer(job, work, log)}") from error
             teacher_db = None
             if source.validation is not None and source.teacher_outputs is not None:
                 teacher_db = fidelity(
@@ -235,16 +234,6 @@ def check_drop_to_fp32(
     fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else made["fp32_to_teacher_db"]
     if fp32_db is not None:
         check_drop(name, fidelity, fp32_db, max_drop_db, made["ranking"])
-
-
-def wrong_layer(job: dict[str, Any], work: Path, folder: Path, source: Source) -> str:
-    """The layer from which a fp32 artefact departs from PyTorch, in words."""
-    say("  looking for the layer: prefixes of the generator are converted")
-    log = folder / "logs" / f"{source.role}_{job['target']}_locate.log"
-    culprit = run_converter({**job, "locate": True}, work, log)["culprit"]
-    if culprit is None:
-        return "every layer alone is right: the difference grows over all of them"
-    return f"the first wrong layer is {culprit['layer']} ({culprit['kind']}): {culprit['reason']}"
 
 
 def say_artefact(manifest: ModelManifest) -> None:
@@ -328,57 +317,6 @@ def store(work: Path, name: str, values: np.ndarray) -> str:
     """Saves an array for the child; returns its path."""
     np.save(work / f"{name}.npy", values)
     return str((work / f"{name}.npy").resolve())
-
-
-def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
-    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last lines."""
-    write_json(work / "job.json", job)
-    make_folder(log.parent)
-    with log.open("wb") as file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "edgegan.export.convert", str(work / "job.json")],
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            returncode = wait_showing(child, log)
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        finally:
-            if child.stdin is not None:
-                child.stdin.close()
-    if returncode != 0 or not (work / "result.json").is_file():
-        lines = log.read_text(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {returncode}, no output"
-        raise DeviceError(f"converting to {job['target']} failed: {reason} (whole log: {log})")
-    result = dict(read_json(work / "result.json"))
-    (work / "result.json").unlink()
-    if "refused" in result:
-        raise ConfigError(
-            f"{job['package']} cannot be exported to {job['target']}: {result['refused']}; write it with other layers, "
-            f"or choose the other --target (whole log: {log})"
-        )
-    return result
-
-
-def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:
-    """What free heights and widths are multiples of; raises ConfigError when the generator has one size only."""
-    spec = parse_spec(config.family, config.spec)
-    if not dynamic:
-        return 1
-    if getattr(spec, "size", None) is not None:
-        raise ConfigError(
-            f"{folder} makes pictures of {config.size[0]}x{config.size[1]} only: leave --dynamic out"
-        )
-    return image_sides(config.family, spec)[0]
-
-
-def smallest_size(config: PackageConfig) -> int:
-    """The smallest height and width."""
-    return image_sides(config.family, parse_spec(config.family, config.spec))[1]
 
 
 def make_manifest(

@@ -12,7 +12,7 @@ from edgegan.data.images import center_crop, from_stored, list_images, read_imag
 from edgegan.data.labels import find_edges, one_hot, read_labels
 from edgegan.errors import ConfigError
 from edgegan.models.packaging import golden_inputs
-from edgegan.models.zoo import check_package_size
+from edgegan.models.zoo import check_package_size, image_sides, parse_spec
 from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, read_config, read_tensors
 from edgegan.run import MANIFEST, Run
 
@@ -186,3 +186,20 @@ def load_labels(path: Path, size: Size, kind: LabelMapIO) -> np.ndarray:
     if kind.instance_edge:
         channels = np.concatenate([channels, find_edges(cut)[None]])
     return channels
+
+
+def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:
+    """What free heights and widths are multiples of; raises ConfigError when the generator has one size only."""
+    spec = parse_spec(config.family, config.spec)
+    if not dynamic:
+        return 1
+    if getattr(spec, "size", None) is not None:
+        raise ConfigError(
+            f"{folder} makes pictures of {config.size[0]}x{config.size[1]} only: leave --dynamic out"
+        )
+    return image_sides(config.family, spec)[0]
+
+
+def smallest_size(config: PackageConfig) -> int:
+    """The smallest height and width."""
+    return image_sides(config.family, parse_spec(config.family, config.spec))[1]
