@@ -32,8 +32,8 @@ def find_ranges(model: Path, images: np.ndarray, method: str) -> dict[str, Any]:
     """The quantizer's table {tensor: {"min", "max"}} of an fp32 .tflite over (N, C, H, W) images in [-1, 1].
 
     min-max takes the extremes over all images. percentile leaves out one value in ten thousand at each end, counted in
-    histograms of at most 65,536 evenly spaced values a tensor and image. moving-average is the quantizer's own: extremes
-    of one image after another, each moving the range by a twentieth; it holds every tensor of an image twice.
+    histograms of at most 65,536 evenly spaced values a tensor and image. moving-average is the quantizer's own:
+    extremes of one image after another, each moving the range by a twentieth; it holds every tensor of an image twice.
     """
     if method == "moving-average":
         return quantizer_ranges(model, images)
@@ -88,7 +88,7 @@ def tensors_of(model: Path, images: np.ndarray) -> Iterator[tuple[str, np.ndarra
 
 
 def join_copies(ranges: Ranges, operations: list[Operation]) -> Ranges:
-    """One range for a tensor and what merely copies it: else a border that lacks the extremes is scaled anew at run time.
+    """One range for a tensor and what merely copies it: else a border that lacks the extremes is scaled anew.
 
     A concatenation is a copy when all its parts come from one tensor, as in padding by reflection.
     """

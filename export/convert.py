@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from edgegan.export import to_onnx, to_tflite
 from edgegan.export.int8 import make_int8
+from edgegan.export.lint import lint
 from edgegan.export.rewrite import rewrite
 
 from edgegan.files import read_json, write_json
@@ -56,6 +57,7 @@ def main() -> None:
         else:
             quantization[precision] = convert_precision(target, precision, fp32, path)
         described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
+        described[precision]["lint"] = [each.as_dict() for each in lint(path)]
     rewrites = [record.as_dict() for record in records]
     result = {"rewrites": rewrites, "quantization": quantization, "described": described}
     result["int8"] = int8
