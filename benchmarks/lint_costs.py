@@ -10,29 +10,33 @@ import time
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
+from edgegan.benchmarks.one_op import SCALE, OneOperation, build
 
 from edgegan.run import environment
 
 SIDE, CHANNELS = 128, 64
-SCALE = 1 / 64
 ROUNDS = 15
 
 
-def constant(values: Any, dtype: Any = np.int32) -> np.ndarray:
+def constant(values: Any) -> np.ndarray:
     """A constant operand."""
-    return np.array(values, dtype)
+    return np.array(values, np.int32)
 
 
-def options(kind: str, **fields: Any) -> tuple[int, Any]:
-    """Builtin options of an operation."""
-    made = getattr(schema, f"{kind}T")()
-    for name, value in fields.items():
-        setattr(made, name, value)
-    return getattr(schema.BuiltinOptions, kind), made
+def case(
+    kind: str,
+    count: int,
+    output: tuple[int, ...],
+    *constants: np.ndarray,
+    options: str | None = None,
+    **fields: Any,
+) -> OneOperation:
+    """One operation on (1, SIDE, SIDE, CHANNELS)."""
+    return OneOperation(
+        kind, count, SAME, output, constants, (options, fields) if options else None
+    )
 
 
 SAME = (1, SIDE, SIDE, CHANNELS)
@@ -40,114 +44,64 @@ ONE = (1, 1, 1, CHANNELS)
 DOUBLE = (1, 2 * SIDE, 2 * SIDE, CHANNELS)
 PADS = constant([[0, 0], [1, 1], [1, 1], [0, 0]])
 PADDED = (1, SIDE + 2, SIDE + 2, CHANNELS)
-# kind -> (number of tensor inputs, constants after them, output shape, options)
-CASES: dict[str, tuple[int, list[np.ndarray], tuple[int, ...], tuple[int, Any] | None]] = {
-    "ADD": (2, [], SAME, options("AddOptions")),
-    "SUB": (2, [], SAME, options("SubOptions")),
-    "MUL": (2, [], SAME, options("MulOptions")),
-    "SQUARED_DIFFERENCE": (2, [], SAME, options("SquaredDifferenceOptions")),
-    "RELU": (1, [], SAME, None),
-    "LEAKY_RELU": (1, [], SAME, options("LeakyReluOptions", alpha=0.2)),
-    "TANH": (1, [], SAME, None),
-    "LOGISTIC": (1, [], SAME, None),
-    "RSQRT": (1, [], SAME, None),
-    "MEAN": (1, [constant([1, 2])], ONE, options("ReducerOptions", keepDims=True)),
-    "TRANSPOSE": (1, [constant([0, 3, 1, 2])], (1, CHANNELS, SIDE, SIDE), None),
-    "RESHAPE": (1, [constant([1, -1, 1, CHANNELS])], (1, SIDE * SIDE, 1, CHANNELS), None),
-    "PAD": (1, [PADS], PADDED, options("PadOptions")),
-    "MIRROR_PAD": (1, [PADS], PADDED, options("MirrorPadOptions", mode=0)),
-    "CONCATENATION": (
-        2,
-        [],
-        (1, SIDE, SIDE, 2 * CHANNELS),
-        options("ConcatenationOptions", axis=3),
-    ),
-    "SLICE": (
+INNER = (1, SIDE - 1, SIDE - 1, CHANNELS)
+CASES = [
+    case("ADD", 2, SAME, options="AddOptions"),
+    case("SUB", 2, SAME, options="SubOptions"),
+    case("MUL", 2, SAME, options="MulOptions"),
+    case("SQUARED_DIFFERENCE", 2, SAME, options="SquaredDifferenceOptions"),
+    case("RELU", 1, SAME),
+    case("LEAKY_RELU", 1, SAME, options="LeakyReluOptions", alpha=0.2),
+    case("TANH", 1, SAME),
+    case("LOGISTIC", 1, SAME),
+    case("RSQRT", 1, SAME),
+    case("MEAN", 1, ONE, constant([1, 2]), options="ReducerOptions", keepDims=True),
+    case("TRANSPOSE", 1, (1, CHANNELS, SIDE, SIDE), constant([0, 3, 1, 2])),
+    case("PAD", 1, PADDED, PADS, options="PadOptions"),
+    case("MIRROR_PAD", 1, PADDED, PADS, options="MirrorPadOptions", mode=0),
+    case("CONCATENATION", 2, (1, SIDE, SIDE, 2 * CHANNELS), options="ConcatenationOptions", axis=3),
+    case("SLICE", 1, INNER, constant([0, 1, 1, 0]), constant(INNER)),
+    case(
+        "STRIDED_SLICE",
         1,
-        [constant([0, 1, 1, 0]), constant([1, SIDE - 1, SIDE - 1, CHANNELS])],
-        (1, SIDE - 1, SIDE - 1, CHANNELS),
-        None,
-    ),
-    "STRIDED_SLICE": (
-        1,
-        [constant([0, 0, 0, 0]), constant([1, SIDE, SIDE, CHANNELS]), constant([1, 2, 2, 1])],
         (1, SIDE // 2, SIDE // 2, CHANNELS),
-        options("StridedSliceOptions"),
+        constant([0, 0, 0, 0]),
+        constant(SAME),
+        constant([1, 2, 2, 1]),
+        options="StridedSliceOptions",
     ),
-    "RESIZE_NEAREST_NEIGHBOR": (
+    case(
+        "RESIZE_NEAREST_NEIGHBOR",
         1,
-        [constant([2 * SIDE, 2 * SIDE])],
         DOUBLE,
-        options("ResizeNearestNeighborOptions", halfPixelCenters=True),
+        constant(DOUBLE[1:3]),
+        options="ResizeNearestNeighborOptions",
+        halfPixelCenters=True,
     ),
-    "RESIZE_BILINEAR": (
+    case(
+        "RESIZE_BILINEAR",
         1,
-        [constant([2 * SIDE, 2 * SIDE])],
         DOUBLE,
-        options("ResizeBilinearOptions", halfPixelCenters=True),
+        constant(DOUBLE[1:3]),
+        options="ResizeBilinearOptions",
+        halfPixelCenters=True,
     ),
-    "DEPTH_TO_SPACE": (
+    case(
+        "DEPTH_TO_SPACE",
         1,
-        [],
         (1, 2 * SIDE, 2 * SIDE, CHANNELS // 4),
-        options("DepthToSpaceOptions", blockSize=2),
+        options="DepthToSpaceOptions",
+        blockSize=2,
     ),
-    "GATHER": (
-        1,
-        [constant(range(SIDE))],
-        SAME,
-        options("GatherOptions", axis=1),
-    ),
-}
+    case("GATHER", 1, SAME, constant(range(SIDE)), options="GatherOptions", axis=1),
+]
 
 
-def build(kind: str, dtype: str) -> bytes:
-    """A .tflite of one operation."""
-    count, constants, shape, extra = CASES[kind]
-    model = schema.ModelT()
-    model.version, model.buffers = 3, [schema.BufferT()]
-    graph = schema.SubGraphT()
-    graph.tensors, graph.inputs = [], list(range(count))
-    for each in (*([SAME] * count), shape):
-        graph.tensors.append(tensor(each, dtype, 0))
-    graph.outputs = [count]
-    operator = schema.OperatorT()
-    for values in constants:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(values.tobytes(), np.uint8)
-        model.buffers.append(buffer)
-        graph.tensors.append(tensor(values.shape, "INT32", len(model.buffers) - 1))
-    first = count + 1
-    operator.inputs = [*range(count), *range(first, first + len(constants))]
-    operator.outputs, operator.opcodeIndex = [count], 0
-    if extra is not None:
-        operator.builtinOptionsType, operator.builtinOptions = extra
-    graph.operators = [operator]
-    code = schema.OperatorCodeT()
-    code.builtinCode = getattr(schema.BuiltinOperator, kind)
-    code.deprecatedBuiltinCode, code.version = min(127, code.builtinCode), 2
-    model.operatorCodes, model.subgraphs = [code], [graph]
-    builder = flatbuffers.Builder(1 << 16)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def tensor(shape: tuple[int, ...], dtype: str, buffer: int) -> Any:
-    """A tensor; int8 ones share a scale."""
-    made = schema.TensorT()
-    made.shape, made.type, made.buffer = list(shape), getattr(schema.TensorType, dtype), buffer
-    made.name = f"t{buffer}_{len(shape)}"
-    if dtype == "INT8":
-        made.quantization = schema.QuantizationParametersT()
-        made.quantization.scale, made.quantization.zeroPoint = [SCALE], [0]
-    return made
-
-
-def measure(kind: str, dtype: str) -> dict[str, Any] | None:
+def measure(operation: OneOperation, dtype: str) -> dict[str, Any] | None:
     """Nanoseconds an element written (read, for MEAN), one thread, and whether XNNPACK took it; None: not runnable."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "one.tflite"
-        path.write_bytes(build(kind, dtype))
+        path.write_bytes(build(operation, dtype))
         try:
             interpreter = Interpreter(model_path=str(path), num_threads=1)
             interpreter.allocate_tensors()
@@ -163,7 +117,7 @@ def measure(kind: str, dtype: str) -> dict[str, Any] | None:
         except (RuntimeError, ValueError):
             return None
         delegated = any(each["op_name"] == "DELEGATE" for each in interpreter._get_ops_details())
-    elements = int(np.prod(SAME if kind == "MEAN" else CASES[kind][2]))
+    elements = int(np.prod(SAME if operation.kind == "MEAN" else operation.output))
     return {"ns_per_element": round(min(samples) * 1e9 / elements, 3), "xnnpack": delegated}
 
 
@@ -172,9 +126,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.parse_args()
     print(json.dumps(environment()))
-    for kind in CASES:
-        found = {dtype: measure(kind, dtype) for dtype in ("FLOAT32", "INT8")}
-        print(json.dumps({"operation": kind, **found}))
+    for operation in CASES:
+        found = {dtype: measure(operation, dtype) for dtype in ("FLOAT32", "INT8")}
+        print(json.dumps({"operation": operation.kind, **found}))
 
 
 if __name__ == "__main__":

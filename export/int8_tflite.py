@@ -32,7 +32,12 @@ class TfliteInt8:
         self.operations = read_operations(source)
         names = name_layers(self.operations, weights)
         self.layers = [
-            Layer(names[each.name], each.name, each.kind, each.macs)
+            Layer(
+                names[each.name],
+                (each.name,) if policy == "dynamic" else with_followers(self.operations, each),
+                each.kind,
+                each.macs,
+            )
             for each in self.operations
             if each.is_layer and (policy != "dynamic" or each.kind == "CONV_2D")
         ]
@@ -55,6 +60,19 @@ class TfliteInt8:
             runner.invoke()
             outputs.append(np.array(runner.output()[0]).transpose(2, 0, 1))
         return np.stack(outputs)
+
+
+def with_followers(operations: list[Operation], layer: Operation) -> tuple[str, ...]:
+    """A layer and what reads its output before the next layer does: all that must be float for the output to be. It
+    ends at a sum with another tensor, else a residual trunk would follow whole."""
+    found, followed = {layer.name}, {layer.name}
+    for each in operations:
+        if each.is_layer or not any(tensor.name in followed for tensor in each.inputs):
+            continue
+        found.add(each.name)
+        if each.kind not in ("ADD", "SUB", "MUL"):
+            followed.add(each.name)
+    return tuple(each.name for each in operations if each.name in found)
 
 
 def quantize(

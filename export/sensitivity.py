@@ -18,10 +18,10 @@ Measure = Callable[[Path], float]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that int8 can leave alone; `operation` is its name in the artefact."""
+    """A layer that int8 can leave alone; `operations` are the artefact's that stay float with it."""
 
     name: str
-    operation: str
+    operations: tuple[str, ...]
     kind: str
     macs: int
 
@@ -31,7 +31,7 @@ class Effect:
     """What the artefact gains when one layer stays float."""
 
     layer: str
-    operation: str
+    operations: tuple[str, ...]
     kind: str
     macs: int
     psnr_db: float
@@ -48,9 +48,11 @@ def rank_layers(
     effects = []
     with progress("sensitivity", len(layers)) as bar:
         for position, layer in enumerate(layers):
-            found = measure(build((layer.operation,)))
+            found = measure(build(layer.operations))
             effects.append(
-                Effect(layer.name, layer.operation, layer.kind, layer.macs, found, found - plain_db)
+                Effect(
+                    layer.name, layer.operations, layer.kind, layer.macs, found, found - plain_db
+                )
             )
             bar.step(position + 1, f"{layer.name} {found - plain_db:+.2f} dB")
     return sorted(effects, key=lambda effect: -effect.gain_db)
@@ -69,13 +71,18 @@ def keep_worst_float(
         for position, effect in enumerate(ranking):
             if reached >= limit_db:
                 break
-            found = measure(build(tuple(each.operation for each in [*kept, effect])))
+            found = measure(build(all_operations([*kept, effect])))
             if found > reached:
                 kept.append(effect)
                 say(f"  max-drop keeps {effect.layer} float: {reached:.2f} -> {found:.2f} dB")
                 reached = found
             bar.step(position + 1)
     return kept, reached
+
+
+def all_operations(effects: list[Effect]) -> tuple[str, ...]:
+    """Every operation that stays float when these layers do."""
+    return tuple(dict.fromkeys(name for each in effects for name in each.operations))
 
 
 def as_csv(ranking: list[Effect]) -> str:
