@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,10 @@ def quantize(
         quantizer.update_quantization_recipe(
             "(?:)" + exactly(name), names.ALL_SUPPORTED, algorithm_key=none
         )
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    # The quantizer writes into the table it is given: without a copy one trial would change the next.
+    result = quantizer.quantize(
+        copy.deepcopy(ranges), enable_progress_bar=False, enable_progress_report=False
+    )
     result.export_model(str(path), overwrite=True)
 
 
