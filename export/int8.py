@@ -72,7 +72,7 @@ def make_int8(
     elif needs_rescue and made["forms"]:
         limit = job["gate_db"] + GATE_MARGIN_DB
         ranking = ranking or rank_layers(build, to_fp32_db, maker.layers, plain_db)
-        kept, _ = keep_worst_float(build, to_fp32_db, ranking, limit, plain_db)
+        kept, _ = keep_worst_float(build, to_fp32_db, ranking, maker.layers, limit, plain_db)
     maker.build(path, all_operations(kept))
     trial.unlink(missing_ok=True)
     made["float_layers"] = [each.layer for each in kept]
@@ -105,7 +105,7 @@ def hold_drop(
     if reached >= limit:
         return [], ranking, fp32_db
     ranking = ranking or rank_layers(build, to_fp32_db, maker.layers, plain_db)
-    kept, _ = keep_worst_float(build, to_teacher_db, ranking, limit, reached)
+    kept, _ = keep_worst_float(build, to_teacher_db, ranking, maker.layers, limit, reached)
     return kept, ranking, fp32_db
 
 

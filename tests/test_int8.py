@@ -51,7 +51,8 @@ build = lambda keep: static.build(work / "trial.tflite", keep)
 measure = lambda path: psnr(static.run(path, images), reference)
 told["broken"] = measure(build(()))
 ranking = rank_layers(build, measure, static.layers, told["broken"])
-kept, told["kept"] = keep_worst_float(build, measure, ranking, told["broken"] + 6, told["broken"])
+limit = told["broken"] + 6
+kept, told["kept"] = keep_worst_float(build, measure, ranking, static.layers, limit, told["broken"])
 told["worst"] = ranking[0].operations[0] == stem.operations[0]
 told["how many"] = len(kept)
 (work / "told.json").write_text(json.dumps(told))
@@ -161,12 +162,30 @@ def test_greedy_keeps_the_fewest() -> None:
     ranking = rank_layers(build, measure, layers, plain)
     assert [each.layer for each in ranking] == ["b", "c", "a", "harmful"]
     assert ranking[0].gain_db == 5.0
-    kept, reached = keep_worst_float(build, measure, ranking, 38.0, plain)
+    kept, reached = keep_worst_float(build, measure, ranking, layers, 38.0, plain)
     assert [each.layer for each in kept] == ["b", "c"]
     assert reached == 39.5
-    kept, reached = keep_worst_float(build, measure, ranking, 99.0, plain)
-    assert [each.layer for each in kept] == ["b", "c", "a"]  # the harmful one is given back
+    kept, reached = keep_worst_float(build, measure, ranking, layers, 99.0, plain)
+    assert len(kept) == 4
+    assert keep_worst_float(build, measure, ranking, layers, 31.0, plain) == ([], 31.5)
     assert as_csv(ranking).splitlines()[1] == "1,b,CONV_2D,1,36.500,5.000"
+
+
+def test_errors_that_add_up_are_cut_from_one_end() -> None:
+    """No layer alone gains anything; from the output back, the last two suffice."""
+    layers = [Layer(name, (name,), "CONV_2D", 1) for name in "abcd"]
+
+    def build(keep: tuple[str, ...]) -> Path:
+        return Path("".join(keep) or "none")
+
+    def measure(path: Path) -> float:
+        kept = path.name if path.name != "none" else ""
+        return 40.0 if len(kept) == 4 or {"c", "d"} <= set(kept) else 20.0
+
+    ranking = [Effect(name, (name,), "CONV_2D", 1, 20.0, 0.0) for name in "abcd"]
+    kept, reached = keep_worst_float(build, measure, ranking, layers, 39.0, 20.0)
+    assert [each.layer for each in kept] == ["d", "c"]
+    assert reached == 40.0
 
 
 def operation(kind: str, name: str, *inputs: str) -> Operation:
