@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting
+from edgegan.commands import (
+    compressing,
+    exporting,
+    linting,
+    measuring,
+    packages,
+    quickstarting,
+)
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -20,6 +27,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "inspect": packages.inspect,
     "compress": compressing.compress,
     "export": exporting.export,
+    "lint": linting.lint,
     "bench": measuring.bench,
     "run": exporting.run_command,
     "report": measuring.report,

@@ -15,6 +15,7 @@ from edgegan.files import optional_import
 METHODS = ("min-max", "percentile", "moving-average")
 PERCENTILE = 99.99
 BINS = 2048
+TANH_LIMIT = 3.0
 VALUES_PER_TENSOR = 65536
 COPIES = (
     "SLICE",
@@ -32,15 +33,16 @@ def find_ranges(model: Path, images: np.ndarray, method: str) -> dict[str, Any]:
     """The quantizer's table {tensor: {"min", "max"}} of an fp32 .tflite over (N, ...) inputs in its own form.
 
     min-max takes the extremes over all images. percentile leaves out one value in ten thousand at each end, counted in
-    histograms of at most 65,536 evenly spaced values a tensor and image. moving-average is the quantizer's own: extremes
-    of one image after another, each moving the range by a twentieth; it holds every tensor of an image twice.
+    histograms of at most 65,536 evenly spaced values a tensor and image. moving-average is the quantizer's own:
+    extremes of one image after another, each moving the range by a twentieth; it holds every tensor of an image twice.
     """
     if method == "moving-average":
         return quantizer_ranges(model, images)
     ranges = extremes(model, images)
     if method == "percentile":
         ranges = percentiles(model, images, ranges)
-    ranges = join_copies(ranges, read_operations(model))
+    operations = read_operations(model)
+    ranges = clip_before_tanh(join_copies(ranges, operations), operations)
     return {
         name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
         for name, (low, high) in ranges.items()
@@ -87,8 +89,25 @@ def tensors_of(model: Path, images: np.ndarray) -> Iterator[tuple[str, np.ndarra
             bar.step(position + 1)
 
 
+def clip_before_tanh(ranges: Ranges, operations: list[Operation]) -> Ranges:
+    """Ranges of what only a tanh reads end where it saturates: eight bits over more are steps that show.
+
+    tanh(3) is 0.995; the step inside is 0.024, against 0.4 for a head that reaches 50.
+    """
+    readers: dict[str, set[str]] = {}
+    for operation in operations:
+        for tensor in operation.inputs:
+            readers.setdefault(tensor.name, set()).add(operation.kind)
+    return {
+        name: (max(low, -TANH_LIMIT), min(high, TANH_LIMIT))
+        if readers.get(name) == {"TANH"}
+        else (low, high)
+        for name, (low, high) in ranges.items()
+    }
+
+
 def join_copies(ranges: Ranges, operations: list[Operation]) -> Ranges:
-    """One range for a tensor and what merely copies it: else a border that lacks the extremes is scaled anew at run time.
+    """One range for a tensor and what merely copies it: else a border that lacks the extremes is scaled anew.
 
     A concatenation is a copy when all its parts come from one tensor, as in padding by reflection.
     """

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from edgegan.export import to_onnx, to_tflite
 from edgegan.export.int8 import make_int8
+from edgegan.export.lint import lint
 from edgegan.export.rewrite import rewrite
 from edgegan.export.rewrites.graph import Rewrite
 from edgegan.export.signature import Boundary, Example, Signature
@@ -72,6 +73,7 @@ def main() -> None:
         else:
             quantization[precision] = convert_precision(target, precision, fp32, path)
         described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
+        described[precision]["lint"] = [each.as_dict() for each in lint(path)]
     rewrites = [record.as_dict() for record in records]
     result = {"rewrites": rewrites, "quantization": quantization, "described": described}
     result["signatures"] = signatures

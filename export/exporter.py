@@ -247,6 +247,12 @@ def say_artefact(manifest: ModelManifest) -> None:
         f"{manifest.file}: {manifest.bytes / 1e6:.2f} MB, PSNR to PyTorch {manifest.parity.psnr_db:.1f} dB, "
         f"max abs {manifest.parity.max_abs:.1e}{quality}; operations: {counts}"
     )
+    if manifest.float_layers:
+        say(f"  kept float: {', '.join(manifest.float_layers)}")
+    for finding in manifest.lint:
+        say(
+            f"  lint {finding['rule']}: {finding['where']}; {finding['cost']} ({finding['reason']})"
+        )
 
 
 def converter_versions() -> dict[str, str]:
@@ -363,6 +369,7 @@ def make_manifest(
         float_layers=result["int8"]["float_layers"] if precision == "int8" else [],
         sensitivity=result["int8"]["ranking"] if precision == "int8" else [],
         int8_forms=result["int8"]["forms"] if precision == "int8" else [],
+        lint=result["described"][precision]["lint"],
         licence=config.licence,
         converter=converter_versions(),
         package_sha256=package_hash(source.folder),

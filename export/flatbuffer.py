@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import struct
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from edgegan.errors import InputError
 from edgegan.files import optional_import
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
@@ -72,9 +74,17 @@ class Operation:
 
 
 def read_operations(path: Path) -> list[Operation]:
-    """Every operation of the first subgraph in order of execution."""
+    """Every operation of the first subgraph in order of execution; raises InputError when it is no .tflite."""
     schema = optional_import("ai_edge_litert.schema_py_generated", "tflite")
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    content = path.read_bytes()
+    if content[4:8] != b"TFL3":
+        raise InputError(f"{path} is not a .tflite file; export it again with: edgegan export")
+    try:
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+    except (struct.error, IndexError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path} is damaged ({error}); export it again with --overwrite"
+        ) from error
     kinds = names_of(schema.BuiltinOperator)
     types = names_of(schema.TensorType)
     graph = model.subgraphs[0]

@@ -11,7 +11,7 @@ import numpy as np
 from edgegan.export.int8_onnx import OnnxInt8
 from edgegan.export.int8_tflite import TfliteInt8
 from edgegan.export.policy import STORED_AS
-from edgegan.export.sensitivity import Effect, keep_worst_float, rank_layers
+from edgegan.export.sensitivity import Effect, all_operations, keep_worst_float, rank_layers
 from torch import nn
 
 from edgegan.artefact import TensorInfo
@@ -75,8 +75,8 @@ def make_int8(
     elif needs_rescue and made["forms"]:
         limit = job["gate_db"] + GATE_MARGIN_DB
         ranking = ranking or rank_layers(build, to_fp32_db, maker.layers, plain_db)
-        kept, _ = keep_worst_float(build, to_fp32_db, ranking, limit, plain_db)
-    maker.build(path, tuple(each.operation for each in kept))
+        kept, _ = keep_worst_float(build, to_fp32_db, ranking, maker.layers, limit, plain_db)
+    maker.build(path, all_operations(kept))
     trial.unlink(missing_ok=True)
     made["float_layers"] = [each.layer for each in kept]
     made["ranking"] = [asdict(each) for each in ranking]
@@ -108,7 +108,7 @@ def hold_drop(
     if reached >= limit:
         return [], ranking, fp32_db
     ranking = ranking or rank_layers(build, to_fp32_db, maker.layers, plain_db)
-    kept, _ = keep_worst_float(build, to_teacher_db, ranking, limit, reached)
+    kept, _ = keep_worst_float(build, to_teacher_db, ranking, maker.layers, limit, reached)
     return kept, ranking, fp32_db
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgegan.export.calibrate import TANH_LIMIT
 from edgegan.export.sensitivity import Layer
 
 from edgegan.artefact import TensorInfo
@@ -66,16 +67,19 @@ class OnnxInt8:
         }
         self.left_float: set[str] = set()
         if policy == "mixed":
-            self.left_float = {each.operation for each in self.layers} - self.up_to(
+            self.left_float = {each.operations[0] for each in self.layers} - self.up_to(
                 trunk_pixels(self.layers, self.shapes)
             )
         self.ranges = None
         if policy != "dynamic":
             self.ranges = calibrate(self.prepared, to_artefact(calibration, takes), method)
+            clip_before_tanh(self.ranges, model)
 
     def up_to(self, pixels: int) -> set[str]:
         """Convolutions whose output has at most this many pixels."""
-        return {each.operation for each in self.layers if self.shapes[each.operation] <= pixels}
+        return {
+            each.operations[0] for each in self.layers if self.shapes[each.operations[0]] <= pixels
+        }
 
     def build(self, path: Path, keep_float: tuple[str, ...] = ()) -> Path:
         """Writes the int8 artefact with these convolutions float."""
@@ -116,7 +120,7 @@ class OnnxInt8:
         with tempfile.TemporaryDirectory(dir=self.source.parent) as folder:
             paths = [self.source]
             for index, (name, inside) in enumerate(forms):
-                self.left_float = {each.operation for each in self.layers} - inside
+                self.left_float = {each.operations[0] for each in self.layers} - inside
                 paths.append(self.build(Path(folder) / f"{index}.onnx"))
                 quality = psnr(self.run(paths[-1], proof), reference)
                 tried.append({"form": name, "int8_layers": len(inside), "psnr_db": quality})
@@ -125,12 +129,12 @@ class OnnxInt8:
             form.update(latency_ms=milliseconds, fp32_latency_ms=times[0])
         chosen = pick(tried, enough_db)
         tried[chosen]["chosen"] = True
-        self.left_float = {each.operation for each in self.layers} - forms[chosen][1]
+        self.left_float = {each.operations[0] for each in self.layers} - forms[chosen][1]
         return tried
 
     def forms(self) -> list[tuple[str, set[str]]]:
         """Names of the forms `auto` tries and the convolutions that are int8 in each, widest first, none twice."""
-        sizes = sorted({self.shapes[each.operation] for each in self.layers}, reverse=True)
+        sizes = sorted({self.shapes[each.operations[0]] for each in self.layers}, reverse=True)
         step = max(1, math.ceil(len(sizes) / RESOLUTIONS))
         found: dict[str, set[str]] = {}
         for pixels in [*sizes[::step], sizes[-1]]:
@@ -171,7 +175,7 @@ def list_layers(onnx: Any, model: Any, weights: dict[str, np.ndarray]) -> list[L
         if name is not None:
             del left[name]
         macs = shapes[node.name] * values.size
-        layers.append(Layer(name or node.name, node.name, node.op_type, macs))
+        layers.append(Layer(name or node.name, (node.name,), node.op_type, macs))
     return layers
 
 
@@ -188,8 +192,8 @@ def output_shapes(model: Any) -> dict[str, int]:
 def trunk_pixels(layers: list[Layer], shapes: dict[str, int]) -> int:
     """The smallest resolution at which a quarter of the multiply-adds is done."""
     total = sum(each.macs for each in layers)
-    for pixels in sorted({shapes[each.operation] for each in layers}):
-        if sum(each.macs for each in layers if shapes[each.operation] == pixels) >= total / 4:
+    for pixels in sorted({shapes[each.operations[0]] for each in layers}):
+        if sum(each.macs for each in layers if shapes[each.operations[0]] == pixels) >= total / 4:
             return pixels
     return max(shapes.values(), default=0)
 
@@ -222,6 +226,19 @@ def calibrate(prepared: Path, images: np.ndarray, method: str) -> Any:
             reader = type("Reader", (Images, quantization.CalibrationDataReader), {})(image[None])
             calibrator.collect_data(reader)
         return calibrator.compute_data()
+
+
+def clip_before_tanh(ranges: Any, model: Any) -> None:
+    """Ends ranges of what only a tanh reads where it saturates, as for TFLite."""
+    readers: dict[str, set[str]] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            readers.setdefault(name, set()).add(node.op_type)
+    for name, kinds in readers.items():
+        if kinds == {"Tanh"} and name in ranges.data:
+            found = ranges.data[name]
+            found.lowest = np.maximum(found.lowest, np.float32(-TANH_LIMIT))
+            found.highest = np.minimum(found.highest, np.float32(TANH_LIMIT))
 
 
 def write_qdq(prepared: Path, path: Path, ranges: Any, excluded: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,12 @@ class TfliteInt8:
         self.operations = read_operations(source)
         names = name_layers(self.operations, weights)
         self.layers = [
-            Layer(names[each.name], each.name, each.kind, each.macs)
+            Layer(
+                names[each.name],
+                (each.name,) if policy == "dynamic" else with_followers(self.operations, each),
+                each.kind,
+                each.macs,
+            )
             for each in self.operations
             if each.is_layer and (policy != "dynamic" or each.kind == "CONV_2D")
         ]
@@ -60,6 +66,19 @@ class TfliteInt8:
             runner.invoke()
             outputs.append(from_artefact(np.array(runner.output()), self.gives))
         return np.concatenate(outputs)
+
+
+def with_followers(operations: list[Operation], layer: Operation) -> tuple[str, ...]:
+    """A layer and what reads its output before the next layer does: all that must be float for the output to be. It
+    ends at a sum with another tensor, else a residual trunk would follow whole."""
+    found, followed = {layer.name}, {layer.name}
+    for each in operations:
+        if each.is_layer or not any(tensor.name in followed for tensor in each.inputs):
+            continue
+        found.add(each.name)
+        if each.kind not in ("ADD", "SUB", "MUL"):
+            followed.add(each.name)
+    return tuple(each.name for each in operations if each.name in found)
 
 
 def quantize(
@@ -99,7 +118,10 @@ def quantize(
         quantizer.update_quantization_recipe(
             "(?:)" + exactly(name), names.ALL_SUPPORTED, algorithm_key=none
         )
-    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    # The quantizer writes into the table it is given: without a copy one trial would change the next.
+    result = quantizer.quantize(
+        copy.deepcopy(ranges), enable_progress_bar=False, enable_progress_report=False
+    )
     result.export_model(str(path), overwrite=True)
 
 

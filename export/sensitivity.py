@@ -18,10 +18,10 @@ Measure = Callable[[Path], float]
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer that int8 can leave alone; `operation` is its name in the artefact."""
+    """A layer that int8 can leave alone; `operations` are the artefact's that stay float with it."""
 
     name: str
-    operation: str
+    operations: tuple[str, ...]
     kind: str
     macs: int
 
@@ -31,7 +31,7 @@ class Effect:
     """What the artefact gains when one layer stays float."""
 
     layer: str
-    operation: str
+    operations: tuple[str, ...]
     kind: str
     macs: int
     psnr_db: float
@@ -48,34 +48,74 @@ def rank_layers(
     effects = []
     with progress("sensitivity", len(layers)) as bar:
         for position, layer in enumerate(layers):
-            found = measure(build((layer.operation,)))
+            found = measure(build(layer.operations))
             effects.append(
-                Effect(layer.name, layer.operation, layer.kind, layer.macs, found, found - plain_db)
+                Effect(
+                    layer.name, layer.operations, layer.kind, layer.macs, found, found - plain_db
+                )
             )
             bar.step(position + 1, f"{layer.name} {found - plain_db:+.2f} dB")
     return sorted(effects, key=lambda effect: -effect.gain_db)
 
 
 def keep_worst_float(
-    build: Build, measure: Measure, ranking: list[Effect], limit_db: float, plain_db: float
+    build: Build,
+    measure: Measure,
+    ranking: list[Effect],
+    layers: list[Layer],
+    limit_db: float,
+    plain_db: float,
 ) -> tuple[list[Effect], float]:
-    """The shortest head of the ranking that, left float, brings the artefact to `limit_db`, and what it reaches.
+    """The layers that, left float, bring the artefact to `limit_db` with the fewest multiply-adds in float, and what it
+    then reaches; all of them when nothing does.
 
-    A layer without which the artefact was better is given back. All of the ranking when nothing reaches the limit.
+    Tried are the shortest heads of three orders: the ranking, and where errors add up along the net so that no layer
+    alone matters, `layers` (in order of execution) from the output back and from the input on.
     """
-    kept: list[Effect] = []
-    reached = plain_db
-    with progress("max-drop", len(ranking)) as bar:
-        for position, effect in enumerate(ranking):
-            if reached >= limit_db:
-                break
-            found = measure(build(tuple(each.operation for each in [*kept, effect])))
-            if found > reached:
-                kept.append(effect)
-                say(f"  max-drop keeps {effect.layer} float: {reached:.2f} -> {found:.2f} dB")
-                reached = found
-            bar.step(position + 1)
-    return kept, reached
+    if plain_db >= limit_db:
+        return [], plain_db
+    place = {layer.name: index for index, layer in enumerate(layers)}
+    forward = sorted(ranking, key=lambda effect: place[effect.layer])
+    best: tuple[list[Effect], float] | None = None
+    for order in (ranking, forward[::-1], forward):
+        found = shortest_head(build, measure, order, limit_db)
+        if found is not None and (best is None or sum_macs(found[0]) < sum_macs(best[0])):
+            best = found
+    if best is None:
+        best = list(ranking), measure(build(all_operations(ranking)))
+    kept, reached = best
+    names = ", ".join(effect.layer for effect in kept)
+    say(f"  max-drop keeps float: {names}: {plain_db:.2f} -> {reached:.2f} dB")
+    return best
+
+
+def shortest_head(
+    build: Build, measure: Measure, order: list[Effect], limit_db: float
+) -> tuple[list[Effect], float] | None:
+    """The shortest head of `order` that reaches `limit_db`, found by halving, and its PSNR; None when none does."""
+    low, high = 0, len(order)
+    reached = measure(build(all_operations(order)))
+    if reached < limit_db:
+        return None
+    while high - low > 1:
+        middle = (low + high) // 2
+        found = measure(build(all_operations(order[:middle])))
+        say(f"  max-drop tries {middle} of {len(order)} layers float: {found:.2f} dB")
+        if found >= limit_db:
+            high, reached = middle, found
+        else:
+            low = middle
+    return order[:high], reached
+
+
+def sum_macs(effects: list[Effect]) -> int:
+    """Multiply-adds of some layers."""
+    return sum(each.macs for each in effects)
+
+
+def all_operations(effects: list[Effect]) -> tuple[str, ...]:
+    """Every operation that stays float when these layers do."""
+    return tuple(dict.fromkeys(name for each in effects for name in each.operations))
 
 
 def as_csv(ranking: list[Effect]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgegan.compress.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.compress.losses import (
     FeatureMaps,
     gradient_l1,
@@ -268,11 +269,16 @@ def distill(
         say(f"resuming distillation at step {start}")
     student.train()
     last_saved = time.monotonic()
+    frozen_from = freeze_step(settings)
     with hooked(student, cache.taps) as recorded, progress("distil", settings.steps, start) as bar:
         for step in range(start, settings.steps):
             rate = learning_rate(settings, step)
             for group in trainer.optimizer.param_groups:
                 group["lr"] = rate
+            if step == frozen_from:
+                measure_statistics(student, load_input(cache.inputs[:CROPS]).to(device))
+            if step >= frozen_from:
+                hold_statistics(student)
             batch = sample(cache, settings, flip, seed, step, device)
             terms = train_step(trainer, recorded, batch, settings)
             done = step + 1
