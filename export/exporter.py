@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.parity import GATES, check, check_drop
-from edgegan.export.policy import Int8Options, choose_policy
+from edgegan.export.policy import Int8Options, check_one_range, choose_policy
 from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
 from edgegan.export.sensitivity import write_csv
 from edgegan.export.signature import Signature
@@ -144,6 +144,8 @@ def export_target(
         for p in precisions
         if not is_current(folder, source.role, target, p, inputs, overwrite=overwrite)
     ]
+    if "int8" in wanted and target == "tflite" and source.others:
+        check_one_range(policy)
     if not wanted:
         say(f"{source.role} {target}: up to date")
         return

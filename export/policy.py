@@ -70,3 +70,12 @@ def choose_policy(module: torch.nn.Module, asked: str, target: str) -> str:
     if asked != "auto" or target == "onnx":
         return asked
     return "dynamic" if normalises_each_picture(module) else "static"
+
+
+def check_one_range(policy: str) -> None:
+    """Raises ConfigError when one .tflite of several sizes would need ranges of each."""
+    if policy != "dynamic":
+        raise ConfigError(
+            f"--int8 {policy} calibrates one size: export each --size into a folder of its own, "
+            "or use --int8 dynamic"
+        )
