@@ -125,8 +125,8 @@ def test_scaling_label_maps_draws_borders_anew() -> None:
 
 @pytest.fixture(scope="module")
 def fuzzed() -> list[dict]:
-    """Fifteen random nets and the cases made by hand, in one process."""
-    command = [sys.executable, str(ROOT / "tests" / "fuzz_export.py"), "--count", "15", "--cases"]
+    """Eight of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
+    command = [sys.executable, str(ROOT / "tests" / "fuzz_export.py"), "--count", "8", "--cases"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done.stderr[-2000:]
@@ -135,9 +135,7 @@ def fuzzed() -> list[dict]:
 
 def test_random_nets_are_never_silently_wrong(fuzzed: list[dict]) -> None:
     nets = [line for line in fuzzed if "seed" in line]
-    assert len(nets) == 15
-    assert [line for line in nets if line["verdict"] == "WRONG"] == []
-    assert sum(line["verdict"] == "equal" for line in nets) >= 12
+    assert [line["verdict"] for line in nets] == ["equal"] * 8, nets
 
 
 def test_families_reach_parity(fuzzed: list[dict]) -> None:

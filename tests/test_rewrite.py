@@ -11,6 +11,7 @@ from edgegan.export.rewrites.phases import enlarged_axis, transposed_axis
 from edgegan.export.rewrites.resizing import equal_steps
 from torch import nn
 
+from edgegan.errors import ConfigError
 from edgegan.models.animegan import AnimeSpec
 from edgegan.models.cartoon import CartoonSpec
 from edgegan.models.packaging import golden_inputs
@@ -358,3 +359,12 @@ def test_original_is_untouched() -> None:
     before = {key: value.clone() for key, value in module.state_dict().items()}
     rewrite(module, image(1, 3, 16, 16), "tflite")
     assert all(torch.equal(before[key], value) for key, value in module.state_dict().items())
+
+
+def test_control_flow_on_values_is_refused_by_name() -> None:
+    class Switch(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x if x.mean() > 0 else -x
+
+    with pytest.raises(ConfigError, match="'1' of Sequential cannot be traced"):
+        rewrite(nn.Sequential(nn.ReLU(), Switch()), image(1, 3, 8, 8), "tflite")
