@@ -4,12 +4,18 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
+	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
+	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
+	@echo "make bench-rewrites   what single rewrites of the exporter are worth in LiteRT"
+	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
+	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
+	@echo "make bench-norms     students of each norm at equal int8 latency"
 	@echo "make bench-slicing   time to slice a sub-network"
 	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
@@ -40,6 +46,16 @@ lint: venv
 test: lint
 	$(BIN)/python -m pytest
 
+# Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
+bench-exporters: venv
+	$(BIN)/python benchmarks/exporters.py $(if $(TENSORFLOW),--tensorflow $(TENSORFLOW))
+
+bench-lint-costs: venv
+	$(BIN)/python benchmarks/lint_costs.py
+
+bench-norms: venv
+	$(BIN)/python benchmarks/norms.py
+
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
 
@@ -60,6 +76,15 @@ bench-overhead: venv
 
 bench-throttling: venv
 	$(BIN)/python -m edgegan.benchmarks.throttling
+
+bench-parity: venv
+	$(BIN)/python benchmarks/parity.py
+
+bench-rewrites: venv
+	$(BIN)/python tests/time_rewrites.py
+
+fuzz-export: venv
+	$(BIN)/python tests/fuzz_export.py --count 200
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

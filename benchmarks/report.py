@@ -19,6 +19,7 @@ from edgegan.errors import InputError
 from edgegan.files import make_folder, read_json, write_atomic
 from edgegan.run import Run, now
 from edgegan.runtime import Session
+from edgegan.tensors import from_artefact, to_artefact
 
 GALLERY_IMAGES = 8
 NEAR_GATE_DB = 0.25
@@ -275,18 +276,11 @@ def gallery(folder: Path, models: dict[str, Any]) -> list[dict[str, str]]:
         model = models.get(f"{name}.tflite") or models.get(f"{name}.onnx")
         if model is None:
             continue
-        nhwc = model[1].inputs[0].layout == "NHWC"
-        shape = model[1].inputs[0].shape
-        size = tuple(shape[1:3] if nhwc else shape[2:4])
-        if size != inputs.shape[2:]:
+        if model[1].sizes[0] != inputs.shape[2:]:
             continue
         with Session(model[0], threads=2) as session:
-            x = columns["input"]
-            columns[column] = (
-                session.run(np.ascontiguousarray(x.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
-                if nhwc
-                else session.run(x)
-            )
+            made = session.run(to_artefact(columns["input"], model[1].inputs[0]))
+            columns[column] = from_artefact(made, model[1].outputs[0])
     names = read_json(cache / "cache.json")["validation"]
     return [
         {
