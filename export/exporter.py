@@ -171,7 +171,9 @@ def export_target(
                 complexity,
                 parity,
                 fidelity,
-                calibration_note if precision == "int8" else None,
+                f"{calibration_note}, {result['int8']['method']}"
+                if precision == "int8" and calibration_note
+                else None,
             )
             if precision == "int8" and fidelity is not None:
                 check_drop_to_fp32(folder, name, target, fidelity, int8.max_drop_db, result["int8"])
@@ -274,7 +276,7 @@ def int8_job(
         note = f"{len(images)} of {note}, evenly spaced (a heavy net: calibration takes seconds an image)"
         say(f"int8 calibration uses {note}")
     job["calibration"] = store(work, "calibration", images)
-    return job, f"{note}, {options.method}"
+    return job, note
 
 
 def store(work: Path, name: str, values: np.ndarray) -> str:

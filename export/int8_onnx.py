@@ -50,6 +50,7 @@ class OnnxInt8:
         onnx = optional_import("onnx", "onnx")
         inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
         self.source, self.policy = source, policy
+        self.method = "min-max" if method == "auto" else method
         self.prepared = source.with_suffix(".prepared.onnx")
         inference.quant_pre_process(str(source), str(self.prepared), skip_symbolic_shape=True)
         model = onnx.load(str(self.prepared))
@@ -67,7 +68,7 @@ class OnnxInt8:
             )
         self.ranges = None
         if policy != "dynamic":
-            self.ranges = calibrate(self.prepared, calibration, method)
+            self.ranges = calibrate(self.prepared, calibration, self.method)
             clip_before_tanh(self.ranges, model)
 
     def up_to(self, pixels: int) -> set[str]:
