@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from edgegan.export.child import wait_showing
-from edgegan.export.parity import GATES, check, check_drop, compare, run_artefact
+from edgegan.export.job import int8_job
+from edgegan.export.parity import check, check_drop, compare, run_artefact
 from edgegan.export.policy import Int8Options, choose_policy
 from edgegan.export.sensitivity import write_csv
 from edgegan.export.sources import Source, collect_sources
@@ -47,8 +48,6 @@ NEEDS = {
     "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
     "onnx": ("onnx", "onnxruntime", "onnxsim", "onnxscript"),
 }
-HEAVY_MACS = 5_000_000_000
-HEAVY_CALIBRATION_IMAGES = 8
 REWRITE_SAMPLES = 4
 
 
@@ -115,19 +114,20 @@ def export_target(
     config, module = load_generator(source.folder)
     shape = source.size
     policy = choose_policy(module, int8.policy, target) if "int8" in precisions else int8.policy
-    inputs = {
+    inputs: dict[str, Any] = {
         "package": package_hash(source.folder),
         "size": list(shape),
-        "int8": {**int8.as_dict(), "policy": policy},
         "calibration": ""
         if source.calibration is None
         else sha256_bytes(source.calibration.tobytes()),
         "versions": converter_versions(),
     }
+    int8_inputs = {**inputs, "int8": {**int8.as_dict(), "policy": policy}}
+    inputs_of = {p: int8_inputs if p == "int8" else inputs for p in precisions}
     wanted = [
         p
         for p in precisions
-        if not is_current(folder, source.role, target, p, inputs, overwrite=overwrite)
+        if not is_current(folder, source.role, target, p, inputs_of[p], overwrite=overwrite)
     ]
     if not wanted:
         say(f"{source.role} {target}: up to date")
@@ -177,7 +177,7 @@ def export_target(
             )
             if precision == "int8" and fidelity is not None:
                 check_drop_to_fp32(folder, name, target, fidelity, int8.max_drop_db, result["int8"])
-            keep(path, folder / name, manifest, inputs)
+            keep(path, folder / name, manifest, inputs_of[precision])
             say_artefact(manifest)
 
 
@@ -243,46 +243,9 @@ def is_current(
         return False
     if entry["inputs"] != inputs:
         raise OutputError(
-            f"{path} was made from another package, size or converter; add --overwrite to replace it"
+            f"{path} was made from another package, size, converter or int8 options; add --overwrite to replace it"
         )
     return sha256_file(path) == entry["sha256"] and path.with_name(name + MODEL_SUFFIX).is_file()
-
-
-def int8_job(
-    source: Source, work: Path, options: Int8Options, policy: str, macs: int
-) -> tuple[dict[str, Any], str | None]:
-    """What the child needs for int8, with its arrays stored in `work`; and a line that says what calibrates it."""
-    job: dict[str, Any] = {
-        "policy": policy,
-        "method": options.method,
-        "sensitivity": options.sensitivity,
-        "max_drop_db": None,
-        "gate_db": GATES["int8"].psnr_db,
-        "proof": store(work, "proof", source.images),
-    }
-    if source.validation is not None and source.teacher_outputs is not None:
-        job["max_drop_db"] = options.max_drop_db
-        job["validation"] = store(work, "validation", source.validation)
-        job["teacher_outputs"] = store(work, "teacher_outputs", source.teacher_outputs)
-    elif options.max_drop_db is not None:
-        say(f"--max-drop compares students with their teacher: it does not apply to {source.role}")
-    if policy == "dynamic":
-        return job, None
-    if source.calibration is None:
-        raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
-    images, note = source.calibration, source.calibration_note
-    if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
-        images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]
-        note = f"{len(images)} of {note}, evenly spaced (a heavy net: calibration takes seconds an image)"
-        say(f"int8 calibration uses {note}")
-    job["calibration"] = store(work, "calibration", images)
-    return job, note
-
-
-def store(work: Path, name: str, values: np.ndarray) -> str:
-    """Saves an array for the child; returns its path."""
-    np.save(work / f"{name}.npy", values)
-    return str((work / f"{name}.npy").resolve())
 
 
 def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
