@@ -12,7 +12,7 @@ from edgegan.export.flatbuffer import Operation, read_operations
 from edgegan.console import progress
 from edgegan.files import optional_import
 
-METHODS = ("min-max", "percentile", "moving-average")
+METHODS = ("auto", "min-max", "percentile", "moving-average")
 PERCENTILE = 99.99
 BINS = 2048
 TANH_LIMIT = 3.0

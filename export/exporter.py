@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from edgegan.export.child import run_converter, wrong_layer
-from edgegan.export.parity import GATES, check, check_drop
+from edgegan.export.job import int8_job, store
+from edgegan.export.parity import check, check_drop
 from edgegan.export.policy import Int8Options, check_one_range, choose_policy
 from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
 from edgegan.export.sensitivity import write_csv
@@ -48,8 +48,6 @@ NEEDS = {
     "onnx": ("onnx", "onnxruntime", "onnxsim", "onnxscript"),
 }
 TASKS = {"image": "image-to-image", "label_map": "labels-to-image", "noise": "noise-to-image"}
-HEAVY_MACS = 5_000_000_000
-HEAVY_CALIBRATION_IMAGES = 8
 REWRITE_SAMPLES = 4
 
 
@@ -128,21 +126,22 @@ def export_target(
     config, module = load_generator(source.folder)
     shape = source.size
     policy = choose_policy(module, int8.policy, target) if "int8" in precisions else int8.policy
-    inputs = {
+    inputs: dict[str, Any] = {
         "package": package_hash(source.folder),
         "size": [list(size) for size, _ in source.proofs],
         "signature": signature.model_dump(mode="json"),
         "dynamic": dynamic,
-        "int8": {**int8.as_dict(), "policy": policy},
         "calibration": ""
         if source.calibration is None
         else sha256_bytes(source.calibration.tobytes()),
         "versions": converter_versions(),
     }
+    int8_inputs = {**inputs, "int8": {**int8.as_dict(), "policy": policy}}
+    inputs_of = {p: int8_inputs if p == "int8" else inputs for p in precisions}
     wanted = [
         p
         for p in precisions
-        if not is_current(folder, source.role, target, p, inputs, overwrite=overwrite)
+        if not is_current(folder, source.role, target, p, inputs_of[p], overwrite=overwrite)
     ]
     if "int8" in wanted and target == "tflite" and source.others:
         check_one_range(policy)
@@ -210,7 +209,9 @@ def export_target(
                 complexity,
                 parity,
                 teacher_db,
-                calibration_note if precision == "int8" else None,
+                f"{calibration_note}, {result['int8']['method']}"
+                if precision == "int8" and calibration_note
+                else None,
             )
             if dynamic:
                 sides = {"size_multiple": multiple, "size_smallest": smallest_size(config)}
@@ -219,7 +220,7 @@ def export_target(
                 check_drop_to_fp32(
                     folder, name, target, teacher_db, int8.max_drop_db, result["int8"]
                 )
-            keep(path, folder / name, manifest, inputs)
+            keep(path, folder / name, manifest, inputs_of[precision])
             say_artefact(manifest)
 
 
@@ -285,46 +286,9 @@ def is_current(
         return False
     if entry["inputs"] != inputs:
         raise OutputError(
-            f"{path} was made from another package, size or converter; add --overwrite to replace it"
+            f"{path} was made from another package, size, converter or int8 options; add --overwrite to replace it"
         )
     return sha256_file(path) == entry["sha256"] and path.with_name(name + MODEL_SUFFIX).is_file()
-
-
-def int8_job(
-    source: Source, work: Path, options: Int8Options, policy: str, macs: int
-) -> tuple[dict[str, Any], str | None]:
-    """What the child needs for int8, with its arrays stored in `work`; and a line that says what calibrates it."""
-    job: dict[str, Any] = {
-        "policy": policy,
-        "method": options.method,
-        "sensitivity": options.sensitivity,
-        "max_drop_db": None,
-        "gate_db": GATES["int8"].psnr_db,
-        "proof": store(work, "proof", source.images),
-    }
-    if source.validation is not None and source.teacher_outputs is not None:
-        job["max_drop_db"] = options.max_drop_db
-        job["validation"] = store(work, "validation", source.validation)
-        job["teacher_outputs"] = store(work, "teacher_outputs", source.teacher_outputs)
-    elif options.max_drop_db is not None:
-        say(f"--max-drop compares students with their teacher: it does not apply to {source.role}")
-    if policy == "dynamic":
-        return job, None
-    if source.calibration is None:
-        raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
-    images, note = source.calibration, source.calibration_note
-    if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
-        images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]
-        note = f"{len(images)} of {note}, evenly spaced (a heavy net: calibration takes seconds an image)"
-        say(f"int8 calibration uses {note}")
-    job["calibration"] = store(work, "calibration", images)
-    return job, f"{note}, {options.method}"
-
-
-def store(work: Path, name: str, values: np.ndarray) -> str:
-    """Saves an array for the child; returns its path."""
-    np.save(work / f"{name}.npy", values)
-    return str((work / f"{name}.npy").resolve())
 
 
 def make_manifest(

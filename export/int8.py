@@ -53,7 +53,7 @@ def make_int8(
         made["forms"] = maker.choose(proof, reference, ENOUGH_DB)
         policy = "static"
         say_forms(made["forms"])
-    made["quantization"] = STORED_AS[policy]
+    made["quantization"], made["method"] = STORED_AS[policy], maker.method
     trial = path.with_name(f"trial{path.suffix}")
 
     def build(keep_float: tuple[str, ...]) -> Path:

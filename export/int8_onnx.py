@@ -55,6 +55,7 @@ class OnnxInt8:
         inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
         self.source, self.policy = source, policy
         self.takes, self.gives = takes, gives
+        self.method = "min-max" if method == "auto" else method
         self.prepared = source.with_suffix(".prepared.onnx")
         inference.quant_pre_process(str(source), str(self.prepared), skip_symbolic_shape=True)
         model = with_size(onnx, onnx.load(str(self.prepared)), takes.shape)
@@ -72,7 +73,8 @@ class OnnxInt8:
             )
         self.ranges = None
         if policy != "dynamic":
-            self.ranges = calibrate(self.prepared, to_artefact(calibration, takes), method)
+            given = to_artefact(calibration, takes)
+            self.ranges = calibrate(self.prepared, given, self.method)
             clip_before_tanh(self.ranges, model)
 
     def up_to(self, pixels: int) -> set[str]:

@@ -13,9 +13,13 @@ from edgegan.export.flatbuffer import Operation, name_layers, read_operations
 from edgegan.export.sensitivity import Layer
 
 from edgegan.artefact import TensorInfo
+from edgegan.console import say
 from edgegan.files import optional_import
+from edgegan.metrics.quality import psnr
 from edgegan.runtime_worker import LiteRT
 from edgegan.tensors import from_artefact, to_artefact
+
+TRIAL_IMAGES = 8
 
 
 class TfliteInt8:
@@ -47,10 +51,28 @@ class TfliteInt8:
             for each in self.operations
             if each.is_layer and (policy != "dynamic" or each.kind == "CONV_2D")
         ]
-        self.ranges = None
+        self.ranges: dict[str, Any] | None = None
+        self.method = method
         if policy != "dynamic":
             assert calibration is not None
-            self.ranges = find_ranges(source, to_artefact(calibration, takes), method)
+            self.method, self.ranges = self.find_best_ranges(calibration, method)
+
+    def find_best_ranges(self, calibration: np.ndarray, method: str) -> tuple[str, dict[str, Any]]:
+        """Ranges by a method; `auto` is min-max or percentile, whichever is closer to fp32 on calibration images."""
+        given = to_artefact(calibration, self.takes)
+        if method != "auto":
+            return method, find_ranges(self.source, given, method)
+        images = calibration[:TRIAL_IMAGES]
+        reference = self.run(self.source, images)
+        trial, found = self.source.with_name("ranges.tflite"), []
+        for name in ("min-max", "percentile"):
+            self.ranges = find_ranges(self.source, given, name)
+            quality = psnr(self.run(self.build(trial), images), reference)
+            say(f"  calibrate {name}: {quality:.2f} dB to fp32 on calibration images")
+            found.append((quality, name, self.ranges))
+        trial.unlink()
+        _, name, ranges = max(found, key=lambda each: each[0])
+        return name, ranges
 
     def build(self, path: Path, keep_float: tuple[str, ...] = ()) -> Path:
         """Writes the int8 artefact with these operations float."""

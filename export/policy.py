@@ -32,7 +32,7 @@ class Int8Options:
     """How the int8 artefacts of an export are made."""
 
     policy: str = "auto"
-    method: str = "min-max"
+    method: str = "auto"
     sensitivity: bool = False
     max_drop_db: float | None = None
 

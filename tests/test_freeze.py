@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
 import torch
 from torch import nn
 
+from edgegan.compress import distill as module
+from edgegan.compress.distill import Cache, distill
 from edgegan.compress.freeze import freeze_step, hold_statistics, measure_statistics
 from edgegan.config import Distill
+from edgegan.files import write_json
 from edgegan.models.blocks import GlobalBranch, initialise
+from edgegan.models.resnet import ResnetSpec
+from edgegan.models.zoo import build
 
 
 def test_step_at_which_statistics_freeze() -> None:
@@ -45,3 +55,49 @@ def test_global_branch_starts_as_no_change_and_sees_the_picture() -> None:
     nn.init.normal_(branch.scale.weight)
     brighter = branch(image + 1, trunk) - branch(image, trunk)
     assert brighter.abs().max() > 1e-3
+
+
+def make_cache(folder: Path) -> Cache:
+    """Six crops and what a teacher may have made of them, no features."""
+    chance = np.random.default_rng(0)
+    for split, count in (("train", 6), ("validation", 2)):
+        pixels = chance.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
+        np.save(folder / f"{split}_input.npy", pixels)
+        np.save(folder / f"{split}_output.npy", (pixels / 127.5 - 1).astype(np.float16))
+    write_json(folder / "cache.json", {"taps": [], "tap_mean_squares": []})
+    return Cache(folder)
+
+
+@pytest.mark.parametrize("stop", [4, 5, 7])
+def test_resumed_with_frozen_statistics_is_exact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
+) -> None:
+    """Stopped before, at and after the step where statistics freeze (5 of 10)."""
+    cache = make_cache(tmp_path)
+    settings = Distill(
+        steps=10, warmup=0, freeze_statistics=0.5, validate_every=3, checkpoint_seconds=1e-9
+    )
+
+    def train(folder: Path) -> nn.Module:
+        folder.mkdir(exist_ok=True)
+        torch.manual_seed(0)
+        student = build("resnet", ResnetSpec.from_ngf(4, 1, norm="batch-global"))
+        rest: dict[str, Any] = {"flip": True, "seed": 1, "metrics": folder / "metrics.jsonl"}
+        device = torch.device("cpu")
+        distill(student, cache, settings, None, folder=folder, inputs="x", device=device, **rest)
+        return student
+
+    whole = train(tmp_path / "whole").state_dict()
+
+    def interrupted(path: Path, trainer: Any, step: int, inputs: str) -> None:
+        keep(path, trainer, step, inputs)
+        if step == stop:
+            raise KeyboardInterrupt
+
+    keep = module.save_checkpoint
+    monkeypatch.setattr(module, "save_checkpoint", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "parts")
+    monkeypatch.setattr(module, "save_checkpoint", keep)
+    parts = train(tmp_path / "parts").state_dict()
+    assert all(torch.equal(whole[name], value) for name, value in parts.items())

@@ -65,8 +65,8 @@ def export(
     ] = "auto",
     calibration_method: Annotated[
         str,
-        typer.Option(help="int8 ranges: min-max, percentile or moving-average (the quantizer's)"),
-    ] = "min-max",
+        typer.Option(help="int8 ranges: auto, min-max, percentile or moving-average"),
+    ] = "auto",
     sensitivity: Annotated[
         bool,
         typer.Option(
