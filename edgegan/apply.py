@@ -101,9 +101,10 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
     height, width = x.shape[1:]
     if generator.size is not None:
         if fit == "resize" and (height, width) != generator.size:
-            scaled = to_float(resize_image(to_pixels(x), *generator.size), x.shape[0])
-            made = generator.call(scaled)
-            return to_float(resize_image(to_pixels(made), height, width), made.shape[0])
+            small = resize_image(to_pixels(x), *generator.size, bilinear=True)
+            made = generator.call(to_float(small, x.shape[0]))
+            large = resize_image(to_pixels(made), height, width, bilinear=True)
+            return to_float(large, made.shape[0])
         return tiled(generator.call, x, generator.size)
     if height * width > WHOLE_PIXELS:
         return tiled(generator.call, x, PACKAGE_TILE)

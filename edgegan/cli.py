@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting
+from edgegan.commands import bundling, compressing, exporting, measuring, packages, quickstarting
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -23,7 +23,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "bench": measuring.bench,
     "run": exporting.run_command,
     "report": measuring.report,
-    "bundle": exporting.bundle,
+    "bundle": bundling.bundle,
     "quickstart": quickstarting.quickstart,
 }
 

@@ -15,7 +15,7 @@ from edgegan.compress.pipeline import compress
 from edgegan.config import load_recipe
 from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
-from edgegan.export.bundle import ASSETS, bundle_android
+from edgegan.export.bundle import ASSETS, Choice, bundle_run
 from edgegan.export.exporter import export
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
 from edgegan.package import is_package
@@ -88,7 +88,7 @@ def quickstart(
     path, headline = report(run)
     if app is not None:
         say(f"6/6 bundling for Android: edgegan bundle --target android --into {app}")
-        files = bundle_android(run, app, None, overwrite=True)
+        files = bundle_run(run, "android", app, Choice(), overwrite=True)
         say(f"  {len(files)} files in {app / ASSETS / 'models'}")
     say(f"done in {format_duration(time.monotonic() - began)}")
     return path, headline

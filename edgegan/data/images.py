@@ -81,11 +81,10 @@ def to_rgb(image: Image.Image) -> Pixels:
     return np.asarray(image.convert("RGB")).copy()
 
 
-def resize_image(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter."""
-    return np.asarray(
-        Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    ).copy()
+def resize_image(pixels: Pixels, height: int, width: int, *, bilinear: bool = False) -> Pixels:
+    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter, or its bilinear one as devices do."""
+    resampling = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize((width, height), resampling)).copy()
 
 
 def to_float(pixels: Pixels, channels: int = 3) -> Floats:
