@@ -30,7 +30,6 @@ PAGE_FILES = (
     "sha256.js",
     "slider.js",
     "tiles.js",
-    "worker.js",
     "icon.svg",
     "page.webmanifest",
 )
@@ -57,7 +56,7 @@ def write(folder: Path) -> None:
 
 
 def write_cache_list(folder: Path) -> None:
-    """files.json: what the service worker keeps for use without a network, and a version that changes with any of it.
+    """files.json and worker.js: what the service worker keeps for use without a network, and a version of all of it.
 
     The runtime's wasm is not in it: the browser keeps the one variant that it loads.
     """
@@ -68,4 +67,7 @@ def write_cache_list(folder: Path) -> None:
     )
     hashes = {name: sha256_file(folder / name) for name in files}
     kept = [name for name in files if not name.startswith(f"{RUNTIME}/litert_wasm")]
-    write_json(folder / CACHE_LIST, {"version": sha256_json(hashes)[:16], "files": kept})
+    write_json(folder / CACHE_LIST, {"files": kept})
+    worker = (importlib.resources.files("edgegan.export.web") / "worker.js").read_text("utf-8")
+    version = sha256_json(hashes)[:16]
+    write_atomic(folder / "worker.js", worker.replace("@VERSION@", version).encode())
