@@ -123,7 +123,9 @@ def bundled_id(name: str, role: str, precision: str) -> str:
 
 def pick(export: Path, choice: Choice) -> list[tuple[Path, ModelManifest]]:
     """The run's .tflite artefacts that were asked for, hashes checked; without precisions the smallest student."""
-    found = {(m.role, m.precision): (p, m) for p, m in exported_models(export) if m.target == "tflite"}
+    found = {
+        (m.role, m.precision): (p, m) for p, m in exported_models(export) if m.target == "tflite"
+    }
     students = [p for p in PRECISION_ORDER if ("student", p) in found]
     wanted: list[tuple[str, str]] = [("student", p) for p in choice.precisions or students[:1]]
     if choice.teacher:

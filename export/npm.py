@@ -56,10 +56,17 @@ def fetch(package: Package) -> Path:
         command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
         try:
             done = subprocess.run(
-                command, cwd=temporary, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+                command,
+                cwd=temporary,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise DeviceError(f"{' '.join(command)} took more than {TIMEOUT_S} s; try again") from error
+            raise DeviceError(
+                f"{' '.join(command)} took more than {TIMEOUT_S} s; try again"
+            ) from error
         fetched = Path(temporary) / package.file
         if done.returncode != 0 or not fetched.is_file():
             raise DeviceError(

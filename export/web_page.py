@@ -14,7 +14,9 @@ CORE = Package(
     "@litertjs/core", "2.5.3", "a97660833e9e7e1063c95e12016718881240b14f7438728a2f62785e912d30fd"
 )
 WASM_UTILS = Package(
-    "@litertjs/wasm-utils", "2.5.3", "ce2a1f8379c067be49e59752e5a7f40db6be09f6e497f0f11e59f17b515366a7"
+    "@litertjs/wasm-utils",
+    "2.5.3",
+    "ce2a1f8379c067be49e59752e5a7f40db6be09f6e497f0f11e59f17b515366a7",
 )
 RUNTIME = "vendor/litertjs"
 # "compat" is for browsers without relaxed SIMD; a browser loads one of the two.

@@ -34,7 +34,9 @@ def bundle(
     ] = None,
     teacher: Annotated[
         bool,
-        typer.Option("--teacher", help="the teacher beside the student, to compare them on one picture"),
+        typer.Option(
+            "--teacher", help="the teacher beside the student, to compare them on one picture"
+        ),
     ] = False,
     name: Annotated[
         str | None, typer.Option(help="start of the models' ids; default the recipe's name")
@@ -57,7 +59,9 @@ def bundle(
     if precision is not None:
         precision = choose("--precision", precision, PRECISIONS)
     if name is not None and also:
-        raise ConfigError("--name names one run; bundle the runs of --also in commands of their own")
+        raise ConfigError(
+            "--name names one run; bundle the runs of --also in commands of their own"
+        )
     from edgegan.export.bundle import Choice, bundle_run, remove_run
 
     folder = into or (Path("android_demo") if target == "android" else run / "web")

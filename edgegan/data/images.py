@@ -82,9 +82,15 @@ def to_rgb(image: Image.Image) -> Pixels:
 
 
 def resize_image(pixels: Pixels, height: int, width: int, *, bilinear: bool = False) -> Pixels:
-    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter, or its bilinear one as devices do."""
-    resampling = Image.Resampling.BILINEAR if bilinear else Image.Resampling.BICUBIC
-    return np.asarray(Image.fromarray(pixels).resize((width, height), resampling)).copy()
+    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter, or its bilinear one as devices do.
+
+    Bilinear goes along the width first: Pillow itself chooses the order by size and version, and bits depend on it.
+    """
+    image = Image.fromarray(pixels)
+    if bilinear:
+        image = image.resize((width, image.height), Image.Resampling.BILINEAR)
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).copy()
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).copy()
 
 
 def to_float(pixels: Pixels, channels: int = 3) -> Floats:

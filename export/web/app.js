@@ -1,16 +1,15 @@
 // The page: models and pictures are chosen here, results shown. The contract is models/index.json and model.json.
 import {makeCamera} from "./camera.js";
 import {describe, fetchBytes, fetchJson, readCard} from "./card.js";
-import {centreCrop, psnr, resize} from "./pixels.js";
+import {centreCrop, psnr, resize, toPixels, toTensor} from "./pixels.js";
 import {open, selfTest} from "./runner.js";
 import {makeSlider} from "./slider.js";
 import {tiled} from "./tiles.js";
-import {toPixels, toTensor} from "./pixels.js";
 
 const MAX_PIXELS = 12e6;
 const MEDIAN_OF = 15;
 const find = (id) => document.getElementById(id);
-const slider = makeSlider(find("picture"), find("divider"));
+const slider = makeSlider(find("picture"), find("divider"), find("line"));
 const camera = makeCamera();
 const loaded = new Map();
 let cards = [], picture, result, work = Promise.resolve(), order = 0;
@@ -140,7 +139,7 @@ function translate(live = false) {
       if (error.message !== "stopped") {
         status("");
         problem(error);
-        camera.stop();
+        stopCamera();
       }
     }
   });
@@ -148,8 +147,7 @@ function translate(live = false) {
 }
 
 async function choose(source, name) {
-  camera.stop();
-  find("flip").hidden = true;
+  stopCamera();
   try {
     picture = await decode(source, name);
   } catch (error) {
@@ -162,15 +160,22 @@ async function choose(source, name) {
 async function startCamera() {
   order++;
   find("flip").hidden = false;
+  find("camera").textContent = "Stop camera";
   try {
     await camera.start(async (frame) => {
       picture = frame;
       await translate(true);
     });
   } catch (error) {
-    find("flip").hidden = true;
+    stopCamera();
     problem(error);
   }
+}
+
+function stopCamera() {
+  camera.stop();
+  find("flip").hidden = true;
+  find("camera").textContent = "Camera";
 }
 
 async function testAll() {
@@ -230,7 +235,7 @@ async function main() {
     button.addEventListener("click", async () => choose(new Blob([await fetchBytes(path)]), image.alt));
     find("samples").append(button);
   }
-  find("camera").addEventListener("click", startCamera);
+  find("camera").addEventListener("click", () => (camera.active() ? stopCamera() : startCamera()));
   find("flip").addEventListener("click", () => { camera.flip(); startCamera(); });
   find("file").addEventListener("change", ({target}) => { if (target.files[0]) choose(target.files[0], target.files[0].name); });
   for (const id of ["model", "other", "fit"]) find(id).addEventListener("change", () => { if (!camera.active()) translate(); });

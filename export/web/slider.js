@@ -1,8 +1,13 @@
 // Before and after in one canvas, with a divider that a finger, a mouse or the arrow keys move.
 
-/** Returns {show(left, right)}: two ImageData of one size. */
-export function makeSlider(canvas, input) {
+/** Returns {show(left, right)}: two ImageData of one size; `line` is the element that marks the divider. */
+export function makeSlider(canvas, input, line) {
   let left, right;
+  const shown = () => {
+    const box = canvas.getBoundingClientRect();
+    const width = canvas.width * Math.min(box.width / canvas.width, box.height / canvas.height);
+    return {start: box.left + (box.width - width) / 2, margin: (box.width - width) / 2, width};
+  };
   const draw = () => {
     if (!right) return;
     canvas.width = right.width;
@@ -11,20 +16,20 @@ export function makeSlider(canvas, input) {
     const edge = Math.round(canvas.width * input.value / input.max);
     context.putImageData(right, 0, 0);
     context.putImageData(left, 0, 0, 0, 0, edge, canvas.height);
-    context.fillStyle = "#fff";
-    context.fillRect(edge - Math.max(1, canvas.width / 400), 0, Math.max(2, canvas.width / 200), canvas.height);
+    const {margin, width} = shown();
+    line.hidden = false;
+    line.style.left = `${margin + width * edge / canvas.width}px`;
   };
-  input.addEventListener("input", draw);
   const move = (event) => {
     if (event.buttons === 0 && event.type === "pointermove") return;
-    const box = canvas.getBoundingClientRect();
-    const scale = Math.min(box.width / canvas.width, box.height / canvas.height);
-    const shown = canvas.width * scale, start = box.left + (box.width - shown) / 2;
-    input.value = Math.round(input.max * (event.clientX - start) / shown);
+    const {start, width} = shown();
+    input.value = Math.round(input.max * (event.clientX - start) / width);
     draw();
   };
+  input.addEventListener("input", draw);
   input.addEventListener("pointerdown", move);
   input.addEventListener("pointermove", move);
+  addEventListener("resize", draw);
   return {show(before, after) {
     left = before;
     right = after;

@@ -4,7 +4,7 @@ package org.edgegan.core;
  * Bilinear scaling with half-pixel centres; when shrinking the triangle widens, so that nothing aliases.
  *
  * <p>The arithmetic is that of Pillow's BILINEAR on 8-bit pictures: weights in double, rounded to 22 fractional bits,
- * width first, then height, each pass rounded to 8 bits. Results are equal bit for bit.
+ * width first, then height, each pass rounded to 8 bits. Equal bit for bit to edgegan's resize_image(bilinear=True).
  */
 public final class Resampler {
     private static final int FRACTION_BITS = 22;
