@@ -102,7 +102,7 @@ def remove_run(source: Path, target: str, into: Path, name: str | None) -> list[
 
 
 def open_assets(target: str, into: Path) -> Path:
-    """The folder that takes models/; raises InputError when `into` is not an Android project, OutputError when foreign."""
+    """The folder that takes models/; raises InputError or OutputError when `into` is no Android project or no page."""
     if target == "android":
         if not into.is_dir():
             raise InputError(
@@ -175,7 +175,7 @@ def same_model(folder: Path, model: ModelManifest) -> bool:
 
 
 def validation_pictures(source: Path) -> np.ndarray:
-    """The run's validation pictures, uint8 (N, C, H, W); raises InputError when there are none to make golden tensors of."""
+    """The run's validation pictures, uint8 (N, C, H, W); raises InputError when there are none for golden tensors."""
     cache = source / "stages" / "teacher_cache" / "validation_input.npy"
     if not cache.is_file():
         raise InputError(

@@ -30,7 +30,9 @@ def align(source: Path, target: Path) -> None:
                 wanted = alignment(entry.filename)
                 header = new.fp.tell() + 30 + len(entry.filename.encode()) + 6
                 padding = -header % wanted
-                copy.extra = struct.pack("<HHH", ALIGNMENT_FIELD, 2 + padding, wanted) + bytes(padding)
+                copy.extra = struct.pack("<HHH", ALIGNMENT_FIELD, 2 + padding, wanted) + bytes(
+                    padding
+                )
             new.writestr(copy, old.read(entry))
 
 
@@ -67,4 +69,8 @@ def library_problems(name: str, data: bytes) -> list[str]:
         for at in segments
         if struct.unpack_from("<I", data, at)[0] == ELF_LOAD
     ]
-    return [f"{name} has load segments aligned to {value}, not {PAGE}" for value in aligned if value < PAGE][:1]
+    return [
+        f"{name} has load segments aligned to {value}, not {PAGE}"
+        for value in aligned
+        if value < PAGE
+    ][:1]

@@ -1,4 +1,4 @@
-"""Builds and checks the Android app without Gradle and without an Android SDK; prints what was verified and what was not.
+"""Builds and checks the Android app without Gradle or an Android SDK; prints what was verified and what was not.
 
 usage: python android_demo/ci/build.py [--fetch] [--assets FOLDER] [--output FOLDER]
 """
@@ -32,7 +32,7 @@ from toolchain import (
 )
 
 from edgegan.artefact import BundledModel
-from edgegan.console import emit, say, table
+from edgegan.console import emit, say
 from edgegan.errors import EXIT_GATE, EdgeGANError
 from edgegan.files import check_sha256, read_json
 
@@ -76,7 +76,9 @@ def bundle_is_whole(build: Build) -> str:
     """Every bundled model.json is valid and its files have their hashes."""
     index = build.assets / "models/index.json"
     if not index.is_file():
-        raise BuildError(f"no model in {build.assets}; bundle one with: edgegan bundle RUN --target android")
+        raise BuildError(
+            f"no model in {build.assets}; bundle one with: edgegan bundle RUN --target android"
+        )
     models = read_json(index)["models"]
     for name in models:
         folder = build.assets / "models" / name
@@ -112,7 +114,9 @@ def resources_link(build: Build) -> str:
     for pattern in TOO_NEW:
         manifest = pattern.sub("", manifest)
     merged = build.output / "AndroidManifest.xml"
-    merged.write_text(manifest.replace("<manifest ", f'<manifest package="{PACKAGE}" ', 1), encoding="utf-8")
+    merged.write_text(
+        manifest.replace("<manifest ", f'<manifest package="{PACKAGE}" ', 1), encoding="utf-8"
+    )
     compiled = build.output / "resources.zip"
     call("aapt2", "compile", "--dir", ROOT / "app/src/main/res", "-o", compiled)
     versions = ["--min-sdk-version", MIN_SDK, "--target-sdk-version", TARGET_SDK]
@@ -154,7 +158,9 @@ def references_are_public(build: Build) -> str:
     found = references.check(dex.read(build.output / "classes.dex"), api, MIN_SDK)
     if found.unknown or found.newer:
         lines = [f"unknown: {line}" for line in found.unknown]
-        raise BuildError("\n".join([*lines, *(f"newer than API {MIN_SDK}: {line}" for line in found.newer)]))
+        raise BuildError(
+            "\n".join([*lines, *(f"newer than API {MIN_SDK}: {line}" for line in found.newer)])
+        )
     return f"{found.checked} references, {len(api)} public classes, none newer than API {MIN_SDK}"
 
 
@@ -243,8 +249,12 @@ STEPS: dict[str, Callable[[Build], str]] = {
 
 def main() -> int:
     """Runs the steps in order; returns the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fetch", action="store_true", help="fetch what the build needs, then stop")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--fetch", action="store_true", help="fetch what the build needs, then stop"
+    )
     parser.add_argument("--assets", type=Path, default=ROOT / "app/src/main/assets")
     parser.add_argument("--output", type=Path, default=ROOT / "build/ci")
     options = parser.parse_args()
@@ -267,7 +277,8 @@ def main() -> int:
         say(f"android: {name}: {error}")
         return EXIT_GATE
     rows = build.rows + [["not here", name, why, ""] for name, why in NOT_HERE]
-    emit(table(["", "what", "", ""], rows))
+    for verdict, name, what, duration in rows:
+        emit(f"{verdict:<9} {name:<31} {what:<76} {duration:>7}".rstrip())
     emit(f"APK: {build.package}")
     return 0
 

@@ -38,7 +38,11 @@ def read(path: Path) -> Dex:
         raise ValueError(f"{path} is not a dex file")
     sizes = struct.unpack_from("<12I", data, 0x38)
     tables = dict(
-        zip(("string", "type", "proto", "field", "method", "class"), zip(sizes[::2], sizes[1::2], strict=True), strict=True)
+        zip(
+            ("string", "type", "proto", "field", "method", "class"),
+            zip(sizes[::2], sizes[1::2], strict=True),
+            strict=True,
+        )
     )
 
     def rows(table: str, layout: str) -> list[tuple[int, ...]]:

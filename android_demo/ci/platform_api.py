@@ -13,7 +13,8 @@ from pathlib import Path
 SINCE = re.compile(r"/\*\* @since (\d+)")
 MODULE = re.compile(r"(?:declare|export) (?:module|namespace) ([\w.$]+) \{")
 CLASS = re.compile(
-    r"export (?:abstract )?(?:class|interface) ([\w$]+)(<[^{]*?>)?\s*(?: ?extends ([^{]*?))?(?: ?implements ([^{]*?))?\s*\{"
+    r"export (?:abstract )?(?:class|interface) ([\w$]+)(<[^{]*?>)?\s*"
+    r"(?: ?extends ([^{]*?))?(?: ?implements ([^{]*?))?\s*\{"
 )
 METHOD = re.compile(r"public (?:static )?(?:abstract )?([\w$]+)(?:<.*?>)?\((.*)\)(?:: (.*))?;$")
 PROPERTY = re.compile(r"public (?:static )?(?:get |readonly )?([\w$]+)(?:\(\))?: (.*);$")

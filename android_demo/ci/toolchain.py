@@ -8,8 +8,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgegan.errors import DeviceError, MissingDependency
 from edgegan.export.npm import Package, cache_folder, fetch, unpack
+
+from edgegan.errors import DeviceError, MissingDependency
 
 DEX_PACKAGE = Package(
     "@nativescript/android",
@@ -68,7 +69,9 @@ def prepare() -> Toolchain:
             f"the Android build needs: apt-get install --no-install-recommends {' '.join(missing)}"
         )
     folder = cache_folder() / "android"
-    tools = Toolchain(folder / f"dx-{DEX_PACKAGE.version}.jar", folder / f"api-{API_PACKAGE.version}.d.ts")
+    tools = Toolchain(
+        folder / f"dx-{DEX_PACKAGE.version}.jar", folder / f"api-{API_PACKAGE.version}.d.ts"
+    )
     members = (
         (DEX_PACKAGE, "framework/build-tools/android-metadata-generator.jar", tools.dx),
         (API_PACKAGE, "lib/android/android-platform-21-37-merged.d.ts", tools.api),
