@@ -123,7 +123,7 @@ def bundled_id(name: str, role: str, precision: str) -> str:
 
 def pick(export: Path, choice: Choice) -> list[tuple[Path, ModelManifest]]:
     """The run's .tflite artefacts that were asked for, hashes checked; without precisions the smallest student."""
-    found = {
+    found: dict[tuple[str, str], tuple[Path, ModelManifest]] = {
         (m.role, m.precision): (p, m) for p, m in exported_models(export) if m.target == "tflite"
     }
     students = [p for p in PRECISION_ORDER if ("student", p) in found]
