@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,6 +42,7 @@ PACKAGE = "org.edgegan.demo"
 MIN_SDK, TARGET_SDK = 24, 36
 CORE_TESTS = ["BundleTest", "JsonTest", "PixelsTest", "StatisticsTest", "TilingTest"]
 CORE_TEST_HEAP_MB = 128
+JUNIT = [JARS / "junit4.jar", JARS / "hamcrest.jar"]
 PASSWORD = "pass:android"
 # Elements and attributes newer than API 29, the newest that Debian's aapt2 knows; Gradle's knows them.
 TOO_NEW = [re.compile(r"<uses-native-library[^>]*/>")]
@@ -98,7 +100,7 @@ def core_compiles_alone(build: Build) -> str:
 
 def core_tests_pass(build: Build) -> str:
     """JUnit in a small heap, which bounds the memory of a 108-megapixel picture."""
-    path = [JARS / "junit4.jar", JARS / "hamcrest.jar", build.classes["core"]]
+    path = [*JUNIT, build.classes["core"]]
     compile_java(sources(ROOT / "core/src/test"), build.classes["tests"], 8, path)
     class_path = ":".join(str(p) for p in [*path, build.classes["tests"]])
     names = [f"org.edgegan.core.{name}" for name in CORE_TESTS]
@@ -134,13 +136,16 @@ def app_compiles(build: Build) -> str:
     folder = build.output / "stub-sources"
     written = [
         path
-        for name in ("platform", "litert")
+        for name in ("platform", "litert", "device_test")
         for path in stubs.write(ROOT / f"ci/{name}.stubs", folder)
     ]
-    compile_java(written, build.classes["stubs"], 8, [])
+    compile_java(written, build.classes["stubs"], 8, JUNIT)
     files = sources(ROOT / "app/src/main/java", build.output / "generated")
     compile_java(files, build.classes["app"], 7, [build.classes["stubs"], build.classes["core"]])
-    return f"{len(files)} files against {len(written)} stubs"
+    tests = sources(ROOT / "app/src/androidTest")
+    path = [build.classes[name] for name in ("stubs", "core", "app")]
+    compile_java(tests, build.output / "device-tests", 8, [*path, *JUNIT])
+    return f"{len(files)} files and {len(tests)} device test against {len(written)} stubs"
 
 
 def classes_dex(build: Build) -> str:
@@ -168,8 +173,6 @@ def package_is_signed(build: Build) -> str:
     """Packs, aligns, signs with a generated key, verifies."""
     unaligned = build.output / "unaligned.apk"
     shutil.copyfile(build.output / "base.apk", unaligned)
-    import zipfile
-
     with zipfile.ZipFile(unaligned, "a", zipfile.ZIP_DEFLATED) as archive:
         archive.write(build.output / "classes.dex", "classes.dex")
     aligned = build.output / "aligned.apk"
@@ -262,7 +265,16 @@ def main() -> int:
         tools = prepare()
         if options.fetch:
             return 0
-        for name in ("stubs", "core", "app", "tests", "host", "generated", "stub-sources"):
+        for name in (
+            "stubs",
+            "core",
+            "app",
+            "tests",
+            "host",
+            "generated",
+            "stub-sources",
+            "device-tests",
+        ):
             shutil.rmtree(options.output / name, ignore_errors=True)
         (options.output / "generated").mkdir(parents=True)
         build = Build(options.output, options.assets, tools)

@@ -5,6 +5,7 @@ import com.google.ai.edge.litert.Accelerator;
 import com.google.ai.edge.litert.CompiledModel;
 import com.google.ai.edge.litert.LiteRtException;
 import com.google.ai.edge.litert.TensorBuffer;
+import java.util.Collections;
 import java.util.List;
 import org.edgegan.core.Bundle;
 import org.edgegan.core.ModelCard;
@@ -21,22 +22,25 @@ final class LiteRtRunner implements Runner {
     LiteRtRunner(AssetManager assets, ModelCard card, Accelerator accelerator, int threads) throws ModelException {
         this.accelerator = accelerator;
         CompiledModel made = null;
+        List<TensorBuffer> madeInputs = Collections.emptyList();
         try {
             CompiledModel.Options options = new CompiledModel.Options(accelerator);
             if (accelerator == Accelerator.CPU) {
                 options.setCpuOptions(new CompiledModel.CpuOptions(threads, null, null));
             }
             made = CompiledModel.create(assets, Bundle.folder(card.id) + card.file, options);
-            inputs = made.createInputBuffers();
+            madeInputs = made.createInputBuffers();
             outputs = made.createOutputBuffers();
-            model = made;
         } catch (LiteRtException error) {
+            close(madeInputs);
             close(made);
             throw new ModelException(card.title + " does not load on the " + accelerator + ": " + error.getMessage(), error);
         } catch (LinkageError error) {
             throw new ModelException("LiteRT is not in this build of the app (" + error.getMessage()
                     + "). Build it with Gradle, which adds it", error);
         }
+        model = made;
+        inputs = madeInputs;
     }
 
     @Override
@@ -62,13 +66,15 @@ final class LiteRtRunner implements Runner {
 
     @Override
     public void close() {
-        for (TensorBuffer buffer : inputs) {
-            buffer.close();
-        }
-        for (TensorBuffer buffer : outputs) {
-            buffer.close();
-        }
+        close(inputs);
+        close(outputs);
         close(model);
+    }
+
+    private static void close(List<TensorBuffer> buffers) {
+        for (TensorBuffer buffer : buffers) {
+            buffer.close();
+        }
     }
 
     private static void close(CompiledModel model) {
