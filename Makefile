@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms android
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
+	@echo "make android      the Android app built and checked without Gradle, with a student of the quickstart"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
@@ -37,6 +38,16 @@ $(STAMP): constraints.txt pyproject.toml
 
 quickstart: venv
 	$(BIN)/edgegan quickstart
+
+# Reuses a finished quickstart; otherwise makes a student in fewer steps. Packages come while it trains.
+ANDROID_RUN = $(if $(wildcard runs/quickstart/run/export/export.json),runs/quickstart/run,runs/brief/run)
+android: venv
+	android_demo/ci/install.sh
+	@$(BIN)/python android_demo/ci/build.py --fetch & fetch=$$!; \
+	test -f runs/quickstart/run/export/export.json || $(BIN)/edgegan quickstart --brief -o runs/brief || exit $$?; \
+	wait $$fetch
+	$(BIN)/edgegan bundle $(ANDROID_RUN) --target android --into android_demo --precision int8 --precision fp32 --teacher --overwrite
+	$(BIN)/python android_demo/ci/build.py
 
 lint: venv
 	$(BIN)/ruff check .

@@ -141,9 +141,10 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
     height, width = x.shape[1:]
     if generator.size is not None:
         if fit == "resize" and (height, width) != generator.size:
-            scaled = scale_input(generator, x, generator.size)
-            made = generator.call(scaled)
-            return to_float(resize_image(to_pixels(made), height, width), made.shape[0])
+            small = scale_input(generator, x, generator.size)
+            made = generator.call(small)
+            large = resize_image(to_pixels(made), height, width, bilinear=True)
+            return to_float(large, made.shape[0])
         return tiled(generator.call, x, generator.size)
     if height * width > WHOLE_PIXELS:
         return tiled(generator.call, x, PACKAGE_TILE)
@@ -153,9 +154,9 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
 
 
 def scale_input(generator: Generator, x: Floats, size: tuple[int, int]) -> Floats:
-    """(C, H, W) at another size: pictures bicubic, labels by nearest pixels, their borders drawn anew."""
+    """(C, H, W) at another size: pictures bilinear, labels by nearest pixels, their borders drawn anew."""
     if generator.kind == "image":
-        return to_float(resize_image(to_pixels(x), *size), x.shape[0])
+        return to_float(resize_image(to_pixels(x), *size, bilinear=True), x.shape[0])
     rows, columns = (
         (np.arange(after) * before // after)
         for after, before in zip(size, x.shape[1:], strict=True)

@@ -114,6 +114,29 @@ class ModelManifest(BaseModel):
     package_sha256: str = Field(description="sha256 of the package's config.json it was made from")
 
 
+class Golden(BaseModel):
+    """What a bundled model made of one picture on the machine that bundled it; paths are below the model's folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: str = Field(description="little-endian float32 in the layout and range of the input")
+    output: str = Field(description="the same of the output")
+    picture: str = Field(description="PNG whose pixels are exactly the input")
+    input_sha256: str
+    output_sha256: str
+    layout: Literal["NHWC"] = "NHWC"
+    dtype: Literal["float32 little-endian"] = "float32 little-endian"
+    max_mean_abs: float = Field(
+        description="largest mean absolute difference to the golden output that passes the self-test"
+    )
+
+
+class BundledModel(ModelManifest):
+    """model.json inside an app or web page: the artefact's, with the bundle's ids, file names and golden tensors."""
+
+    golden: Golden
+
+
 def read_model(path: Path) -> ModelManifest:
     """Reads the model.json of an artefact file; raises InputError naming what is wrong."""
     manifest = path.with_name(path.name + MODEL_SUFFIX)

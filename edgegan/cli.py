@@ -11,6 +11,7 @@ import typer
 
 from edgegan import __version__
 from edgegan.commands import (
+    bundling,
     compressing,
     devices,
     evaluating,
@@ -37,7 +38,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "run": exporting.run_command,
     "evaluate": evaluating.evaluate,
     "report": measuring.report,
-    "bundle": exporting.bundle,
+    "bundle": bundling.bundle,
     "quickstart": quickstarting.quickstart,
     "recipes": explaining.recipes,
     "doctor": explaining.doctor,

@@ -1,4 +1,4 @@
-"""export, run and bundle: artefacts are made, applied and shipped."""
+"""export and run: artefacts are made and applied."""
 
 from __future__ import annotations
 
@@ -193,25 +193,3 @@ def run_command(
             source, images or [], output, fit=fit, threads=threads, overwrite=overwrite
         )
     show([str(path) for path in files], as_json, f"{len(files)} pictures in {output}")
-
-
-def bundle(
-    run: Annotated[Path, typer.Argument(help="run folder with an exported student .tflite")],
-    target: Annotated[str, typer.Option(help="what to bundle for: android")] = "android",
-    into: Annotated[Path, typer.Option(help="the Android project")] = Path("android_demo"),
-    precision: Annotated[
-        str | None, typer.Option(help="fp32, fp16 or int8; default the smallest exported")
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Copy the student, its model.json, golden tensors and samples into the Android app's assets."""
-    from edgegan.artefact import PRECISIONS
-
-    choose("--target", [target], ("android",))
-    if precision is not None:
-        choose("--precision", [precision], PRECISIONS)
-    from edgegan.export.bundle import bundle_android
-
-    files = bundle_android(run, into, precision, overwrite=overwrite)
-    show([str(path) for path in files], as_json, "\n".join(str(path) for path in files))
