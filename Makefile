@@ -55,7 +55,7 @@ lint: venv
 	$(BIN)/python tests/typecheck.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
 bench-exporters: venv

@@ -276,7 +276,7 @@ def gallery(folder: Path, models: dict[str, Any]) -> list[dict[str, str]]:
         model = models.get(f"{name}.tflite") or models.get(f"{name}.onnx")
         if model is None:
             continue
-        if model[1].sizes[0] != inputs.shape[2:]:
+        if model[1].size != inputs.shape[2:]:
             continue
         with Session(model[0], threads=2) as session:
             made = session.run(to_artefact(columns["input"], model[1].inputs[0]))
