@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgegan.commands.options import AsJson, Overwrite, show_headline
+from edgegan.commands.options import AsJson, Overwrite, show_headlines
 
 
 def quickstart(
@@ -24,7 +24,7 @@ def quickstart(
     from edgegan.quickstart import Plan
     from edgegan.quickstart import quickstart as run_quickstart
 
-    path, headline = run_quickstart(
+    path, headlines = run_quickstart(
         output, app=into if into.is_dir() else None, plan=Plan(), overwrite=overwrite
     )
-    show_headline(path, headline, as_json)
+    show_headlines(path, headlines, as_json)
