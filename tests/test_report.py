@@ -264,7 +264,7 @@ def test_int8_drop_and_unsteady_latency_are_told(finished_run: Path) -> None:
         warning_texts({model.file: (path, low)}, [record], [], {"psnr_to_teacher_db": 20.0})
     )
     assert "int8 loses 0.80 dB to the teacher; the gate is 1 dB" in text
-    assert "UNSTABLE, the clock fell" in text
+    assert "UNSTABLE (the clock fell)" in text
 
 
 def test_changed_files_are_refused(finished_run: Path, tmp_path: Path) -> None:

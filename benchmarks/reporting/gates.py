@@ -32,7 +32,7 @@ def warning_texts(
         f"{name}: benched before it was exported again; its latency is left out. Run edgegan bench."
         for name in stale
     ]
-    found += [unsteady(record) for record in measured if record.verdict != "STABLE"]
+    found += unsteady([record for record in measured if record.verdict != "STABLE"])
     found += sorted({f"{r.device}: {text}" for r in measured for text in r.warnings})
     for _, model in models.values():
         found += near_parity(model)
@@ -45,12 +45,19 @@ def warning_texts(
     return found
 
 
-def unsteady(record: BenchRecord) -> str:
-    """Why a latency is not to be trusted."""
-    reasons = "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
-    threads = f"{record.threads} thread{'s' if record.threads > 1 else ''}"
-    where = f"{record.artefact} on {record.device}, {threads}"
-    return f"{where}: {record.verdict}, {reasons}; measure on a quieter machine."
+def unsteady(records: Iterable[BenchRecord]) -> list[str]:
+    """Why latencies are not to be trusted, one text for each device and number of threads."""
+    places: dict[str, list[str]] = {}
+    for record in records:
+        reasons = (
+            "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
+        )
+        where = f"{record.device}, {record.threads} thread{'s' if record.threads > 1 else ''}"
+        places.setdefault(where, []).append(f"{record.artefact} {record.verdict} ({reasons})")
+    return [
+        f"Unsteady latency on {where}: {', '.join(each)}. Measure on a quieter machine."
+        for where, each in places.items()
+    ]
 
 
 def near_parity(model: ModelManifest) -> list[str]:
