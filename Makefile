@@ -4,13 +4,21 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-rank bench-overhead bench-throttling
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms android
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
+	@echo "make android      the Android app built and checked without Gradle, with a student of the quickstart"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
+	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
+	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
+	@echo "make bench-rewrites   what single rewrites of the exporter are worth in LiteRT"
+	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
+	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
+	@echo "make bench-norms     students of each norm at equal int8 latency"
 	@echo "make bench-slicing   time to slice a sub-network"
+	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
 	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
@@ -31,6 +39,16 @@ $(STAMP): constraints.txt pyproject.toml
 quickstart: venv
 	$(BIN)/edgegan quickstart
 
+# Reuses a finished quickstart; otherwise makes a student in fewer steps. Packages come while it trains.
+ANDROID_RUN = $(if $(wildcard runs/quickstart/run/export/export.json),runs/quickstart/run,runs/brief/run)
+android: venv
+	android_demo/ci/install.sh
+	@$(BIN)/python android_demo/ci/build.py --fetch & fetch=$$!; \
+	test -f runs/quickstart/run/export/export.json || $(BIN)/edgegan quickstart --brief -o runs/brief || exit $$?; \
+	wait $$fetch
+	$(BIN)/edgegan bundle $(ANDROID_RUN) --target android --into android_demo --precision int8 --precision fp32 --teacher --overwrite
+	$(BIN)/python android_demo/ci/build.py
+
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -39,8 +57,21 @@ lint: venv
 test: lint
 	$(BIN)/python -m pytest
 
+# Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
+bench-exporters: venv
+	$(BIN)/python benchmarks/exporters.py $(if $(TENSORFLOW),--tensorflow $(TENSORFLOW))
+
+bench-lint-costs: venv
+	$(BIN)/python benchmarks/lint_costs.py
+
+bench-norms: venv
+	$(BIN)/python benchmarks/norms.py
+
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
+
+bench-train: venv
+	$(BIN)/python benchmarks/training.py
 
 # DATA holds train/photo, train/label, val/photo, val/label, such as CamVid; 300 s of training by default.
 SECONDS ?= 300
@@ -56,6 +87,15 @@ bench-overhead: venv
 
 bench-throttling: venv
 	$(BIN)/python -m edgegan.benchmarks.throttling
+
+bench-parity: venv
+	$(BIN)/python benchmarks/parity.py
+
+bench-rewrites: venv
+	$(BIN)/python tests/time_rewrites.py
+
+fuzz-export: venv
+	$(BIN)/python tests/fuzz_export.py --count 200
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

@@ -164,15 +164,13 @@ def of_one_device(records: Sequence[BenchRecord]) -> list[BenchRecord]:
 
 def subject(model: ModelManifest) -> dict[str, Any]:
     """The fields of a record that the artefact's manifest gives."""
-    shape = model.inputs[0].shape
-    nhwc = model.inputs[0].layout == "NHWC"
     return {
         "artefact": model.file,
         "sha256": model.sha256,
         "role": model.role,
         "target": model.target,
         "precision": model.precision,
-        "size": (shape[1], shape[2]) if nhwc else (shape[2], shape[3]),
+        "size": model.sizes[0],
         "parameters": model.parameters,
         "macs": model.macs,
         "macs_published": model.complexity["macs_published"],

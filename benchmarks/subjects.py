@@ -15,6 +15,7 @@ from edgegan.errors import InputError, ParityError
 from edgegan.files import check_sha256, sha256_bytes
 from edgegan.run import MANIFEST
 from edgegan.runtime import Session
+from edgegan.tensors import example_input, from_artefact, to_artefact
 
 # Other kernels sum in another order; quantised outputs may land on the neighbouring step.
 TOLERANCE = {"fp32": 1e-3, "fp16": 2e-2, "int8": 5e-2}
@@ -40,14 +41,11 @@ def find_artefacts(
 
 
 def check_input(path: Path, model: ModelManifest) -> np.ndarray:
-    """One item (1, ...) in the artefact's layout: the package's golden input where sizes agree, else seeded noise."""
-    info = model.inputs[0]
+    """One item (1, ...) as the artefact takes it: the package's golden input where sizes agree, else a seeded one."""
     golden = golden_tensor(path, "input") if model.role == "student" else None
-    if golden is not None:
-        item = golden[:1].transpose(0, 2, 3, 1) if info.layout == "NHWC" else golden[:1]
-        if list(item.shape) == list(info.shape):
-            return np.ascontiguousarray(item)
-    return np.random.default_rng(0).uniform(-1, 1, info.shape).astype(np.float32)
+    if golden is not None and golden.shape[2:] in ((), model.sizes[0]):
+        return to_artefact(golden[:1], model.inputs[0])
+    return example_input(model)
 
 
 def golden_tensor(path: Path, name: str) -> np.ndarray | None:
@@ -69,15 +67,12 @@ def golden_tensor(path: Path, name: str) -> np.ndarray | None:
 
 
 def golden_output(path: Path, model: ModelManifest, item: np.ndarray) -> np.ndarray | None:
-    """PyTorch's output for `item` in the artefact's layout, when `item` is the package's golden input."""
+    """PyTorch's output (1, C, H, W) in [-1, 1] for `item`, when `item` is the package's golden input."""
     given, expected = golden_tensor(path, "input"), golden_tensor(path, "output")
     if model.role != "student" or given is None or expected is None:
         return None
-    nhwc = model.inputs[0].layout == "NHWC"
-    first = given[:1].transpose(0, 2, 3, 1) if nhwc else given[:1]
-    if first.shape != item.shape or not np.array_equal(first, item):
-        return None
-    return np.ascontiguousarray(expected[:1].transpose(0, 2, 3, 1) if nhwc else expected[:1])
+    first = to_artefact(given[:1], model.inputs[0])
+    return expected[:1] if first.shape == item.shape and np.array_equal(first, item) else None
 
 
 def check_on_host(
@@ -99,7 +94,7 @@ def check_on_host(
             f"a second worker, {called}",
             model.precision,
         )
-    difference = output.astype(np.float64) - expected
+    difference = from_artefact(output, model.outputs[0]).astype(np.float64) - expected
     mean_square = float(np.mean(difference**2))
     psnr_db = 10 * np.log10(4 / mean_square) if mean_square else np.inf
     limit_db = min(model.parity.psnr_db, PSNR_CAP_DB) - PSNR_SLACK_DB
@@ -111,7 +106,7 @@ def check_on_host(
     return Correctness(
         reference="PyTorch's golden output",
         max_abs=float(np.abs(difference).max()),
-        bit_equal=bool(np.array_equal(output, expected)),
+        bit_equal=bool(not difference.any()),
         sha256=sha256_bytes(output.tobytes()),
     )
 

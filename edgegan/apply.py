@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import read_model
+from edgegan.artefact import ModelManifest, read_model
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
@@ -20,11 +20,13 @@ from edgegan.data.images import (
     to_pixels,
     write_image,
 )
+from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
-from edgegan.files import check_sha256
-from edgegan.package import is_package
+from edgegan.files import check_sha256, make_folder
+from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime import Session
+from edgegan.tensors import from_artefact, to_artefact
 
 OVERLAP = 0.25
 WHOLE_PIXELS = 1_500_000  # larger pictures go through a package in tiles, to bound memory
@@ -33,18 +35,26 @@ PACKAGE_TILE = (768, 768)
 
 @dataclass(frozen=True)
 class Generator:
-    """Something that turns (C, H, W) in [-1, 1] into the same size: `size` when only that size, else multiples."""
+    """Something that turns (C, H, W) into a picture in [-1, 1] of the same size: `size` when only that size, else
+    multiples. `kind` is what it takes; `classes` and `instance_edge` are those of label maps, `channels` the length of
+    noise."""
 
     call: Callable[[Floats], Floats]
     channels: int
     size: tuple[int, int] | None
     stride: int = 1
     min_size: int = 1
+    kind: str = "image"
+    classes: int = 0
+    instance_edge: bool = False
 
 
 @contextlib.contextmanager
-def open_generator(source: Path, threads: int) -> Iterator[Generator]:
-    """A run's student, a package, or an .onnx or .tflite artefact, ready to be called."""
+def open_generator(
+    source: Path, threads: int, picture: tuple[int, int] | None = None
+) -> Iterator[Generator]:
+    """A run's student, a package, or an .onnx or .tflite artefact, ready to be called. Of an artefact's several sizes,
+    the smallest that holds `picture` (height, width) is taken, or the largest."""
     if (source / MANIFEST).is_file():
         source = source / "student"
     if source.is_dir():
@@ -55,19 +65,40 @@ def open_generator(source: Path, threads: int) -> Iterator[Generator]:
         return
     model = read_model(source)
     check_sha256(source, model.sha256)
-    tensor = model.inputs[0]
-    nhwc = tensor.layout == "NHWC"
-    height, width, channels = tensor.shape[1:] if nhwc else (*tensor.shape[2:], tensor.shape[1])
-    with Session(source, threads=threads) as session:
+    takes, gives = model.inputs[0], model.outputs[0]
+    free = -1 in takes.shape
+    size, signature = choose_size(model, picture)
+    channels = takes.shape[-1] if takes.layout in ("NHWC", "NC") else takes.shape[1]
+    if takes.encoding == "index":
+        channels = (takes.classes or 0) + int(takes.instance_edge)
+    with Session(source, threads=threads, signature=signature) as session:
 
         def call(x: Floats) -> Floats:
-            if nhwc:
-                return session.run(np.ascontiguousarray(x.transpose(1, 2, 0))[None])[0].transpose(
-                    2, 0, 1
-                )
-            return session.run(x[None])[0]
+            return from_artefact(session.run(to_artefact(x[None], takes)), gives)[0]
 
-        yield Generator(call, channels, (height, width))
+        yield Generator(
+            call,
+            channels,
+            None if free else size,
+            model.size_multiple,
+            model.size_smallest,
+            takes.kind,
+            takes.classes or 0,
+            takes.instance_edge,
+        )
+
+
+def choose_size(
+    model: ModelManifest, picture: tuple[int, int] | None
+) -> tuple[tuple[int, int] | None, str | None]:
+    """The size of an artefact to use for a picture, and its signature where there are several."""
+    if len(model.signatures) < 2:
+        return (model.sizes[0] if model.sizes else None), None
+    ordered = sorted(zip(model.sizes, model.signatures, strict=True), key=lambda each: each[0])
+    if picture is None:
+        return model.sizes[0], model.signatures[0]
+    fitting = [each for each in ordered if each[0][0] >= picture[0] and each[0][1] >= picture[1]]
+    return fitting[0] if fitting else ordered[-1]
 
 
 @contextlib.contextmanager
@@ -78,8 +109,6 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
     from edgegan.models.zoo import image_sides, load_generator, parse_spec
 
     config, module = load_generator(folder)
-    if config.input.kind != "image":
-        raise InputError(f"{folder} takes a {config.input.kind.replace('_', ' ')}, not pictures")
     spec = parse_spec(config.family, config.spec)
     stride, smallest = image_sides(config.family, spec)
     before = torch.get_num_threads()
@@ -91,7 +120,18 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
 
     try:
         fixed = getattr(spec, "size", None)
-        yield Generator(call, config.input.channels, fixed, stride, smallest)
+        takes = config.input
+        labels = takes if isinstance(takes, LabelMapIO) else None
+        yield Generator(
+            call,
+            takes.channels,
+            fixed,
+            stride,
+            smallest,
+            takes.kind,
+            labels.classes if labels else 0,
+            labels.instance_edge if labels else False,
+        )
     finally:
         torch.set_num_threads(before)
 
@@ -101,15 +141,36 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
     height, width = x.shape[1:]
     if generator.size is not None:
         if fit == "resize" and (height, width) != generator.size:
-            scaled = to_float(resize_image(to_pixels(x), *generator.size), x.shape[0])
-            made = generator.call(scaled)
-            return to_float(resize_image(to_pixels(made), height, width), made.shape[0])
+            small = scale_input(generator, x, generator.size)
+            made = generator.call(small)
+            large = resize_image(to_pixels(made), height, width, bilinear=True)
+            return to_float(large, made.shape[0])
         return tiled(generator.call, x, generator.size)
     if height * width > WHOLE_PIXELS:
         return tiled(generator.call, x, PACKAGE_TILE)
     tall = max(generator.min_size, -(-height // generator.stride) * generator.stride)
     wide = max(generator.min_size, -(-width // generator.stride) * generator.stride)
     return generator.call(reflect_to(x, tall, wide))[:, :height, :width]
+
+
+def scale_input(generator: Generator, x: Floats, size: tuple[int, int]) -> Floats:
+    """(C, H, W) at another size: pictures bilinear, labels by nearest pixels, their borders drawn anew."""
+    if generator.kind == "image":
+        return to_float(resize_image(to_pixels(x), *size, bilinear=True), x.shape[0])
+    rows, columns = (
+        (np.arange(after) * before // after)
+        for after, before in zip(size, x.shape[1:], strict=True)
+    )
+    labels = x[: generator.classes].argmax(0)[rows][:, columns]
+    return label_channels(generator, labels)
+
+
+def label_channels(generator: Generator, labels: Labels) -> Floats:
+    """(H, W) class numbers -> the channels a label-map generator takes; borders of classes stand for instances."""
+    channels = one_hot(labels, generator.classes)
+    if generator.instance_edge:
+        channels = np.concatenate([channels, find_edges(labels)[None]])
+    return channels
 
 
 def reflect_to(x: Floats, height: int, width: int) -> Floats:
@@ -166,6 +227,53 @@ def collect_inputs(inputs: list[Path]) -> list[tuple[Path, Path]]:
     return found
 
 
+def read_input(generator: Generator, path: Path) -> Floats:
+    """One file as (C, H, W) for this generator; raises InputError naming a file it cannot take."""
+    if generator.kind == "label_map":
+        try:
+            return label_channels(generator, read_labels(path))
+        except InputError as error:
+            raise InputError(
+                f"{path}: {error}" if str(path) not in str(error) else str(error)
+            ) from error
+    return to_float(read_image(path), generator.channels)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width of a picture file, as stored."""
+    pixels = read_image(path)
+    return pixels.shape[0], pixels.shape[1]
+
+
+def run_on_noise(
+    source: Path, count: int, seed: int, output: Path, *, threads: int, overwrite: bool
+) -> list[Path]:
+    """Draws `count` pictures from seeded noise and writes them as PNGs named by seed and number."""
+    targets = [output / f"seed{seed}_{number:03d}.png" for number in range(count)]
+    refuse_existing(targets, overwrite=overwrite)
+    with open_generator(source, threads) as generator, progress("pictures", count) as bar:
+        if generator.kind != "noise":
+            raise InputError(
+                f"{source} takes a {generator.kind.replace('_', ' ')}: give files instead of --count"
+            )
+        make_folder(output)
+        chance = np.random.default_rng(seed)
+        for number, target in enumerate(targets):
+            z = chance.standard_normal(generator.channels).astype(np.float32)
+            write_image(target, to_pixels(generator.call(z)))
+            bar.step(number + 1, target.name)
+    return targets
+
+
+def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
+    """Raises OutputError when a result would replace a file and `overwrite` is not given."""
+    existing = [path for path in targets if path.exists()]
+    if existing and not overwrite:
+        raise OutputError(
+            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
+        )
+
+
 def run_on_images(
     source: Path, inputs: list[Path], output: Path, *, fit: str, threads: int, overwrite: bool
 ) -> list[Path]:
@@ -177,14 +285,17 @@ def run_on_images(
         raise InputError(
             f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
         )
-    existing = [path for path in targets if path.exists()]
-    if existing and not overwrite:
-        raise OutputError(
-            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
-        )
-    with open_generator(source, threads) as generator, progress("pictures", len(pairs)) as bar:
+    refuse_existing(targets, overwrite=overwrite)
+    make_folder(output)
+    first = image_size(pairs[0][0])
+    with (
+        open_generator(source, threads, first) as generator,
+        progress("pictures", len(pairs)) as bar,
+    ):
+        if generator.kind == "noise":
+            raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
-            x = to_float(read_image(path), generator.channels)
+            x = read_input(generator, path)
             write_image(target, to_pixels(apply_generator(generator, x, fit)))
             bar.step(index + 1, path.name)
     return targets

@@ -20,17 +20,27 @@ Precision = Literal["fp32", "fp16", "int8"]
 
 
 class TensorInfo(BaseModel):
-    """One tensor of an artefact as a device sees it."""
+    """One tensor of an artefact as a device sees it. A dimension of -1 takes any of the artefact's sizes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
+    kind: Literal["image", "label_map", "noise"] = "image"
     shape: list[int]
-    layout: Literal["NHWC", "NCHW"]
-    dtype: Literal["float32"] = "float32"
-    colour: str = Field(description="meaning of the channels: rgb, grey or other")
-    range: tuple[float, float] = Field(description="values of black and white")
-    resize: Literal["bilinear-half-pixel"] = "bilinear-half-pixel"
+    layout: Literal["NHWC", "NCHW", "NC"]
+    dtype: Literal["float32", "uint8", "int32"] = "float32"
+    colour: str = Field(description="meaning of the channels: rgb, bgr, grey or other")
+    range: tuple[float, float] | None = Field(
+        None, description="values of black and white; null for label maps and noise"
+    )
+    resize: Literal["bilinear-half-pixel", "nearest"] = "bilinear-half-pixel"
+    encoding: Literal["values", "index", "one-hot"] = Field(
+        "values", description="of a label map: class numbers in one channel, or a channel a class"
+    )
+    classes: int | None = Field(None, description="of a label map: number of classes")
+    instance_edge: bool = Field(
+        False, description="of a label map: a last channel is 1 on instance borders"
+    )
 
 
 class Parity(BaseModel):
@@ -42,6 +52,9 @@ class Parity(BaseModel):
     max_abs: float = Field(description="largest absolute difference, range [-1, 1]")
     psnr_db: float = Field(description="PSNR of the conversion, range [-1, 1]; 200 when equal")
     gate: str = Field(description="the limit it passed")
+    runtimes: dict[str, float] = Field(
+        default_factory=dict, description="PSNR in every installed runtime that loads it"
+    )
 
 
 class ModelManifest(BaseModel):
@@ -52,17 +65,28 @@ class ModelManifest(BaseModel):
     schema_version: Literal[1] = SCHEMA_VERSION
     id: str
     title: str
-    task: Literal["image-to-image"] = "image-to-image"
+    task: Literal["image-to-image", "labels-to-image", "noise-to-image"] = "image-to-image"
     role: Literal["teacher", "student"]
     family: str
     target: Target
     precision: Precision
-    quantization: str = Field(description="none, float16, dynamic-int8 or static-int8")
+    quantization: str = Field(
+        description="none, float16, dynamic-int8, static-int8, mixed-int8 or int16x8"
+    )
     file: str
     bytes: int
     sha256: str
     inputs: list[TensorInfo] = Field(min_length=1)
     outputs: list[TensorInfo] = Field(min_length=1)
+    sizes: list[tuple[int, int]] = Field(
+        default_factory=list,
+        description="heights and widths it was proved at; the first is the default signature's",
+    )
+    signatures: list[str] = Field(
+        default_factory=list, description=".tflite: signature of each size, in the order of sizes"
+    )
+    size_multiple: int = Field(1, description="any height and width: what they are multiples of")
+    size_smallest: int = Field(1, description="any height and width: the smallest")
     parameters: int
     macs: int = Field(description="true multiply-adds of convolutions and Linear layers, one image")
     complexity: dict[str, Any] = Field(
@@ -77,9 +101,40 @@ class ModelManifest(BaseModel):
     computed_in: dict[str, int]
     rewrites: list[dict[str, str]]
     calibration: str | None = None
+    float_layers: list[str] = Field([], description="layers that --max-drop kept float in int8")
+    sensitivity: list[dict[str, Any]] = Field(
+        [], description="layers by what leaving each float gains, best first"
+    )
+    int8_forms: list[dict[str, Any]] = Field(
+        [], description="forms that were measured before one was chosen (ONNX)"
+    )
+    lint: list[dict[str, Any]] = Field([], description="findings of the mobile lint")
     licence: str
     converter: dict[str, str]
     package_sha256: str = Field(description="sha256 of the package's config.json it was made from")
+
+
+class Golden(BaseModel):
+    """What a bundled model made of one picture on the machine that bundled it; paths are below the model's folder."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: str = Field(description="little-endian float32 in the layout and range of the input")
+    output: str = Field(description="the same of the output")
+    picture: str = Field(description="PNG whose pixels are exactly the input")
+    input_sha256: str
+    output_sha256: str
+    layout: Literal["NHWC"] = "NHWC"
+    dtype: Literal["float32 little-endian"] = "float32 little-endian"
+    max_mean_abs: float = Field(
+        description="largest mean absolute difference to the golden output that passes the self-test"
+    )
+
+
+class BundledModel(ModelManifest):
+    """model.json inside an app or web page: the artefact's, with the bundle's ids, file names and golden tensors."""
+
+    golden: Golden
 
 
 def read_model(path: Path) -> ModelManifest:

@@ -15,11 +15,13 @@ import typer
 
 from edgegan import __version__
 from edgegan.commands import (
+    bundling,
     compressing,
     devices,
     evaluating,
     explaining,
     exporting,
+    linting,
     measuring,
     packages,
     quickstarting,
@@ -35,11 +37,12 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "train": training.train,
     "compress": compressing.compress,
     "export": exporting.export,
+    "lint": linting.lint,
     "bench": measuring.bench,
     "run": exporting.run_command,
     "evaluate": evaluating.evaluate,
     "report": measuring.report,
-    "bundle": exporting.bundle,
+    "bundle": bundling.bundle,
     "quickstart": quickstarting.quickstart,
     "recipes": explaining.recipes,
     "doctor": explaining.doctor,

@@ -14,7 +14,7 @@ from edgegan.recipe_data import Data as Data
 from edgegan.recipe_data import Section as Section
 from edgegan.recipe_train import Train
 
-Norm = Literal["instance", "instance_affine", "batch"]
+Norm = Literal["instance", "instance_affine", "batch", "batch-global"]
 Block = Literal["dense", "separable"]
 
 
@@ -33,7 +33,8 @@ class Student(Section):
     )
     norm: Norm = Field(
         "instance_affine",
-        description="instance, instance_affine (dynamic int8) or batch (static full int8)",
+        description="instance, instance_affine (dynamic int8), batch (static full int8) or batch-global (batch with a "
+        "small branch that sees the whole picture; static full int8)",
     )
 
 
@@ -87,6 +88,12 @@ class Distill(Section):
     )
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
+    )
+    freeze_statistics: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the steps, at the end, in which BatchNorm uses the statistics it will be exported with",
     )
     log_every: int = Field(50, ge=1, description="steps between entries of metrics.jsonl")
     validate_every: int = Field(500, ge=1, description="steps between validations")

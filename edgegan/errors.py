@@ -47,6 +47,12 @@ class ParityError(EdgeGANError):
     exit_code = EXIT_GATE
 
 
+class LintError(EdgeGANError):
+    """An artefact with lint findings where none are allowed (exit 3)."""
+
+    exit_code = EXIT_GATE
+
+
 class TrainingError(EdgeGANError):
     """A training that cannot go on, such as one whose loss became NaN (exit 3)."""
 

@@ -16,7 +16,7 @@ from edgegan.compress.pipeline import compress
 from edgegan.config import load_recipe
 from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
-from edgegan.export.bundle import ASSETS, bundle_android
+from edgegan.export.bundle import ASSETS, Choice, bundle_run
 from edgegan.export.exporter import export
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
 from edgegan.package import is_package
@@ -39,6 +39,9 @@ class Plan:
     bench_seconds: float = 1.0
 
 
+BRIEF = Plan(train_images=160, teacher_steps=160, student_steps=160)
+
+
 def quickstart(
     folder: Path, *, app: Path | None, plan: Plan, overwrite: bool = False
 ) -> tuple[Path, dict[str, list[Headline]]]:
@@ -47,6 +50,34 @@ def quickstart(
     Returns the report's path and its headline.
     """
     began = time.monotonic()
+    run = teach_and_compress(folder, plan, overwrite=overwrite)
+    say("3 exporting and proving: edgegan export")
+    export(run, None, list(TARGETS), list(PRECISIONS))
+    say("4 measuring: edgegan bench")
+    bench(run, None, threads=[1], seconds=plan.bench_seconds)
+    say("5 reporting: edgegan report")
+    path, headlines = report([run])
+    if app is not None:
+        say(f"6 bundling for Android: edgegan bundle --target android --into {app}")
+        files = bundle_run(run, "android", app, Choice(), overwrite=True)
+        say(f"  {len(files)} files in {app / ASSETS / 'models'}")
+    say(f"done in {format_duration(time.monotonic() - began)}")
+    return path, headlines
+
+
+def quickstart_brief(folder: Path, *, overwrite: bool = False) -> Path:
+    """Only what an app needs, from fewer steps: student in int8 and fp32 and teacher as .tflite. Returns the run."""
+    began = time.monotonic()
+    run = teach_and_compress(folder, BRIEF, overwrite=overwrite)
+    say("3 exporting and proving: edgegan export")
+    export(run, None, ["tflite"], ["fp32", "int8"], which="student")
+    export(run, None, ["tflite"], ["fp32"], which="teacher")
+    say(f"done in {format_duration(time.monotonic() - began)}")
+    return run
+
+
+def teach_and_compress(folder: Path, plan: Plan, *, overwrite: bool) -> Path:
+    """Draws the data, trains the teacher, distils the student; returns the run."""
     if overwrite:
         clear_folder(folder, MARKER)
     make_folder(folder)
@@ -54,7 +85,7 @@ def quickstart(
     if (folder / MARKER).is_file() and read_json(folder / MARKER).get("plan") != made:
         clear_folder(folder, MARKER)
     write_json(folder / MARKER, {"plan": made})
-    say("1/6 drawing the embedded task and training a teacher on it")
+    say("1 drawing the embedded task and training a teacher on it")
     train = write_dataset(folder / "data/train", plan.train_images, plan.size, 0)
     write_dataset(folder / "data/validation", plan.validation_images, plan.size, 500_000)
     teacher = folder / "teacher"
@@ -70,7 +101,7 @@ def quickstart(
             batch=plan.teacher_batch,
             seed=0,
         )
-    say("2/6 compressing: edgegan compress quickstart")
+    say("2 compressing: edgegan compress quickstart")
     settings = {
         "teacher": str(teacher.resolve()),
         "data.train": str((folder / "data/train").resolve()),
@@ -84,15 +115,4 @@ def quickstart(
     )
     run = folder / "run"
     compress(recipe, run)
-    say("3/6 exporting and proving: edgegan export")
-    export(run, None, list(TARGETS), list(PRECISIONS))
-    say("4/6 measuring: edgegan bench")
-    bench(run, None, threads=[1], seconds=plan.bench_seconds)
-    say("5/6 reporting: edgegan report")
-    path, headlines = report([run])
-    if app is not None:
-        say(f"6/6 bundling for Android: edgegan bundle --target android --into {app}")
-        files = bundle_android(run, app, None, overwrite=True)
-        say(f"  {len(files)} files in {app / ASSETS / 'models'}")
-    say(f"done in {format_duration(time.monotonic() - began)}")
-    return path, headlines
+    return run

@@ -45,13 +45,23 @@ def installed_runtimes(target: str) -> list[str]:
     """Installed runtimes for a target, best first; raises MissingDependency when there is none."""
     import importlib.util
 
-    found = [name for name in RUNTIMES[target] if importlib.util.find_spec(MODULES[name])]
+    found = [
+        name
+        for name in RUNTIMES[target]
+        if own_python(name) or importlib.util.find_spec(MODULES[name])
+    ]
     if not found:
         extra = EXTRAS[RUNTIMES[target][0]]
         raise MissingDependency(
             f"no runtime for {target} is installed; install one with: pip install 'edgegan[{extra}]'"
         )
     return found
+
+
+def own_python(runtime: str) -> str | None:
+    """The interpreter of a runtime that lives in a virtual environment of its own (tflite-runtime wants numpy below 2):
+    $EDGEGAN_PYTHON_TFLITE_RUNTIME, and so on for every runtime."""
+    return os.environ.get(f"EDGEGAN_PYTHON_{runtime.upper().replace('-', '_')}") or None
 
 
 class Place(Protocol):
@@ -61,8 +71,8 @@ class Place(Protocol):
         """Runtimes for a target that are installed there, best first."""
         ...
 
-    def worker_command(self) -> list[str]:
-        """The local command whose stdin and stdout are those of a worker there."""
+    def worker_command(self, runtime: str) -> list[str]:
+        """The local command whose stdin and stdout are those of a worker there for this runtime."""
         ...
 
     def push(self, local: Path) -> str:
@@ -84,8 +94,8 @@ class Here:
     def runtimes(self, target: str) -> list[str]:
         return installed_runtimes(target)
 
-    def worker_command(self) -> list[str]:
-        return [sys.executable, "-u", str(Path(runtime_worker.__file__))]
+    def worker_command(self, runtime: str) -> list[str]:
+        return [own_python(runtime) or sys.executable, "-u", str(Path(runtime_worker.__file__))]
 
     def push(self, local: Path) -> str:
         return str(local.absolute())
@@ -111,6 +121,7 @@ class Session:
         threads: int = 1,
         place: Place | None = None,
         cpus: Sequence[int] | None = None,
+        signature: str | None = None,
     ) -> None:
         if not model.is_file():
             raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
@@ -128,6 +139,7 @@ class Session:
                         "runtime": name,
                         "threads": threads,
                         "cpus": list(cpus) if cpus else None,
+                        "signature": signature,
                     }
                 )
                 break
@@ -148,7 +160,7 @@ class Session:
         self.folder = tempfile.TemporaryDirectory(prefix="edgegan-")
         self.log: IO[bytes] = (Path(self.folder.name) / "log").open("w+b")
         self.process = subprocess.Popen(
-            self.place.worker_command(),
+            self.place.worker_command(runtime),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -1,8 +1,8 @@
 """One artefact in one runtime, in a process of its own: loads, runs, times. Only standard library, numpy, the runtime.
 
 This file is also what is pushed to a device. It reads a JSON request a line on stdin and answers a line on stdout:
-  {"op": "load", "model": PATH, "runtime": NAME, "threads": N, "cpus": [..] or null}
-                                              -> {"load_ms", "inputs", "outputs", "version", "outside_xnnpack"}
+  {"op": "load", "model": PATH, "runtime": NAME, "threads": N, "signature": NAME or null,
+   "cpus": [..] or null}                      -> {"load_ms", "inputs", "outputs", "version", "outside_xnnpack"}
   {"op": "run", "input": NPY, "output": NPY}  -> {"count"}        NPY: (N, ...) one item an inference
   {"op": "time", "runs": N, "input": NPY}     -> {"samples_ms", "peak_rss_bytes"}
   {"op": "count", "runs": N}                  -> {"runs"}         each inference between two marker system calls
@@ -44,9 +44,17 @@ LITERT_MODULES = {
 class LiteRT:
     """A .tflite in ai-edge-litert, tflite-runtime or tensorflow's interpreter."""
 
-    def __init__(self, model: str, runtime: str, threads: int) -> None:
+    def __init__(
+        self, model: str, runtime: str, threads: int, signature: str | None = None
+    ) -> None:
         module = importlib.import_module(LITERT_MODULES[runtime])
         self.interpreter = module.Interpreter(model_path=model, num_threads=threads)
+        self.runner: Any = None
+        if signature is not None:
+            self.runner = self.interpreter.get_signature_runner(signature)
+            self.inputs = [describe(d) for d in self.runner.get_input_details().values()]
+            self.outputs = [describe(d) for d in self.runner.get_output_details().values()]
+            return
         self.interpreter.allocate_tensors()
         self.inputs = [describe(d) for d in self.interpreter.get_input_details()]
         self.outputs = [describe(d) for d in self.interpreter.get_output_details()]
@@ -54,7 +62,10 @@ class LiteRT:
         self.output_index = self.interpreter.get_output_details()[0]["index"]
 
     def set_input(self, x: np.ndarray) -> None:
-        self.interpreter.set_tensor(self.input_index, x)
+        if self.runner is None:
+            self.interpreter.set_tensor(self.input_index, x)
+        else:
+            self.x = x
 
     def set_zeros(self) -> None:
         for details in self.interpreter.get_input_details():
@@ -87,17 +98,26 @@ class LiteRT:
         return [op["op_name"] for op in builtin if op["index"] not in taken]
 
     def invoke(self) -> None:
-        self.interpreter.invoke()
+        if self.runner is None:
+            self.interpreter.invoke()
+        else:
+            self.result = self.runner(input=self.x)["output"]
 
     def output(self) -> np.ndarray:
-        return self.interpreter.get_tensor(self.output_index)
+        if self.runner is None:
+            return self.interpreter.get_tensor(self.output_index)
+        return self.result
 
 
 class OnnxRuntime:
     """An .onnx in ONNX Runtime's CPU provider."""
 
-    def __init__(self, model: str, runtime: str, threads: int) -> None:
+    def __init__(
+        self, model: str, runtime: str, threads: int, signature: str | None = None
+    ) -> None:
         module = importlib.import_module(runtime)
+        if signature is not None:
+            raise ValueError("an .onnx has no signatures")
         options = module.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -166,7 +186,9 @@ class Worker:
         if request.get("cpus"):
             os.sched_setaffinity(0, request["cpus"])
         began = time.perf_counter()
-        self.session = open_session(request["model"], request["runtime"], request["threads"])
+        self.session = open_session(
+            request["model"], request["runtime"], request["threads"], request.get("signature")
+        )
         load_ms = (time.perf_counter() - began) * 1e3
         return {
             "load_ms": load_ms,
@@ -223,9 +245,10 @@ class Worker:
         return kind(request)
 
 
-def open_session(model: str, runtime: str, threads: int) -> Any:
-    """The model loaded in the runtime."""
-    return (OnnxRuntime if runtime == "onnxruntime" else LiteRT)(model, runtime, threads)
+def open_session(model: str, runtime: str, threads: int, signature: str | None = None) -> Any:
+    """The model loaded in the runtime; of several signatures the named one, or the first."""
+    kind = OnnxRuntime if runtime == "onnxruntime" else LiteRT
+    return kind(model, runtime, threads, signature)
 
 
 def marked(work: Any) -> None:

@@ -1,81 +1,171 @@
-"""`edgegan bundle`: an artefact, its model.json, golden tensors and sample pictures into an app's assets."""
+"""`edgegan bundle`: artefacts, model.json, golden tensors, samples and licences into an app's or a page's files."""
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgegan.export import licences, web_page
 from edgegan.export.parity import run_artefact
 
-from edgegan.artefact import ModelManifest, exported_models
-from edgegan.data.images import from_stored, to_pixels, write_image
+from edgegan.artefact import BundledModel, Golden, ModelManifest, TensorInfo, exported_models
+from edgegan.data.images import from_stored, resize_image, to_float, to_pixels, write_image
 from edgegan.errors import InputError, OutputError
 from edgegan.files import (
     atomic_folder,
+    check_sha256,
     clear_folder,
     make_folder,
+    read_json,
     sha256_file,
     write_atomic,
     write_json,
 )
 from edgegan.run import Run
 
-TARGETS = ("android",)
 ASSETS = Path("app/src/main/assets")
+INDEX = Path("models/index.json")
 GOLDEN_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
 SAMPLES = 4
 PRECISION_ORDER = ("int8", "fp16", "fp32")
+CHANNELS = {"rgb": 3, "bgr": 3, "grey": 1}
 
 
-def bundle_android(
-    source: Path, app: Path, precision: str | None, *, overwrite: bool = False
+@dataclass(frozen=True)
+class Choice:
+    """Which artefacts of a run are bundled, and under which name."""
+
+    precisions: list[str] | None = None
+    teacher: bool = False
+    name: str | None = None
+
+
+def bundle_run(
+    source: Path, target: str, into: Path, choice: Choice, *, overwrite: bool = False
 ) -> list[Path]:
-    """Copies a run's student into the assets of the Android app in `app`; returns the files written.
+    """Copies models of a run into the Android project or web page `into`; returns the files of the models.
 
-    `models/<id>/` gets model.tflite, model.json and golden/{input,output}.{f32,png}; `samples/` gets pictures to try.
-    The golden output is the artefact's own, so a phone that differs has a broken runtime or a broken copy.
+    `models/<id>/` gets model.tflite, model.json and golden/; `samples/` pictures to try; `licenses/` a text for each
+    model. The golden output is the artefact's own, so a device that differs has a broken runtime or a broken copy.
     """
     run = Run.open(source)
-    path, model = pick(source / "export", precision)
-    if not app.is_dir():
-        raise InputError(
-            f"{app} is not the Android project; give --into FOLDER (android_demo of the edgegan sources)"
+    name = choice.name or str(run.manifest["recipe"]["name"])
+    picked = pick(source / "export", choice)
+    assets = open_assets(target, into)
+    stored = validation_pictures(source)
+    files: list[Path] = []
+    for path, model in picked:
+        check_readable(model, path)
+        identity = bundled_id(name, model.role, model.precision)
+        folder = assets / "models" / identity
+        if folder.exists() and not overwrite and not same_model(folder, model):
+            raise OutputError(
+                f"{folder} holds another model; add --overwrite to replace it, or --name to keep both"
+            )
+        with atomic_folder(folder, "model.json", overwrite=True) as temporary:
+            write_model(temporary, identity, name, path, model, golden_picture(stored[0], model))
+        licences.write(assets / "licenses" / f"{identity}.txt", model)
+        files += sorted(file for file in folder.rglob("*") if file.is_file())
+    write_samples(assets / "samples", name, stored)
+    if target == "web":
+        web_page.write(assets)
+    write_index(assets)
+    if target == "web":
+        web_page.write_cache_list(assets)
+    return files
+
+
+def remove_run(source: Path, target: str, into: Path, name: str | None) -> list[Path]:
+    """Takes a run's models, samples and licences out of the app or page; returns the folders that are gone."""
+    name = name or str(Run.open(source).manifest["recipe"]["name"])
+    assets = into / ASSETS if target == "android" else into
+    gone = []
+    for role in ("student", "teacher"):
+        for precision in PRECISION_ORDER:
+            identity = bundled_id(name, role, precision)
+            folder = assets / "models" / identity
+            if folder.exists():
+                clear_folder(folder, "model.json")
+                (assets / "licenses" / f"{identity}.txt").unlink(missing_ok=True)
+                gone.append(folder)
+    if not gone:
+        raise InputError(f"{into} holds no model of {name}; nothing was removed")
+    for path in (assets / "samples").glob(f"{name}_[0-9].jpg"):
+        path.unlink()
+    write_index(assets)
+    if target == "web":
+        web_page.write_cache_list(assets)
+    return gone
+
+
+def open_assets(target: str, into: Path) -> Path:
+    """The folder that takes models/; raises InputError or OutputError when `into` is no Android project or no page."""
+    if target == "android":
+        if not into.is_dir():
+            raise InputError(
+                f"{into} is not the Android project; give --into FOLDER (android_demo of the edgegan sources)"
+            )
+        return into / ASSETS
+    if into.exists() and any(into.iterdir()) and not (into / INDEX).is_file():
+        raise OutputError(
+            f"{into} was not written by edgegan (no {INDEX} in it); choose another with -o"
         )
-    identity = f"{run.manifest['recipe']['name']}_{model.precision}"
-    folder = app / ASSETS / "models" / identity
-    if folder.exists() and not overwrite and not same_model(folder, model):
-        raise OutputError(f"{folder} holds another model; add --overwrite to replace it")
-    cache = source / "stages" / "teacher_cache" / "validation_input.npy"
-    stored = np.load(cache, mmap_mode="r")
-    golden_input = from_stored(stored[:1])
-    golden_output = run_artefact(path, "tflite", golden_input)
-    with atomic_folder(folder, "model.json", overwrite=True) as temporary:
-        shutil.copyfile(path, temporary / "model.tflite")
-        for name, values in (("input", golden_input[0]), ("output", golden_output[0])):
-            nhwc = np.ascontiguousarray(values.transpose(1, 2, 0)).astype("<f4")
-            write_atomic(temporary / "golden" / f"{name}.f32", nhwc.tobytes())
-            write_image(temporary / "golden" / f"{name}.png", to_pixels(values))
-        write_json(temporary / "model.json", app_manifest(identity, model, temporary))
-    write_samples(app / ASSETS / "samples", stored)
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+    return make_folder(into)
 
 
-def pick(export: Path, precision: str | None) -> tuple[Path, ModelManifest]:
-    """The student's .tflite of this precision, or the smallest there is; hashes checked."""
-    found = {
-        m.precision: (p, m)
-        for p, m in exported_models(export)
-        if m.role == "student" and m.target == "tflite"
+def bundled_id(name: str, role: str, precision: str) -> str:
+    """The folder of a bundled model."""
+    return f"{name}_teacher_{precision}" if role == "teacher" else f"{name}_{precision}"
+
+
+def pick(export: Path, choice: Choice) -> list[tuple[Path, ModelManifest]]:
+    """The run's .tflite artefacts that were asked for, hashes checked; without precisions the smallest student."""
+    found: dict[tuple[str, str], tuple[Path, ModelManifest]] = {
+        (m.role, m.precision): (p, m) for p, m in exported_models(export) if m.target == "tflite"
     }
-    for name in [precision] if precision else PRECISION_ORDER:
-        if name in found:
-            return found[name]
-    wanted = f" in {precision}" if precision else ""
-    raise InputError(
-        f"{export} has no student .tflite{wanted}; make it with: edgegan export RUN --target tflite"
-    )
+    students = [p for p in PRECISION_ORDER if ("student", p) in found]
+    wanted: list[tuple[str, str]] = [("student", p) for p in choice.precisions or students[:1]]
+    if choice.teacher:
+        teachers = [p for p in reversed(PRECISION_ORDER) if ("teacher", p) in found]
+        wanted.append(("teacher", teachers[0] if teachers else "fp32"))
+    for role, precision in wanted or [("student", "int8")]:
+        if (role, precision) not in found:
+            raise InputError(
+                f"{export} has no {role} .tflite in {precision}; make it with: "
+                f"edgegan export {export.parent} --target tflite --precision {precision}"
+            )
+    return [found[key] for key in wanted]
+
+
+def check_readable(model: ModelManifest, path: Path) -> None:
+    """Raises InputError unless the app can read the model: one float32 NHWC picture in, one of its size out."""
+    problem = ""
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        problem = f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs"
+    else:
+        problem = unreadable(model.inputs[0]) or unreadable(model.outputs[0])
+        if not problem and model.inputs[0].shape[1:3] != model.outputs[0].shape[1:3]:
+            problem = "changes the size of the picture"
+    if problem:
+        raise InputError(
+            f"{path} {problem}; the app and the page read one float32 NHWC picture and make one of its size"
+        )
+
+
+def unreadable(tensor: TensorInfo) -> str:
+    """What keeps the app from reading this tensor, or an empty string."""
+    values: dict[str, Any] = tensor.model_dump()
+    for key, wanted in (("layout", "NHWC"), ("dtype", "float32"), ("kind", "image")):
+        if values.get(key, wanted) != wanted:
+            return f"has {tensor.name} with {key} {values[key]}"
+    if len(tensor.shape) != 4 or tensor.shape[0] != 1:
+        return f"has {tensor.name} of shape {tensor.shape}"
+    if CHANNELS.get(tensor.colour) != tensor.shape[3]:
+        return f"has {tensor.name} with {tensor.shape[3]} channels of colour {tensor.colour}"
+    return ""
 
 
 def same_model(folder: Path, model: ModelManifest) -> bool:
@@ -84,25 +174,74 @@ def same_model(folder: Path, model: ModelManifest) -> bool:
     return path.is_file() and sha256_file(path) == model.sha256
 
 
-def app_manifest(identity: str, model: ModelManifest, folder: Path) -> dict[str, Any]:
-    """model.json as the app reads it: the artefact's, with the app's file names and the golden tensors."""
+def validation_pictures(source: Path) -> np.ndarray:
+    """The run's validation pictures, uint8 (N, C, H, W); raises InputError when there are none for golden tensors."""
+    cache = source / "stages" / "teacher_cache" / "validation_input.npy"
+    if not cache.is_file():
+        raise InputError(
+            f"{source} has no validation pictures ({cache} is missing), so no golden tensors can be made; "
+            "run edgegan compress again"
+        )
+    return np.asarray(np.load(cache, mmap_mode="r"))
+
+
+def golden_picture(stored: np.ndarray, model: ModelManifest) -> np.ndarray:
+    """The picture (C, H, W) uint8 at the model's size, as float32 (1, C, H, W) in [-1, 1]."""
+    size = (model.inputs[0].shape[1], model.inputs[0].shape[2])
+    values = from_stored(stored)
+    if values.shape[1:] != size:
+        pixels = resize_image(to_pixels(values), *size, bilinear=True)
+        values = to_float(pixels, len(values))
+    return values[None]
+
+
+def write_model(
+    folder: Path,
+    identity: str,
+    name: str,
+    path: Path,
+    model: ModelManifest,
+    golden_input: np.ndarray,
+) -> BundledModel:
+    """Fills a model's folder; `golden_input` is (1, C, H, W) in [-1, 1] made of whole 8-bit levels."""
+    golden_output = run_artefact(path, "tflite", golden_input)
+    shutil.copyfile(path, folder / "model.tflite")
+    check_sha256(folder / "model.tflite", model.sha256)
+    for part, values in (("input", golden_input[0]), ("output", golden_output[0])):
+        nhwc = np.ascontiguousarray(values.transpose(1, 2, 0)).astype("<f4")
+        write_atomic(folder / "golden" / f"{part}.f32", nhwc.tobytes())
+        write_image(folder / "golden" / f"{part}.png", to_pixels(values))
     values = model.model_dump(mode="json")
-    values.update(id=identity, title=identity.replace("_", " "), file="model.tflite")
-    values["golden"] = {
-        "input": "golden/input.f32",
-        "output": "golden/output.f32",
-        "input_sha256": sha256_file(folder / "golden/input.f32"),
-        "output_sha256": sha256_file(folder / "golden/output.f32"),
-        "layout": "NHWC",
-        "dtype": "float32 little-endian",
-        "max_mean_abs": GOLDEN_TOLERANCE[model.precision],
-    }
-    return values
+    values.update(id=identity, title=f"{name} {model.role} {model.precision}", file="model.tflite")
+    values["parent"] = bundled_id(name, "teacher", "fp32") if model.role == "student" else None
+    values["golden"] = Golden(
+        input="golden/input.f32",
+        output="golden/output.f32",
+        picture="golden/input.png",
+        input_sha256=sha256_file(folder / "golden/input.f32"),
+        output_sha256=sha256_file(folder / "golden/output.f32"),
+        max_mean_abs=GOLDEN_TOLERANCE[model.precision],
+    ).model_dump(mode="json")
+    bundled = BundledModel.model_validate(values)
+    write_json(folder / "model.json", bundled.model_dump(mode="json"))
+    return bundled
 
 
-def write_samples(folder: Path, stored: np.ndarray) -> None:
+def write_samples(folder: Path, name: str, stored: np.ndarray) -> None:
     """A few of the run's validation pictures for people to try."""
-    clear_folder(folder, "sample0.jpg")
     make_folder(folder)
     for index in range(min(SAMPLES, len(stored))):
-        write_image(folder / f"sample{index}.jpg", to_pixels(from_stored(stored[index])))
+        write_image(folder / f"{name}_{index}.jpg", to_pixels(from_stored(stored[index])))
+
+
+def write_index(assets: Path) -> None:
+    """models/index.json: the models in the order they were bundled, and the samples."""
+    path = assets / INDEX
+    known = list(read_json(path)["models"]) if path.is_file() else []
+    there = sorted(p.parent.name for p in (assets / "models").glob("*/model.json"))
+    models = [m for m in known if m in there] + [m for m in there if m not in known]
+    samples = sorted(p.name for p in (assets / "samples").glob("*.jpg"))
+    write_json(
+        path,
+        {"schema_version": 1, "models": models, "samples": [f"samples/{s}" for s in samples]},
+    )

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import importlib.metadata
 import shutil
-import subprocess
-import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from edgegan.export.parity import check, check_drop, compare, run_artefact
-from edgegan.export.sources import Source, collect_sources
+from edgegan.export.child import run_converter, wrong_layer
+from edgegan.export.job import int8_job, store
+from edgegan.export.parity import check, check_drop
+from edgegan.export.policy import Int8Options, check_one_range, choose_policy
+from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
+from edgegan.export.sensitivity import write_csv
+from edgegan.export.signature import Signature
+from edgegan.export.sources import Source, collect_sources, size_multiple, smallest_size
 
 from edgegan.artefact import (
     EXPORT_MANIFEST,
@@ -24,7 +28,7 @@ from edgegan.artefact import (
     read_model,
 )
 from edgegan.console import say
-from edgegan.errors import ConfigError, DeviceError, OutputError
+from edgegan.errors import ConfigError, OutputError, ParityError
 from edgegan.files import (
     folder_lock,
     make_folder,
@@ -35,19 +39,16 @@ from edgegan.files import (
     write_json,
 )
 from edgegan.metrics.complexity import measure
-from edgegan.metrics.quality import psnr
 from edgegan.models.zoo import load_generator
-from edgegan.package import package_hash
+from edgegan.package import input_shape, package_hash
 from edgegan.run import MANIFEST, command_line, environment, now
 
 NEEDS = {
     "tflite": ("litert_torch", "ai_edge_quantizer", "ai_edge_litert"),
     "onnx": ("onnx", "onnxruntime", "onnxsim", "onnxscript"),
 }
-HEAVY_MACS = 5_000_000_000
-HEAVY_CALIBRATION_IMAGES = 8
+TASKS = {"image": "image-to-image", "label_map": "labels-to-image", "noise": "noise-to-image"}
 REWRITE_SAMPLES = 4
-PICTURE_NORMS = (torch.nn.InstanceNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
 
 
 def export(
@@ -57,18 +58,27 @@ def export(
     precisions: list[str],
     *,
     which: str = "both",
-    size: tuple[int, int] | None = None,
+    sizes: Sequence[tuple[int, int]] = (),
     calibration: Path | None = None,
+    int8: Int8Options | None = None,
+    signature: Signature | None = None,
+    dynamic: bool = False,
     overwrite: bool = False,
 ) -> Path:
     """Exports a run's teacher and student, or one package; returns the folder with export.json.
 
+    Several `sizes` make one .tflite with a signature for each, and an .onnx of any size, as `dynamic` does.
     Raises ParityError (exit 3) when an artefact fails its gate; artefacts that passed before it stay.
     """
     for target in targets:
         for module in NEEDS[target]:
             optional_import_check(module, target)
-    sources = collect_sources(source, which, size, calibration)
+    sources = collect_sources(source, which, sizes, calibration)
+    measurable = any(entry.teacher_outputs is not None for entry in sources)
+    if int8 is not None and int8.max_drop_db is not None and not measurable:
+        raise ConfigError(
+            f"--max-drop compares a run's student with its teacher at the run's size; {source} gives none to compare"
+        )
     folder = output or (source / "export")
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
@@ -80,7 +90,16 @@ def export(
             shutil.rmtree(stale, ignore_errors=True)
         for entry in sources:
             for target in targets:
-                export_target(entry, folder, target, precisions, overwrite=overwrite)
+                export_target(
+                    entry,
+                    folder,
+                    target,
+                    precisions,
+                    int8 or Int8Options(),
+                    (signature or Signature()).resolved(target),
+                    dynamic=target == "onnx" and (dynamic or bool(entry.others)),
+                    overwrite=overwrite,
+                )
     return folder
 
 
@@ -97,81 +116,127 @@ def export_target(
     folder: Path,
     target: str,
     precisions: list[str],
+    int8: Int8Options,
+    signature: Signature,
     *,
+    dynamic: bool,
     overwrite: bool,
 ) -> None:
     """Converts one package to one target, proves each precision, then moves it into place and records it."""
     config, module = load_generator(source.folder)
     shape = source.size
-    kind = "dynamic" if normalises_each_picture(module) else "static"
-    inputs = {
+    policy = choose_policy(module, int8.policy, target) if "int8" in precisions else int8.policy
+    inputs: dict[str, Any] = {
         "package": package_hash(source.folder),
-        "size": list(shape),
-        "int8": kind,
+        "size": [list(size) for size, _ in source.proofs],
+        "signature": signature.model_dump(mode="json"),
+        "dynamic": dynamic,
         "calibration": ""
         if source.calibration is None
         else sha256_bytes(source.calibration.tobytes()),
         "versions": converter_versions(),
     }
+    int8_inputs = {**inputs, "int8": {**int8.as_dict(), "policy": policy}}
+    inputs_of = {p: int8_inputs if p == "int8" else inputs for p in precisions}
     wanted = [
         p
         for p in precisions
-        if not is_current(folder, source.role, target, p, inputs, overwrite=overwrite)
+        if not is_current(folder, source.role, target, p, inputs_of[p], overwrite=overwrite)
     ]
+    if "int8" in wanted and target == "tflite" and source.others:
+        check_one_range(policy)
     if not wanted:
         say(f"{source.role} {target}: up to date")
         return
-    complexity = measure(module, torch.zeros(1, config.input.channels, *shape))
+    multiple = size_multiple(config, source.folder, dynamic=dynamic)
+    free = (-1, -1) if dynamic else shape
+    takes = signature.input_info(config.input, free)
+    gives = signature.image_info("output", config.output, free)
+    proofs = source.proofs
+    if dynamic and len(proofs) == 1:
+        proofs = [*proofs, larger_proof(source.images, multiple)]
+    complexity = measure(module, torch.zeros(input_shape(config.input, shape)))
     with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as temporary:
         work = Path(temporary)
         job: dict[str, Any] = {
             "package": str(source.folder.resolve()),
             "target": target,
             "precisions": wanted,
-            "samples": str((work / "samples.npy").resolve()),
+            "samples": [
+                [size, store(work, f"samples{index}", images[:REWRITE_SAMPLES])]
+                for index, (size, images) in enumerate(source.proofs)
+            ],
             "output": str(work.resolve()),
-            "int8": kind,
+            "signature": signature.model_dump(mode="json"),
+            "dynamic": dynamic,
+            "multiple": multiple,
         }
-        np.save(work / "samples.npy", source.images[:REWRITE_SAMPLES])
         calibration_note = None
-        if "int8" in wanted and (target == "onnx" or kind == "static"):
-            calibration_note = write_calibration(source, work, job, complexity.macs)
-        result = run_converter(job, work, folder / "logs" / f"{source.role}_{target}.log")
-        with torch.inference_mode():
-            reference = torch.cat(
-                [module(torch.from_numpy(image[None])) for image in source.images]
-            ).numpy()
+        if "int8" in wanted:
+            job["int8"], calibration_note = int8_job(source, work, int8, policy, complexity.macs)
+            job["int8"]["takes"] = signature.input_info(config.input, shape).model_dump()
+            job["int8"]["gives"] = gives.model_dump()
+        log = folder / "logs" / f"{source.role}_{target}.log"
+        result = run_converter(job, work, log)
+        checks = with_signatures(make_checks(module, proofs, takes, gives), result["signatures"])
         for precision in wanted:
             path = work / f"{precision}.{target}"
             name = f"{source.role}_{precision}.{target}"
-            parity = compare(run_artefact(path, target, source.images), reference, precision)
-            check(parity, precision, name)
-            fidelity = fidelity_to_teacher(path, target, source)
+            parity = prove(path, target, precision, checks, (takes, gives))
+            ranking = result["int8"]["ranking"] if precision == "int8" else []
+            if ranking:
+                write_csv(folder / f"{name}.sensitivity.csv", ranking)
+            try:
+                check(parity, precision, name, ranking)
+            except ParityError as error:
+                if precision != "fp32":
+                    raise
+                raise ParityError(f"{error}; {wrong_layer(job, work, log)}") from error
+            teacher_db = None
+            if source.validation is not None and source.teacher_outputs is not None:
+                teacher_db = fidelity(
+                    path, source.validation, source.teacher_outputs, (takes, gives)
+                )
             manifest = make_manifest(
                 source,
                 config,
                 target,
                 precision,
                 path,
-                shape,
+                [size for size, _ in proofs],
+                (takes, gives),
                 result,
                 complexity,
                 parity,
-                fidelity,
-                calibration_note if precision == "int8" else None,
+                teacher_db,
+                f"{calibration_note}, {result['int8']['method']}"
+                if precision == "int8" and calibration_note
+                else None,
             )
-            if precision == "int8" and fidelity is not None:
-                check_drop_to_fp32(folder, name, target, fidelity)
-            keep(path, folder / name, manifest, inputs)
+            if dynamic:
+                sides = {"size_multiple": multiple, "size_smallest": smallest_size(config)}
+                manifest = manifest.model_copy(update=sides)
+            if precision == "int8" and teacher_db is not None:
+                check_drop_to_fp32(
+                    folder, name, target, teacher_db, int8.max_drop_db, result["int8"]
+                )
+            keep(path, folder / name, manifest, inputs_of[precision])
             say_artefact(manifest)
 
 
-def check_drop_to_fp32(folder: Path, name: str, target: str, fidelity: float) -> None:
-    """The gate of int8 against the fp32 artefact of the same student, where that was exported."""
+def check_drop_to_fp32(
+    folder: Path,
+    name: str,
+    target: str,
+    fidelity: float,
+    max_drop_db: float | None,
+    made: dict[str, Any],
+) -> None:
+    """The gate of int8 against fp32 of the same student: as exported, or as the conversion measured it."""
     path = folder / f"student_fp32.{target}"
-    fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else None
+    fp32_db = read_model(path).psnr_to_teacher_db if path.is_file() else made["fp32_to_teacher_db"]
     if fp32_db is not None:
-        check_drop(name, fidelity, fp32_db)
+        check_drop(name, fidelity, fp32_db, max_drop_db, made["ranking"])
 
 
 def say_artefact(manifest: ModelManifest) -> None:
@@ -185,11 +250,12 @@ def say_artefact(manifest: ModelManifest) -> None:
         f"{manifest.file}: {manifest.bytes / 1e6:.2f} MB, PSNR to PyTorch {manifest.parity.psnr_db:.1f} dB, "
         f"max abs {manifest.parity.max_abs:.1e}{quality}; operations: {counts}"
     )
-
-
-def normalises_each_picture(module: torch.nn.Module) -> bool:
-    """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
-    return any(isinstance(layer, PICTURE_NORMS) for layer in module.modules())
+    if manifest.float_layers:
+        say(f"  kept float: {', '.join(manifest.float_layers)}")
+    for finding in manifest.lint:
+        say(
+            f"  lint {finding['rule']}: {finding['where']}; {finding['cost']} ({finding['reason']})"
+        )
 
 
 def converter_versions() -> dict[str, str]:
@@ -220,62 +286,9 @@ def is_current(
         return False
     if entry["inputs"] != inputs:
         raise OutputError(
-            f"{path} was made from another package, size or converter; add --overwrite to replace it"
+            f"{path} was made from another package, size, converter or int8 options; add --overwrite to replace it"
         )
     return sha256_file(path) == entry["sha256"] and path.with_name(name + MODEL_SUFFIX).is_file()
-
-
-def write_calibration(source: Source, work: Path, job: dict[str, Any], macs: int) -> str:
-    """Stores the calibration images for the child; heavy nets get fewer, and that is said."""
-    if source.calibration is None:
-        raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
-    images, note = source.calibration, source.calibration_note
-    if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
-        images = images[:HEAVY_CALIBRATION_IMAGES]
-        note = (
-            f"the first {len(images)} of {note} (a heavy net: calibration memory grows with images)"
-        )
-        say(f"int8 calibration uses {note}")
-    np.save(work / "calibration.npy", images)
-    job["calibration"] = str((work / "calibration.npy").resolve())
-    return note
-
-
-def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
-    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last lines."""
-    write_json(work / "job.json", job)
-    make_folder(log.parent)
-    with log.open("wb") as file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "edgegan.export.convert", str(work / "job.json")],
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            returncode = child.wait()
-        except BaseException:
-            child.kill()
-            child.wait()
-            raise
-        finally:
-            if child.stdin is not None:
-                child.stdin.close()
-    if returncode != 0 or not (work / "result.json").is_file():
-        lines = log.read_text(errors="replace").strip().splitlines()
-        reason = lines[-1] if lines else f"exit code {returncode}, no output"
-        raise DeviceError(f"converting to {job['target']} failed: {reason} (whole log: {log})")
-    return dict(read_json(work / "result.json"))
-
-
-def fidelity_to_teacher(path: Path, target: str, source: Source) -> float | None:
-    """Mean PSNR of the artefact to the teacher over the run's validation images."""
-    if source.validation is None or source.teacher_outputs is None:
-        return None
-    outputs = run_artefact(path, target, source.validation)
-    return float(
-        np.mean([psnr(a, b) for a, b in zip(outputs, source.teacher_outputs, strict=True)])
-    )
 
 
 def make_manifest(
@@ -284,7 +297,8 @@ def make_manifest(
     target: str,
     precision: str,
     path: Path,
-    shape: tuple[int, int],
+    sizes: list[tuple[int, int]],
+    tensors: tuple[TensorInfo, TensorInfo],
     result: dict[str, Any],
     complexity: Any,
     parity: Any,
@@ -292,19 +306,6 @@ def make_manifest(
     calibration_note: str | None,
 ) -> ModelManifest:
     """The model.json of one artefact."""
-    height, width = shape
-
-    def tensor(name: str, io: Any) -> TensorInfo:
-        nhwc = target == "tflite"
-        dimensions = [1, height, width, io.channels] if nhwc else [1, io.channels, height, width]
-        return TensorInfo(
-            name=name,
-            shape=dimensions,
-            layout="NHWC" if nhwc else "NCHW",
-            colour=io.colour,
-            range=io.range,
-        )
-
     return ModelManifest(
         id=f"{config.name}_{source.role}_{precision}",
         title=f"{config.name} {source.role} {precision}",
@@ -316,8 +317,11 @@ def make_manifest(
         file=f"{source.role}_{precision}.{target}",
         bytes=path.stat().st_size,
         sha256=sha256_file(path),
-        inputs=[tensor("input", config.input)],
-        outputs=[tensor("output", config.output)],
+        task=TASKS[config.input.kind],  # type: ignore[arg-type]
+        inputs=[tensors[0]],
+        outputs=[tensors[1]],
+        sizes=sizes,
+        signatures=result["signatures"],
         parameters=complexity.parameters,
         macs=complexity.macs,
         complexity=complexity.summary(),
@@ -328,6 +332,10 @@ def make_manifest(
         computed_in=result["described"][precision]["computed_in"],
         rewrites=result["rewrites"],
         calibration=calibration_note,
+        float_layers=result["int8"]["float_layers"] if precision == "int8" else [],
+        sensitivity=result["int8"]["ranking"] if precision == "int8" else [],
+        int8_forms=result["int8"]["forms"] if precision == "int8" else [],
+        lint=result["described"][precision]["lint"],
         licence=config.licence,
         converter=converter_versions(),
         package_sha256=package_hash(source.folder),

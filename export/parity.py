@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,7 @@ class Gate:
 
 GATES = {"fp32": Gate(max_abs=1e-4), "fp16": Gate(psnr_db=60.0), "int8": Gate(psnr_db=30.0)}
 MAX_INT8_DROP_DB = 1.0
+ROUNDING_DB = 0.005  # two runs of one artefact with other thread counts differ by less
 
 
 def run_artefact(model: Path, target: str, images: np.ndarray) -> np.ndarray:
@@ -52,8 +55,10 @@ def compare(output: np.ndarray, reference: np.ndarray, precision: str) -> Parity
     )
 
 
-def check(parity: Parity, precision: str, name: str) -> None:
-    """Raises ParityError naming the artefact, the figure, the limit and what to try."""
+def check(
+    parity: Parity, precision: str, name: str, ranking: Sequence[dict[str, Any]] = ()
+) -> None:
+    """Raises ParityError naming the artefact, the figure, the limit, the layer int8 costs most and what to try."""
     gate = GATES[precision]
     if gate.max_abs is not None and not parity.max_abs <= gate.max_abs:
         raise ParityError(
@@ -61,21 +66,43 @@ def check(parity: Parity, precision: str, name: str) -> None:
             "the conversion is wrong: please report it with the log beside it"
         )
     if gate.psnr_db is not None and not parity.psnr_db >= gate.psnr_db:
-        advice = (
-            "give more or better --calibration images, or use --precision fp16"
-            if precision == "int8"
-            else "use --precision fp32"
-        )
+        advice = "use --precision fp32"
+        if precision == "int8":
+            advice = (
+                "try --int8 mixed, --max-drop 0.3 (keeps the worst layers float), other --calibration images "
+                "or --precision fp16"
+            )
         raise ParityError(
-            f"{name}: PSNR to PyTorch is {parity.psnr_db:.1f} dB, the gate is {gate.psnr_db:g} dB; {advice}"
+            f"{name}: PSNR to PyTorch is {parity.psnr_db:.1f} dB, the gate is {gate.psnr_db:g} dB"
+            f"{worst_layer(ranking)}; {advice}"
         )
 
 
-def check_drop(name: str, int8_db: float, fp32_db: float) -> None:
-    """Raises ParityError when int8 is further from the teacher than the fp32 student by more than a decibel."""
-    if not int8_db >= fp32_db - MAX_INT8_DROP_DB:
+def worst_layer(ranking: Sequence[dict[str, Any]]) -> str:
+    """The layer that leads a sensitivity ranking, in words for a message; empty when nothing was ranked."""
+    if not ranking:
+        return ""
+    first = ranking[0]
+    return f"; int8 costs most in layer {first['layer']} ({first['gain_db']:+.1f} dB when it stays float)"
+
+
+def check_drop(
+    name: str,
+    int8_db: float,
+    fp32_db: float,
+    max_drop_db: float | None = None,
+    ranking: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Raises ParityError when int8 is further from the teacher than the fp32 student by more than the limit allows."""
+    limit = MAX_INT8_DROP_DB if max_drop_db is None else max_drop_db
+    if not int8_db >= fp32_db - limit - ROUNDING_DB:
+        advice = (
+            f"add --max-drop {limit:g} to keep its worst layers float"
+            if max_drop_db is None
+            else "no choice of float layers reaches it: try --int8 dynamic or --int8 mixed"
+        )
         raise ParityError(
             f"{name}: PSNR to the teacher is {int8_db:.2f} dB, {fp32_db - int8_db:.2f} dB below the fp32 student; "
-            "the gate is "
-            f"{MAX_INT8_DROP_DB:g} dB; give --calibration images like those it will see, or use --precision fp16"
+            f"the gate is {limit:g} dB{worst_layer(ranking)}; {advice}, give --calibration images like those it will "
+            "see, or use --precision fp16"
         )

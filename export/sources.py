@@ -2,70 +2,106 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from edgegan.data.images import center_crop, from_stored, list_images, read_image, to_float
+from edgegan.data.labels import find_edges, one_hot, read_labels
 from edgegan.errors import ConfigError
-from edgegan.models.zoo import check_package_size
-from edgegan.package import read_config, read_tensors
+from edgegan.models.packaging import golden_inputs
+from edgegan.models.zoo import check_package_size, image_sides, parse_spec
+from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, read_config, read_tensors
 from edgegan.run import MANIFEST, Run
 
 CALIBRATION_IMAGES = 32
-PARITY_IMAGES = {"student": 16, "teacher": 4}
+PARITY_IMAGES = {"student": 16, "teacher": 4, "package": 16}
+Size = tuple[int, int]
 
 
 @dataclass(frozen=True)
 class Source:
-    """What one package is exported from and proved with."""
+    """What one package is exported from and proved with. Inputs are in edgegan's own form: pictures (N, C, H, W) in
+    [-1, 1], label maps one-hot, noise (N, dimension). `others` are further sizes with inputs of theirs."""
 
     folder: Path
     role: str
-    size: tuple[int, int]
+    size: Size
     calibration: np.ndarray | None
     calibration_note: str
     images: np.ndarray
     teacher_outputs: np.ndarray | None
     validation: np.ndarray | None
+    others: tuple[tuple[Size, np.ndarray], ...] = ()
+
+    @property
+    def proofs(self) -> list[tuple[Size, np.ndarray]]:
+        """Every size with the inputs it is proved on, the default first."""
+        return [(self.size, self.images), *self.others]
 
 
 def collect_sources(
-    source: Path, which: str, size: tuple[int, int] | None, calibration: Path | None
+    source: Path, which: str, sizes: Sequence[Size], calibration: Path | None
 ) -> list[Source]:
-    """The packages to export with their calibration and proof images."""
+    """The packages to export with their calibration and proof inputs."""
     if (source / MANIFEST).is_file():
-        return run_sources(source, which, size, calibration)
-    return [package_source(source, size, calibration)]
+        return run_sources(source, which, sizes, calibration)
+    return [package_source(source, sizes, calibration)]
 
 
-def package_source(folder: Path, size: tuple[int, int] | None, calibration: Path | None) -> Source:
+def package_source(folder: Path, sizes: Sequence[Size], calibration: Path | None) -> Source:
     """One package, proved on its golden inputs or on the calibration images."""
     config = read_config(folder)
-    if config.input.kind != "image":
-        raise ConfigError(
-            f"{folder} takes a {config.input.kind.replace('_', ' ')}; export lowers image-to-image generators"
-        )
-    shape = size or config.size
-    check_package_size(config, shape)
+    shape, *more = sizes or [config.size]
+    for size in (shape, *more):
+        check_package_size(config, size)
+    count = PARITY_IMAGES["package"]
+    if isinstance(config.input, NoiseIO):
+        if calibration is not None:
+            raise ConfigError(f"{folder} takes noise: leave --calibration out, it draws its own")
+        noise = drawn_noise(config.input)
+        note = f"{len(noise)} draws of noise"
+        return Source(folder, config.role, shape, noise, note, noise[:count], None, None)
     if calibration is not None:
-        chosen = load_folder(calibration, shape, config.input.channels)
+        chosen = load_folder(calibration, shape, config.input)
         note = f"{len(chosen)} images of {calibration}"
-        return Source(
-            folder, config.role, shape, chosen, note, chosen[: PARITY_IMAGES["teacher"]], None, None
+        others = tuple(
+            (size, load_folder(calibration, size, config.input)[:count]) for size in more
         )
-    if shape != config.size:
+        return Source(folder, config.role, shape, chosen, note, chosen[:count], None, None, others)
+    if isinstance(config.input, LabelMapIO):
+        drawn = tuple((size, drawn_labels(count, size, config.input)) for size in more)
+        golden = own_golden(folder, config)
+        images = golden if shape == config.size else drawn_labels(count, shape, config.input)
+        return Source(folder, config.role, shape, None, "", images, None, None, drawn)
+    if more or shape != config.size:
+        other = next(size for size in (*more, shape) if size != config.size)
         raise ConfigError(
-            f"--size {shape[0]}x{shape[1]} is not the package's own: "
+            f"--size {other[0]}x{other[1]} is not the package's own: "
             "give --calibration DIR with images to prove it on"
         )
-    golden = read_tensors(folder, config, "golden.safetensors")["input"].numpy()
-    return Source(folder, config.role, shape, None, "", golden, None, None)
+    return Source(folder, config.role, shape, None, "", own_golden(folder, config), None, None)
+
+
+def own_golden(folder: Path, config: PackageConfig) -> np.ndarray:
+    """The package's golden inputs."""
+    return read_tensors(folder, config, "golden.safetensors")["input"].numpy()
+
+
+def drawn_labels(count: int, size: Size, kind: LabelMapIO) -> np.ndarray:
+    """Made-up label maps, the same on every machine."""
+    return golden_inputs(count, size, kind).numpy()
+
+
+def drawn_noise(kind: NoiseIO) -> np.ndarray:
+    """Noise to prove and calibrate on, the same on every machine."""
+    return golden_inputs(CALIBRATION_IMAGES, (1, 1), kind).numpy()
 
 
 def run_sources(
-    folder: Path, which: str, size: tuple[int, int] | None, calibration: Path | None
+    folder: Path, which: str, sizes: Sequence[Size], calibration: Path | None
 ) -> list[Source]:
     """A run's student and teacher at the run's size, calibrated on its training crops, proved on its validation crops;
     or both at another size on the calibration images."""
@@ -78,14 +114,16 @@ def run_sources(
     own = folder / "teacher"
     teacher = own if own.is_dir() else Path(run.manifest["recipe"]["teacher"])
     config = read_config(folder / "student")
-    shape = size or config.size
-    check_package_size(config, shape)
-    if shape != config.size and calibration is None:
+    shape, *more = sizes or [config.size]
+    for size in (shape, *more):
+        check_package_size(config, size)
+    if (more or shape != config.size) and calibration is None:
+        other = next(size for size in (*more, shape) if size != config.size)
         raise ConfigError(
-            f"--size {shape[0]}x{shape[1]} is not the run's own: give --calibration DIR with images to prove it on"
+            f"--size {other[0]}x{other[1]} is not the run's own: give --calibration DIR with images to prove it on"
         )
     if calibration is not None:
-        chosen = load_folder(calibration, shape, config.input.channels)
+        chosen = load_folder(calibration, shape, config.input)
         note = f"{len(chosen)} images of {calibration}"
     else:
         chosen = from_stored(np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES])
@@ -95,25 +133,73 @@ def run_sources(
         validation = from_stored(np.load(cache / "validation_input.npy", mmap_mode="r"))
         outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
     proof = chosen if validation is None else validation
+    others: tuple[tuple[Size, np.ndarray], ...] = ()
+    if calibration is not None:
+        count = PARITY_IMAGES["teacher"]
+        others = tuple(
+            (size, load_folder(calibration, size, config.input)[:count]) for size in more
+        )
     sources = []
     if which in ("student", "both"):
         images = proof[: PARITY_IMAGES["student"]]
         sources.append(
-            Source(folder / "student", "student", shape, chosen, note, images, outputs, validation)
+            Source(
+                folder / "student",
+                "student",
+                shape,
+                chosen,
+                note,
+                images,
+                outputs,
+                validation,
+                others,
+            )
         )
     if which in ("teacher", "both"):
         images = proof[: PARITY_IMAGES["teacher"]]
-        sources.append(Source(teacher, "teacher", shape, chosen, note, images, None, None))
+        sources.append(Source(teacher, "teacher", shape, chosen, note, images, None, None, others))
     return sources
 
 
-def load_folder(folder: Path, size: tuple[int, int], channels: int) -> np.ndarray:
-    """Up to 32 centre crops of a folder's images, (N, C, H, W) float32 in [-1, 1]."""
+def load_folder(folder: Path, size: Size, kind: InputIO) -> np.ndarray:
+    """Up to 32 centre crops of a folder's pictures or label maps, in edgegan's own form."""
     files = list_images(folder)
     step = max(1, len(files) // CALIBRATION_IMAGES)
+    chosen = files[::step][:CALIBRATION_IMAGES]
+    if isinstance(kind, LabelMapIO):
+        return np.stack([load_labels(path, size, kind) for path in chosen])
     return np.stack(
-        [
-            to_float(center_crop(read_image(path), size, None), channels)
-            for path in files[::step][:CALIBRATION_IMAGES]
-        ]
+        [to_float(center_crop(read_image(path), size, None), kind.channels) for path in chosen]
     )
+
+
+def load_labels(path: Path, size: Size, kind: LabelMapIO) -> np.ndarray:
+    """The middle of a label map at `size`, scaled by nearest pixels where it is smaller; borders of its classes stand
+    for those of instances."""
+    labels = read_labels(path)
+    scale = max(1.0, size[0] / labels.shape[0], size[1] / labels.shape[1])
+    rows = (np.arange(int(labels.shape[0] * scale)) / scale).astype(int)
+    columns = (np.arange(int(labels.shape[1] * scale)) / scale).astype(int)
+    top, left = (len(rows) - size[0]) // 2, (len(columns) - size[1]) // 2
+    cut = labels[rows[top : top + size[0]]][:, columns[left : left + size[1]]]
+    channels = one_hot(cut, kind.classes)
+    if kind.instance_edge:
+        channels = np.concatenate([channels, find_edges(cut)[None]])
+    return channels
+
+
+def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:
+    """What free heights and widths are multiples of; raises ConfigError when the generator has one size only."""
+    spec = parse_spec(config.family, config.spec)
+    if not dynamic:
+        return 1
+    if getattr(spec, "size", None) is not None:
+        raise ConfigError(
+            f"{folder} makes pictures of {config.size[0]}x{config.size[1]} only: leave --dynamic out"
+        )
+    return image_sides(config.family, spec)[0]
+
+
+def smallest_size(config: PackageConfig) -> int:
+    """The smallest height and width."""
+    return image_sides(config.family, parse_spec(config.family, config.spec))[1]

@@ -5,13 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import fx
+from edgegan.export.signature import Boundary, Example
 
 from edgegan.files import optional_import
 
@@ -19,22 +17,45 @@ OPSET = 20
 SIMPLIFY_TIMEOUT_S = 300
 
 
-def convert_fp32(graph: fx.GraphModule, example: torch.Tensor, path: Path) -> None:
-    """Writes a static-shape .onnx, input and output named so, NCHW float32, opset 20, simplified when onnxsim can."""
+def convert_fp32(
+    boundaries: list[tuple[Boundary, Example]],
+    path: Path,
+    *,
+    multiple: int,
+    dynamic: bool,
+    simple: bool = True,
+) -> list[str]:
+    """Writes an .onnx with input and output named so, opset 20, simplified when `simple` and onnxsim can.
+
+    Dynamic height and width are multiples of `multiple`. Returns no signature names: the format has none.
+    """
     optional_import("onnxscript", "onnx")
     raw = path.with_suffix(".raw.onnx")
+    boundary, example = boundaries[0]
     torch.onnx.export(
-        graph,
-        (example,),
+        boundary,
+        (example.tensor,),
         str(raw),
         dynamo=True,
         opset_version=OPSET,
         input_names=["input"],
         output_names=["output"],
         external_data=False,
+        dynamic_shapes=free_sides(boundary.takes.layout, multiple) if dynamic else None,
     )
-    simplify(raw, path)
+    if simple:
+        simplify(raw, path)
+    else:
+        raw.replace(path)
     raw.unlink(missing_ok=True)
+    return []
+
+
+def free_sides(layout: str, multiple: int) -> dict[str, dict[int, Any]]:
+    """torch.export's words for any height and width that are multiples of `multiple`."""
+    height, width = torch.export.Dim("height_steps"), torch.export.Dim("width_steps")
+    first = 1 if layout == "NHWC" else 2
+    return {"input": {first: multiple * height, first + 1: multiple * width}}
 
 
 def simplify(raw: Path, path: Path) -> None:
@@ -66,57 +87,6 @@ def to_fp16(source: Path, path: Path) -> None:
         op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, "InstanceNormalization"],
     )
     onnx.save(model, str(path))
-
-
-class Calibration:
-    """Feeds (N, C, H, W) float32 images to ONNX Runtime's calibrator one by one."""
-
-    def __init__(self, images: np.ndarray) -> None:
-        self.images: Iterator[np.ndarray] = iter(images)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """The next feed, or None at the end."""
-        image = next(self.images, None)
-        return None if image is None else {"input": image[None]}
-
-
-def to_int8(source: Path, path: Path, calibration: np.ndarray) -> None:
-    """QDQ int8 of the trunk: convolutions at the smallest resolution, weights per channel, activations per tensor.
-
-    The full-resolution edges stay float: quantised, they cost ten decibels, with any norm (docs/design.md).
-    """
-    onnx = optional_import("onnx", "onnx")
-    quantization = optional_import("onnxruntime.quantization", "onnx")
-    prepared = path.with_suffix(".prepared.onnx")
-    shape_inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
-    shape_inference.quant_pre_process(str(source), str(prepared), skip_symbolic_shape=True)
-    model = onnx.load(str(prepared))
-    reader = type("Reader", (Calibration, quantization.CalibrationDataReader), {})(calibration)
-    quantization.quantize_static(
-        str(prepared),
-        str(path),
-        reader,
-        quant_format=quantization.QuantFormat.QDQ,
-        per_channel=True,
-        activation_type=quantization.QuantType.QInt8,
-        weight_type=quantization.QuantType.QInt8,
-        op_types_to_quantize=["Conv"],
-        nodes_to_exclude=edge_convolutions(model),
-        extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-    )
-    prepared.unlink(missing_ok=True)
-
-
-def edge_convolutions(model: Any) -> list[str]:
-    """Names of convolutions that work above the smallest resolution of the graph."""
-    widths = {
-        value.name: value.type.tensor_type.shape.dim[3].dim_value
-        for value in [*model.graph.value_info, *model.graph.output, *model.graph.input]
-        if len(value.type.tensor_type.shape.dim) == 4
-    }
-    convolutions = [node for node in model.graph.node if node.op_type in ("Conv", "ConvTranspose")]
-    smallest = min((widths.get(node.output[0], 1 << 30) for node in convolutions), default=0)
-    return [node.name for node in convolutions if widths.get(node.output[0], 1 << 30) > smallest]
 
 
 def describe(path: Path) -> dict[str, Any]:

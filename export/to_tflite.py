@@ -6,19 +6,27 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-from edgegan.export.layers import ChannelLast
-from torch import fx
+from edgegan.export.flatbuffer import read_operations
+from edgegan.export.signature import Boundary, Example
 
 from edgegan.files import optional_import
 
 
-def convert_fp32(graph: fx.GraphModule, example: torch.Tensor, path: Path) -> None:
-    """Writes a static-shape .tflite with signature {input} -> {output}, both NHWC float32."""
+def convert_fp32(boundaries: list[tuple[Boundary, Example]], path: Path) -> list[str]:
+    """Writes a .tflite with one signature {input} -> {output} for each example size; returns their names.
+
+    The first is serving_default, the others size_HEIGHTxWIDTH; weights that are equal are stored once.
+    """
     litert_torch = optional_import("litert_torch", "tflite")
-    nhwc = example.permute(0, 2, 3, 1).contiguous()
-    litert_torch.convert(ChannelLast(graph).eval(), sample_kwargs={"input": nhwc}).export(str(path))
+    converter: Any = None
+    names: list[str] = []
+    for boundary, example in boundaries:
+        names.append("size_{}x{}".format(*example.size) if names else "serving_default")
+        add = (converter or litert_torch).signature
+        converter = add(names[-1], boundary.eval(), sample_kwargs={"input": example.tensor})
+    assert converter is not None
+    converter.convert().export(str(path))
+    return names
 
 
 def to_fp16(source: Path, path: Path) -> None:
@@ -43,62 +51,12 @@ def to_fp16(source: Path, path: Path) -> None:
     quantizer.quantize().export_model(str(path), overwrite=True)
 
 
-def to_dynamic_int8(source: Path, path: Path) -> None:
-    """int8 weights and activations quantised at run time in dense convolutions only.
-
-    Depthwise convolutions stay float: their dynamic kernels are slower than float ones and cost a decibel.
-    """
-    quantizer_module = optional_import("ai_edge_quantizer.quantizer", "tflite")
-    qtyping = optional_import("ai_edge_quantizer.qtyping", "tflite")
-    quantizer = quantizer_module.Quantizer(str(source))
-    quantizer.add_dynamic_config(
-        regex=".*", operation_name=qtyping.TFLOperationName.CONV_2D, num_bits=8
-    )
-    quantizer.quantize().export_model(str(path), overwrite=True)
-
-
-def to_static_int8(source: Path, path: Path, calibration: np.ndarray) -> None:
-    """Every operation in int8, ranges from `calibration` (N, C, H, W) float32; float32 image in and out."""
-    quantizer_module = optional_import("ai_edge_quantizer.quantizer", "tflite")
-    qtyping = optional_import("ai_edge_quantizer.qtyping", "tflite")
-    recipe = optional_import("ai_edge_quantizer.recipe", "tflite")
-    quantizer = quantizer_module.Quantizer(str(source))
-    quantizer.load_quantization_recipe(recipe.static_wi8_ai8())
-    for name in ("INPUT", "OUTPUT"):
-        quantizer.update_quantization_recipe(
-            regex=".*",
-            operation_name=qtyping.TFLOperationName[name],
-            algorithm_key=quantizer_module.AlgorithmName.NO_QUANTIZE,
-        )
-    samples = [
-        {"input": np.ascontiguousarray(image.transpose(1, 2, 0))[None]} for image in calibration
-    ]
-    ranges = quantizer.calibrate({"serving_default": samples})
-    quantizer.quantize(ranges).export_model(str(path), overwrite=True)
-
-
 def describe(path: Path) -> dict[str, Any]:
-    """Operations of a .tflite by kind, and how many compute on int8, dynamic int8 or float."""
-    schema = optional_import("ai_edge_litert.schema_py_generated", "tflite")
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    kinds = {
-        value: key for key, value in vars(schema.BuiltinOperator).items() if isinstance(value, int)
-    }
-    graph = model.subgraphs[0]
-    histogram: Counter[str] = Counter()
-    counts = {"int8": 0, "dynamic_int8": 0, "float": 0}
-    for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
-        kind = kinds[max(code.builtinCode, code.deprecatedBuiltinCode)]
-        histogram[kind] += 1
-        if kind in ("QUANTIZE", "DEQUANTIZE"):
-            continue
-        inputs = [graph.tensors[index].type for index in operator.inputs if index >= 0]
-        output = graph.tensors[operator.outputs[0]].type
-        if output == schema.TensorType.INT8:
-            counts["int8"] += 1
-        elif schema.TensorType.INT8 in inputs:
-            counts["dynamic_int8"] += 1
-        else:
-            counts["float"] += 1
-    return {"operations": dict(sorted(histogram.items())), "computed_in": counts}
+    """Operations of a .tflite by kind, and how many compute on int8, dynamic int8, int16 or float."""
+    operations = read_operations(path)
+    counts = Counter({"int8": 0, "dynamic_int8": 0, "float": 0})
+    counts.update(
+        each.computed_in for each in operations if each.kind not in ("QUANTIZE", "DEQUANTIZE")
+    )
+    histogram = Counter(each.kind for each in operations)
+    return {"operations": dict(sorted(histogram.items())), "computed_in": dict(counts)}

@@ -130,6 +130,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[[], tuple[torch.Tensor,
     "dense": (small_resnet, image),
     "separable": (lambda: small_resnet(block="separable"), image),
     "batch": (lambda: small_resnet(norm="batch"), image),
+    "batch-global": (lambda: small_resnet(norm="batch-global"), image),
     "affine": (lambda: small_resnet(norm="instance_affine", block="separable"), image),
     "cartoon": (small_cartoon, image),
     "skips": (Skips, image),
@@ -159,8 +160,17 @@ FAMILIES: dict[str, tuple[BaseModel, tuple[int, ...]]] = {
     ),
     "spade": (SpadeSpec.from_ngf(1, classes=4), (2, 5, 64, 64)),
 }
+FAMILIES["transformer_net global"] = (
+    TransformerSpec(
+        stem=6, down=8, trunk=10, inner=(9, 8), up=(8, 6), block="separable", norm="batch-global"
+    ),
+    (2, 3, 16, 16),
+)
 for family, (spec, shape) in FAMILIES.items():
-    CASES[family] = (partial(build, family, spec), lambda shape=shape: (torch.randn(shape),))
+    CASES[family] = (
+        partial(build, family.split()[0], spec),
+        lambda shape=shape: (torch.randn(shape),),
+    )
 CASES["spade_mobile"] = (
     lambda: build("spade", SpadeSpec.from_ngf(1, classes=4, block="separable", norm="instance")),
     lambda: (torch.randn(1, 5, 128, 128),),

@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
         "edgegan.run",
         "edgegan.package",
         "edgegan.artefact",
+        "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.runtime_worker",
         "edgegan.models.reading",

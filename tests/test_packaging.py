@@ -43,6 +43,12 @@ def test_wheel_is_complete(tmp_path: Path) -> None:
     for data in (
         "edgegan/recipes/cartoongan.yaml",
         "edgegan/benchmarks/templates/report.html",
+        "edgegan/benchmarks/devices/count_plugin.c",
+        "edgegan/benchmarks/devices/arm64_requirements.txt",
+        "edgegan/export/web/index.html",
+        "edgegan/export/web/worker.js",
+        "edgegan/export/web/page.webmanifest",
+        "edgegan/export/web/Apache-2.0.txt",
         "edgegan/py.typed",
     ):
         assert data in names

@@ -72,7 +72,13 @@ def test_guide_lists_every_recipe_key() -> None:
 
 
 def test_links_exist() -> None:
-    for document in ("README.md", "docs/guide.md", "docs/results.md", "docs/design.md"):
+    for document in (
+        "README.md",
+        "docs/app.md",
+        "docs/guide.md",
+        "docs/results.md",
+        "docs/design.md",
+    ):
         text = (ROOT / document).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             assert (ROOT / document).parent.joinpath(link).exists(), link

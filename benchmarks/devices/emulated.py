@@ -73,7 +73,7 @@ class EmulatedDevice:
     def runtimes(self, target: str) -> list[str]:
         return [name for name in RUNTIMES[target] if name in INSTALLED]
 
-    def worker_command(self) -> list[str]:
+    def worker_command(self, runtime: str) -> list[str]:  # noqa: ARG002
         python = str(self.view / "usr/bin/python3.11")
         worker = str(Path(runtime_worker.__file__))
         return [*self.qemu(), python, "-u", worker, str(WORKER_DEADLINE_S)]

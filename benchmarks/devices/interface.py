@@ -64,7 +64,7 @@ class WorkerDevice(Device, Protocol):
         """Runtimes for a target that are installed there, best first."""
         ...
 
-    def worker_command(self) -> list[str]:
+    def worker_command(self, runtime: str) -> list[str]:
         """The local command whose stdin and stdout are those of a worker there."""
         ...
 

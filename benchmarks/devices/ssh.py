@@ -188,7 +188,7 @@ class SshDevice:
             raise DeviceError(f"{self.name} does not answer the probe: {done.last_words()}")
         return parse_state(done.output)
 
-    def worker_command(self) -> list[str]:
+    def worker_command(self, runtime: str) -> list[str]:  # noqa: ARG002
         """ssh with the worker's stdin and stdout. The worker ends with the connection and by its own deadline."""
         worker = self.push(Path(runtime_worker.__file__))
         port = ["-p", str(self.port)] if self.port else []

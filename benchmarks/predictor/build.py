@@ -33,6 +33,7 @@ BATCH = 20
 PASSES = 3
 TIMED_RUNS = 15
 MIN_SAMPLES = 6
+NEAR_BEST = 1.05
 VALIDATION_NETWORKS = 10
 
 
@@ -51,11 +52,9 @@ class Bench:
         self.device, self.threads = device, threads
         self.counting = isinstance(device, EmulatedDevice)
         self.session = Session(sentinel, runtime="litert", threads=threads, place=device)
-        self.reference: float | None = None
-        self.drift = 1.0
 
-    def costs(self, models: Sequence[Path]) -> list[float]:
-        """The cost of each; times are divided by how much slower the sentinel is than at the start."""
+    def costs(self, models: Sequence[Path]) -> tuple[float, list[float]]:
+        """The sentinel's cost, then that of each model."""
         paths = [self.device.push(path) for path in [self.session.model, *models]]
         done = self.counted()
         answer = self.session.ask(
@@ -69,13 +68,11 @@ class Bench:
             }
         )
         if self.counting:
-            return [float(total) for total in self.totals()[done + 1 :]]
+            sentinel, *counts = [float(total) for total in self.totals()[done:]]
+            return sentinel, counts
         # The least of a block: other work on the machine only adds, and does so unevenly over short blocks.
         found = [min(samples) for samples in answer["samples_ms"]]
-        self.reference = self.reference or found[0]
-        change = found[0] / self.reference
-        self.drift = max(self.drift, change, 1 / change)
-        return [value / change for value in found[1:]]
+        return found[0], found[1:]
 
     def totals(self) -> list[int]:
         """Counts so far."""
@@ -165,18 +162,36 @@ def write_units(
 
 
 def run_jobs(bench: Bench, jobs: Sequence[Path]) -> tuple[dict[Path, float], float]:
-    """The cost of every job: counts once, times in three passes of changing order of which the least counts."""
-    found: dict[Path, float] = {}
+    """The cost of every job, and the drift that was corrected: counts once, times in three passes of changing order.
+
+    Times are divided by how much slower the sentinel of their batch was than the fastest sentinel. Of the passes those
+    with a sentinel near the job's best one count, and of these the least: a disturbed sentinel must not make its batch
+    look fast.
+    """
+    taken: dict[Path, list[tuple[float, float]]] = {}
     passes = 1 if bench.counting else PASSES
     batches = [list(jobs[start : start + BATCH]) for start in range(0, len(jobs), BATCH)]
     with progress(f"predictor {bench.device.name}", passes * len(batches)) as bar:
         for number in range(passes):
             order = batches if number % 2 == 0 else batches[::-1]
             for index, batch in enumerate(order):
-                for path, cost in zip(batch, bench.costs(batch), strict=True):
-                    found[path] = min(cost, found.get(path, cost))
+                sentinel, costs = bench.costs(batch)
+                for path, cost in zip(batch, costs, strict=True):
+                    taken.setdefault(path, []).append((sentinel, cost))
                 bar.step(number * len(batches) + index + 1)
-    return found, bench.drift
+    if bench.counting:
+        return {path: tries[0][1] for path, tries in taken.items()}, 1.0
+    fastest = {path: min(sentinel for sentinel, _ in tries) for path, tries in taken.items()}
+    reference = min(fastest.values())
+    found = {
+        path: min(
+            cost * reference / sentinel
+            for sentinel, cost in tries
+            if sentinel <= NEAR_BEST * fastest[path]
+        )
+        for path, tries in taken.items()
+    }
+    return found, max(fastest.values()) / reference
 
 
 def fit_scale(sums: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:

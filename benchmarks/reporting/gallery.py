@@ -15,10 +15,11 @@ from PIL import Image
 from edgegan.artefact import ModelManifest
 from edgegan.data.images import from_stored, to_pixels
 from edgegan.data.labels import colour_labels, one_hot
-from edgegan.errors import InputError, MissingDependency
+from edgegan.errors import MissingDependency
 from edgegan.files import check_sha256, read_json
 from edgegan.run import Run
 from edgegan.runtime import Session
+from edgegan.tensors import from_artefact, to_artefact
 
 MOST_PIXELS = 512  # of the longer side in the page
 AMPLIFIED = 4
@@ -131,19 +132,11 @@ def input_pixels(kept: NDArray, spec: dict) -> NDArray[np.uint8]:
 def run_artefact(
     path: Path, model: ModelManifest, fed: NDArray[np.float32]
 ) -> NDArray[np.float32] | None:
-    """Outputs (N, C, H, W) of an artefact; None when it takes another size."""
-    about = model.inputs[0]
-    channels_last = fed.ndim == 4 and about.layout == "NHWC"
-    given = np.ascontiguousarray(fed.transpose(0, 2, 3, 1)) if channels_last else fed
-    if list(given.shape[1:]) != list(about.shape[1:]):
+    """Outputs (N, C, H, W) of an artefact in [-1, 1]; None when it takes another size."""
+    if fed.ndim == 4 and tuple(model.sizes[0]) != fed.shape[2:]:
         return None
     with Session(path, threads=2) as session:
-        made = session.run(given)
-    if made.shape[1:] != tuple(model.outputs[0].shape[1:]):
-        raise InputError(
-            f"{path} gives {made.shape[1:]}, its model.json says otherwise; export again with --overwrite"
-        )
-    return made.transpose(0, 3, 1, 2) if model.outputs[0].layout == "NHWC" else made
+        return from_artefact(session.run(to_artefact(fed, model.inputs[0])), model.outputs[0])
 
 
 def psnr(difference: NDArray[np.float32]) -> float:

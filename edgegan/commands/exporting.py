@@ -1,9 +1,9 @@
-"""export, run and bundle: artefacts are made, applied and shipped."""
+"""export and run: artefacts are made and applied."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,10 @@ from edgegan.commands.options import (
     show,
 )
 from edgegan.console import table
+from edgegan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgegan.export.signature import Signature
 
 
 def export(
@@ -30,11 +34,50 @@ def export(
     ] = None,
     which: Annotated[str, typer.Option(help="of a run: student, teacher or both")] = "both",
     size: Annotated[
-        str | None, typer.Option(help="image size, 256 or HEIGHTxWIDTH; default the package's")
+        list[str] | None,
+        typer.Option(
+            help="image size, 256 or HEIGHTxWIDTH; default the package's; several: a .tflite with a signature each"
+        ),
     ] = None,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help=".onnx takes any height and width the generator does")
+    ] = False,
+    layout: Annotated[
+        str | None, typer.Option(help="nhwc or nchw; default nhwc for .tflite, nchw for .onnx")
+    ] = None,
+    colour: Annotated[str, typer.Option(help="order of colours in and out: rgb or bgr")] = "rgb",
+    value_range: Annotated[
+        str, typer.Option("--range", help="values of black and white in and out: -1,1, 0,1 or any")
+    ] = "-1,1",
+    io: Annotated[
+        str, typer.Option(help="numbers in and out: float32 or uint8 (0 to 255)")
+    ] = "float32",
+    labels: Annotated[
+        str, typer.Option(help="label maps go in as index (class numbers) or one-hot channels")
+    ] = "index",
     calibration: Annotated[
         Path | None,
         typer.Option(help="images for int8 ranges; default the run's training crops"),
+    ] = None,
+    int8: Annotated[
+        str,
+        typer.Option(help="int8 policy: auto, static, dynamic, mixed or int16x8"),
+    ] = "auto",
+    calibration_method: Annotated[
+        str,
+        typer.Option(help="int8 ranges: auto, min-max, percentile or moving-average"),
+    ] = "auto",
+    sensitivity: Annotated[
+        bool,
+        typer.Option(
+            "--sensitivity", help="rank layers by what int8 costs in each: CSV beside the artefact"
+        ),
+    ] = False,
+    max_drop: Annotated[
+        float | None,
+        typer.Option(
+            help="keep the worst layers float until int8 is at most this many dB further from the teacher than fp32"
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder; default RUN/export")
@@ -51,6 +94,7 @@ def export(
     precisions = choose("--precision", precision or list(PRECISIONS), PRECISIONS)
     choose("--which", [which], ("student", "teacher", "both"))
     from edgegan.export.exporter import export as run_export
+    from edgegan.export.policy import Int8Options
 
     folder = run_export(
         source,
@@ -58,8 +102,11 @@ def export(
         targets,
         precisions,
         which=which,
-        size=parse_size(size),
+        sizes=[pair for text in size or () if (pair := parse_size(text))],
+        dynamic=dynamic,
+        signature=parse_signature(layout, colour, value_range, io, labels),
         calibration=calibration,
+        int8=Int8Options(int8, calibration_method, sensitivity, max_drop),
         overwrite=overwrite,
     )
     models = [model for _, model in exported_models(folder)]
@@ -85,44 +132,64 @@ def export(
     )
 
 
+def parse_signature(
+    layout: str | None, colour: str, value_range: str, io: str, labels: str
+) -> Signature:
+    """The outside of the artefacts from the options; raises ConfigError naming a wrong one."""
+    from edgegan.export.signature import Signature
+
+    if layout is not None:
+        choose("--layout", [layout.lower()], ("nhwc", "nchw"))
+    choose("--colour", [colour], ("rgb", "bgr"))
+    choose("--io", [io], ("float32", "uint8"))
+    choose("--labels", [labels], ("index", "one-hot"))
+    try:
+        low, high = (float(part) for part in value_range.split(","))
+    except ValueError as error:
+        raise ConfigError(f"--range {value_range}: write it as BLACK,WHITE, such as 0,1") from error
+    return Signature.model_validate(
+        {
+            "layout": None if layout is None else layout.upper(),
+            "colour": colour,
+            "range": (low, high),
+            "io": io,
+            "labels": labels,
+        }
+    )
+
+
 def run_command(
     source: Annotated[Path, typer.Argument(help="package, run, or .onnx or .tflite artefact")],
-    images: Annotated[list[Path], typer.Argument(help="pictures or folders of pictures")],
     output: Annotated[Path, typer.Option("-o", "--output", help="folder for the results (PNG)")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(help="pictures, or index PNGs of label maps, or folders of them"),
+    ] = None,
     fit: Annotated[
         str, typer.Option(help="artefacts have one size: tile the picture, or resize it")
     ] = "tile",
+    count: Annotated[
+        int | None, typer.Option(min=1, help="pictures to draw with a generator from noise")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="seed of that noise")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 2,
     generator: OwnGenerator = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Apply a package or any artefact to pictures of any size."""
+    """Apply a package or any artefact to pictures or label maps of any size, or draw pictures from noise."""
     allow(generator)
     choose("--fit", [fit], ("tile", "resize"))
-    from edgegan.apply import run_on_images
+    from edgegan.apply import run_on_images, run_on_noise
 
-    files = run_on_images(source, images, output, fit=fit, threads=threads, overwrite=overwrite)
+    if count is not None and images:
+        raise ConfigError("--count draws from noise and takes no pictures: leave one of them out")
+    if count is None and not images:
+        raise ConfigError("give pictures, label maps or folders of them; or --count for noise")
+    if count is not None:
+        files = run_on_noise(source, count, seed, output, threads=threads, overwrite=overwrite)
+    else:
+        files = run_on_images(
+            source, images or [], output, fit=fit, threads=threads, overwrite=overwrite
+        )
     show([str(path) for path in files], as_json, f"{len(files)} pictures in {output}")
-
-
-def bundle(
-    run: Annotated[Path, typer.Argument(help="run folder with an exported student .tflite")],
-    target: Annotated[str, typer.Option(help="what to bundle for: android")] = "android",
-    into: Annotated[Path, typer.Option(help="the Android project")] = Path("android_demo"),
-    precision: Annotated[
-        str | None, typer.Option(help="fp32, fp16 or int8; default the smallest exported")
-    ] = None,
-    overwrite: Overwrite = False,
-    as_json: AsJson = False,
-) -> None:
-    """Copy the student, its model.json, golden tensors and samples into the Android app's assets."""
-    from edgegan.artefact import PRECISIONS
-
-    choose("--target", [target], ("android",))
-    if precision is not None:
-        choose("--precision", [precision], PRECISIONS)
-    from edgegan.export.bundle import bundle_android
-
-    files = bundle_android(run, into, precision, overwrite=overwrite)
-    show([str(path) for path in files], as_json, "\n".join(str(path) for path in files))

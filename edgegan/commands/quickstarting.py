@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgegan.commands.options import AsJson, Overwrite, show_headlines
+from edgegan.commands.options import AsJson, Overwrite, show, show_headlines
 
 
 def quickstart(
@@ -17,6 +17,13 @@ def quickstart(
     into: Annotated[
         Path, typer.Option(help="the Android project, bundled into when it is there")
     ] = Path("android_demo"),
+    brief: Annotated[
+        bool,
+        typer.Option(
+            "--brief",
+            help="fewer training steps, TFLite only, no bench and report: models for the app",
+        ),
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -24,6 +31,12 @@ def quickstart(
     from edgegan.quickstart import Plan
     from edgegan.quickstart import quickstart as run_quickstart
 
+    if brief:
+        from edgegan.quickstart import quickstart_brief
+
+        run = quickstart_brief(output, overwrite=overwrite)
+        show({"run": str(run)}, as_json, f"run: {run}")
+        return
     path, headlines = run_quickstart(
         output, app=into if into.is_dir() else None, plan=Plan(), overwrite=overwrite
     )

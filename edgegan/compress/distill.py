@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from edgegan.compress.cache import Batch, Cache, sample
+from edgegan.compress.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.compress.loop import run_steps
 from edgegan.compress.losses import FeatureMaps
 from edgegan.compress.objective import Judge, Objective
@@ -200,10 +201,15 @@ def distill(
     trainer = make_trainer(student, cache, settings, inherited, device)
     trainer.take_over(start or {})
     student.train()
+    frozen_from = freeze_step(settings)
     with hooked(student, cache.taps) as recorded:
 
         def take_step(step: int) -> dict[str, torch.Tensor]:
             set_learning_rate(trainer, settings, step)
+            if step == frozen_from:
+                measure_statistics(student, cache.load(cache.inputs[:CROPS], device))
+            if step >= frozen_from:
+                hold_statistics(student)
             return train_step(trainer, recorded, sample(cache, settings, flip, seed, step, device))
 
         run_steps(

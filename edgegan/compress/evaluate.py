@@ -13,11 +13,10 @@ from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
 from edgegan.compress.cache import Cache
 from edgegan.compress.distill import hooked
+from edgegan.compress.freeze import CROPS, measure_statistics
 from edgegan.compress.losses import FeatureMaps
 from edgegan.compress.supernet import Shared
 from edgegan.metrics.quality import psnr, ssim
-
-CALIBRATION_IMAGES = 32
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ class Fitness:
         if not any(isinstance(layer, BatchNorms) for layer in self.shared.module.modules()):
             return lambda x: self.shared.forward(plan, x)
         own = extract(self.shared.module, self.shared.graph, plan)
-        recalibrate(own, self.cache, self.device)
-        return own
+        measure_statistics(own, self.cache.load(self.cache.inputs[:CROPS], self.device))
+        return own.eval()
 
 
 def search_psnr(module: nn.Module, cache: Cache, device: torch.device) -> float:
@@ -77,19 +76,3 @@ def search_psnr(module: nn.Module, cache: Cache, device: torch.device) -> float:
         ]
     targets = (np.asarray(each, np.float32) for each in cache.search_outputs)
     return float(np.mean([psnr(a, b) for a, b in zip(made, targets, strict=True)]))
-
-
-def recalibrate(module: nn.Module, cache: Cache, device: torch.device) -> None:
-    """Replaces BatchNorm statistics by plain means over the first training crops; leaves the module in eval mode."""
-    norms = [layer for layer in module.modules() if isinstance(layer, BatchNorms)]
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a cumulative mean
-    module.train()
-    with torch.no_grad():
-        for start in range(0, min(CALIBRATION_IMAGES, len(cache.inputs)), 4):
-            module(cache.load(cache.inputs[start : start + 4], device))
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
-    module.eval()

@@ -88,11 +88,16 @@ def to_rgb(image: Image.Image) -> Pixels:
     return np.asarray(image.convert("RGB")).copy()
 
 
-def resize_image(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter."""
-    return np.asarray(
-        Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-    ).copy()
+def resize_image(pixels: Pixels, height: int, width: int, *, bilinear: bool = False) -> Pixels:
+    """Scales (H, W, C) uint8 with Pillow's antialiased bicubic filter, or its bilinear one as devices do.
+
+    Bilinear goes along the width first: Pillow itself chooses the order by size and version, and bits depend on it.
+    """
+    image = Image.fromarray(pixels)
+    if bilinear:
+        image = image.resize((width, image.height), Image.Resampling.BILINEAR)
+        return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR)).copy()
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC)).copy()
 
 
 def resize_nearest(values: NDArray[Any], height: int, width: int) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import AnyNorm, make_norm, refuse_separable, scale_width
+from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scale_width
 
 
 class AnimeSpec(BaseModel):
@@ -114,6 +114,7 @@ class AnimeGenerator(nn.Module):
             ConvNormAct(quarter[0], quarter[1], 3, norm),
             ConvNormAct(quarter[1], quarter[2], 3, norm),
         )
+        self.global_branch = global_branch(norm, spec.in_channels, quarter[2])
         self.blocks = nn.ModuleList(
             InvertedResidual(
                 spec.trunk if index else quarter[2], width, spec.trunk, norm, residual=index > 0
@@ -137,7 +138,10 @@ class AnimeGenerator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
+        image = x
         x = self.at_quarter(self.down2(self.at_half(self.down1(self.stem(x)))))
+        if self.global_branch is not None:
+            x = self.global_branch(image, x)
         for block in self.blocks:
             x = block(x)
         return self.tanh(self.head(self.up2(self.up1(self.narrow(x)))))

@@ -11,17 +11,46 @@ from torch import nn
 from edgegan.config import Block, Norm
 from edgegan.errors import ConfigError
 
-AnyNorm = Literal["instance", "instance_affine", "batch", "layer"]
+AnyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "layer"]
+PROBE = 8
+GLOBAL_WIDTH = 32
 
 
 def make_norm(kind: AnyNorm, channels: int, eps: float = 1e-5) -> nn.Module:
     """The normalisation layer of a family: InstanceNorm without or with scale and shift, BatchNorm, or one norm over
     all channels and pixels with scale and shift a channel ("layer")."""
-    if kind == "batch":
+    if kind in ("batch", "batch-global"):
         return nn.BatchNorm2d(channels, eps=eps)
     if kind == "layer":
         return nn.GroupNorm(1, channels, eps=eps)
     return nn.InstanceNorm2d(channels, eps=eps, affine=kind == "instance_affine")
+
+
+class GlobalBranch(nn.Module):
+    """What InstanceNorm sees and BatchNorm does not: the whole picture, as a scale and a shift of every trunk channel.
+
+    An 8x8 convolution of stride 8 without norm (BatchNorm at batch 1 would take away what it should see), ReLU, the
+    mean over the picture, two small dense layers written as 1x1 convolutions. All of it quantises statically.
+    """
+
+    def __init__(self, in_channels: int, trunk: int) -> None:
+        super().__init__()
+        self.probe = nn.Conv2d(in_channels, GLOBAL_WIDTH, PROBE, stride=PROBE)
+        self.hidden = nn.Conv2d(GLOBAL_WIDTH, GLOBAL_WIDTH, 1)
+        self.scale = nn.Conv2d(GLOBAL_WIDTH, trunk, 1)
+        self.shift = nn.Conv2d(GLOBAL_WIDTH, trunk, 1)
+        self.relu = nn.ReLU()
+
+    def forward(self, image: torch.Tensor, trunk: torch.Tensor) -> torch.Tensor:
+        """(N, in, H, W) and (N, trunk, h, w) -> (N, trunk, h, w)."""
+        seen = self.relu(self.probe(image)).mean((2, 3), keepdim=True)
+        seen = self.relu(self.hidden(seen))
+        return trunk + trunk * self.scale(seen) + self.shift(seen)
+
+
+def global_branch(norm: AnyNorm, in_channels: int, trunk: int) -> GlobalBranch | None:
+    """The branch that "batch-global" adds to BatchNorm; None for other norms."""
+    return GlobalBranch(in_channels, trunk) if norm == "batch-global" else None
 
 
 class SeparableConv(nn.Module):
@@ -94,6 +123,12 @@ def refuse_separable(family: str, block: Block) -> None:
         raise ConfigError(f"family {family} has no separable form; set student.block to dense")
 
 
+def refuse_global(family: str, norm: AnyNorm) -> None:
+    """Raises ConfigError: this family's student has no branch for the whole picture."""
+    if norm == "batch-global":
+        raise ConfigError(f"family {family} has no global branch; set student.norm to batch")
+
+
 def parse_widths(config: str, lengths: Collection[int]) -> list[int]:
     """The integers of a GAN Compression width config such as 32_32_48_32_48_48_16_16; raises ConfigError."""
     parts = config.split("_")
@@ -113,3 +148,7 @@ def initialise(module: nn.Module) -> None:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="linear")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+    for layer in module.modules():
+        if isinstance(layer, GlobalBranch):  # starts as no change
+            nn.init.zeros_(layer.scale.weight)
+            nn.init.zeros_(layer.shift.weight)

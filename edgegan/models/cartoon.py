@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import ResidualBlock, make_norm, scale_width
+from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
 from edgegan.models.resnet import tap_names
 
 
@@ -82,6 +82,7 @@ class CartoonGenerator(nn.Module):
             nn.Conv2d(spec.down1[-1], spec.down2[0], 3, stride=2, padding=1), spec.down2
         )
         self.down2_norm = make_norm(norm, trunk, eps)
+        self.global_branch = global_branch(norm, spec.in_channels, trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(trunk, inner, spec.block, norm, eps) for inner in spec.inner
         )
@@ -96,9 +97,12 @@ class CartoonGenerator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
+        image = x
         x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
         x = self.relu(self.down1_norm(self.down1(x)))
         x = self.relu(self.down2_norm(self.down2(x)))
+        if self.global_branch is not None:
+            x = self.global_branch(image, x)
         for block in self.blocks:
             x = block(x)
         x = self.relu(self.up1_norm(self.up1(x)))

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import ResidualBlock, make_norm, parse_widths, scale_width
+from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, parse_widths, scale_width
 
 
 class ResnetSpec(BaseModel):
@@ -103,6 +103,7 @@ class ResnetGenerator(nn.Module):
         self.down1_norm = make_norm(norm, spec.down)
         self.down2 = nn.Conv2d(spec.down, spec.trunk, 3, stride=2, padding=1)
         self.down2_norm = make_norm(norm, spec.trunk)
+        self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(
                 spec.trunk,
@@ -129,9 +130,12 @@ class ResnetGenerator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
+        image = x
         x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
         x = self.relu(self.down1_norm(self.down1(x)))
         x = self.relu(self.down2_norm(self.down2(x)))
+        if self.global_branch is not None:
+            x = self.global_branch(image, x)
         for block in self.blocks:
             x = block(x)
         x = self.relu(self.up1_norm(self.up1(x)))

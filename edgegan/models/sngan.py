@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import make_norm, refuse_separable, scale_width
+from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 
 
 class SnganSpec(BaseModel):
@@ -46,6 +46,7 @@ class SnganSpec(BaseModel):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> SnganSpec:
         """A uniformly narrower generator with the same noise; raises ConfigError for separable blocks."""
         refuse_separable("sngan", block)
+        refuse_global("sngan", norm)
         return self.model_copy(
             update={
                 "stem": scale_width(self.stem, scale, round_to),

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import SeparableConv, parse_widths, scale_width
+from edgegan.models.blocks import SeparableConv, parse_widths, refuse_global, scale_width
 
 BLOCK_NAMES = ("head", "middle0", "middle1", "up0", "up1", "up2", "up3")
 PUBLISHED = (16, 16, 16, 8, 4, 2, 1)  # output widths of the blocks in units of ngf
@@ -98,6 +98,7 @@ class SpadeSpec(BaseModel):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> SpadeSpec:
         """A uniformly narrower generator of the same depth. Scale and shift come from the labels, so an affine norm
         means a plain one."""
+        refuse_global("spade", norm)
         return self.model_copy(
             update={
                 "trunk": scale_width(self.trunk, scale, round_to),

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import ResidualBlock, make_norm, scale_width
+from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
 from edgegan.models.resnet import tap_names
 
 
@@ -82,6 +82,7 @@ class TransformerGenerator(nn.Module):
         self.down1_norm = make_norm(norm, spec.down)
         self.down2 = PaddedConv(spec.down, spec.trunk, 3, stride=2)
         self.down2_norm = make_norm(norm, spec.trunk)
+        self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(spec.trunk, inner, spec.block, norm) for inner in spec.inner
         )
@@ -94,9 +95,12 @@ class TransformerGenerator(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
+        image = x
         x = self.relu(self.stem_norm(self.stem(x)))
         x = self.relu(self.down1_norm(self.down1(x)))
         x = self.relu(self.down2_norm(self.down2(x)))
+        if self.global_branch is not None:
+            x = self.global_branch(image, x)
         for block in self.blocks:
             x = block(x)
         x = self.relu(self.up1_norm(self.up1(x)))

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 
 from edgegan.config import Block, Norm
-from edgegan.models.blocks import make_norm, refuse_separable, scale_width
+from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 
 
 class UnetSpec(BaseModel):
@@ -58,6 +58,7 @@ class UnetSpec(BaseModel):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> UnetSpec:
         """A uniformly narrower generator of the same depth without dropout; raises ConfigError for separable blocks."""
         refuse_separable("unet", block)
+        refuse_global("unet", norm)
         return self.model_copy(
             update={
                 "down": tuple(scale_width(width, scale, round_to) for width in self.down),

@@ -1,0 +1,185 @@
+"""int8 .tflite files by policy, with any layers left float. Runs in a converter's child process."""
+
+from __future__ import annotations
+
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgegan.export.calibrate import find_ranges
+from edgegan.export.flatbuffer import Operation, name_layers, read_operations
+from edgegan.export.sensitivity import Layer
+
+from edgegan.artefact import TensorInfo
+from edgegan.console import say
+from edgegan.files import optional_import
+from edgegan.metrics.quality import psnr
+from edgegan.runtime_worker import LiteRT
+from edgegan.tensors import from_artefact, to_artefact
+
+TRIAL_IMAGES = 8
+
+
+class TfliteInt8:
+    """Everything needed to quantise one fp32 .tflite again and again."""
+
+    target = "tflite"
+
+    def __init__(
+        self,
+        source: Path,
+        policy: str,
+        weights: dict[str, np.ndarray],
+        calibration: np.ndarray | None,
+        method: str,
+        takes: TensorInfo,
+        gives: TensorInfo,
+    ) -> None:
+        self.source, self.policy = source, policy
+        self.takes, self.gives = takes, gives
+        self.operations = read_operations(source)
+        names = name_layers(self.operations, weights)
+        self.layers = [
+            Layer(
+                names[each.name],
+                (each.name,) if policy == "dynamic" else with_followers(self.operations, each),
+                each.kind,
+                each.macs,
+            )
+            for each in self.operations
+            if each.is_layer and (policy != "dynamic" or each.kind == "CONV_2D")
+        ]
+        self.ranges: dict[str, Any] | None = None
+        self.method = method
+        if policy != "dynamic":
+            assert calibration is not None
+            self.method, self.ranges = self.find_best_ranges(calibration, method)
+
+    def find_best_ranges(self, calibration: np.ndarray, method: str) -> tuple[str, dict[str, Any]]:
+        """Ranges by a method; `auto` is min-max or percentile, whichever is closer to fp32 on calibration images."""
+        given = to_artefact(calibration, self.takes)
+        if method != "auto":
+            return method, find_ranges(self.source, given, method)
+        images = calibration[:TRIAL_IMAGES]
+        reference = self.run(self.source, images)
+        trial, found = self.source.with_name("ranges.tflite"), []
+        for name in ("min-max", "percentile"):
+            self.ranges = find_ranges(self.source, given, name)
+            quality = psnr(self.run(self.build(trial), images), reference)
+            say(f"  calibrate {name}: {quality:.2f} dB to fp32 on calibration images")
+            found.append((quality, name, self.ranges))
+        trial.unlink()
+        _, name, ranges = max(found, key=lambda each: each[0])
+        return name, ranges
+
+    def build(self, path: Path, keep_float: tuple[str, ...] = ()) -> Path:
+        """Writes the int8 artefact with these operations float."""
+        quantize(self.source, path, self.operations, self.policy, self.ranges, keep_float)
+        return path
+
+    def run(self, path: Path, images: np.ndarray) -> np.ndarray:
+        """(N, ...) inputs in edgegan's own form through an artefact, in this process; returns (N, C, H, W)."""
+        runner = LiteRT(str(path), "litert", 2)
+        outputs = []
+        for image in images:
+            runner.set_input(to_artefact(image[None], self.takes))
+            runner.invoke()
+            outputs.append(from_artefact(np.array(runner.output()), self.gives))
+        return np.concatenate(outputs)
+
+
+def with_followers(operations: list[Operation], layer: Operation) -> tuple[str, ...]:
+    """A layer and what reads its output before the next layer does: all that must be float for the output to be. It
+    ends at a sum with another tensor, else a residual trunk would follow whole."""
+    found, followed = {layer.name}, {layer.name}
+    for each in operations:
+        if each.is_layer or not any(tensor.name in followed for tensor in each.inputs):
+            continue
+        found.add(each.name)
+        if each.kind not in ("ADD", "SUB", "MUL"):
+            followed.add(each.name)
+    return tuple(each.name for each in operations if each.name in found)
+
+
+def quantize(
+    source: Path,
+    path: Path,
+    operations: list[Operation],
+    policy: str,
+    ranges: dict[str, Any] | None,
+    keep_float: tuple[str, ...] = (),
+) -> None:
+    """Writes a .tflite in int8 by `policy`; operations named in `keep_float` stay float.
+
+    Image in and out are float32.
+    """
+    quantizer_module = optional_import("ai_edge_quantizer.quantizer", "tflite")
+    names = optional_import("ai_edge_quantizer.qtyping", "tflite").TFLOperationName
+    none = quantizer_module.AlgorithmName.NO_QUANTIZE
+    quantizer = quantizer_module.Quantizer(str(source))
+    if policy == "dynamic":
+        quantizer.add_dynamic_config(regex=".*", operation_name=names.CONV_2D, num_bits=8)
+    else:
+        bits = 16 if policy == "int16x8" else 8
+        quantizer.add_static_config(".*", names.ALL_SUPPORTED, bits, 8)
+        for name in (names.INPUT, names.OUTPUT):
+            quantizer.update_quantization_recipe(".*", name, algorithm_key=none)
+    if policy == "mixed":
+        edges = edge_names(operations)
+        for operation in operations:
+            pattern = exactly(operation.name)
+            if operation.name in edges or is_norm(operation):
+                quantizer.update_quantization_recipe(
+                    pattern, names.ALL_SUPPORTED, algorithm_key=none
+                )
+            if operation.name in edges and operation.kind == "CONV_2D":
+                quantizer.add_dynamic_config(pattern + ".*", names.CONV_2D, 8)
+    for name in keep_float:
+        quantizer.update_quantization_recipe(
+            "(?:)" + exactly(name), names.ALL_SUPPORTED, algorithm_key=none
+        )
+    # The quantizer writes into the table it is given: without a copy one trial would change the next.
+    result = quantizer.quantize(
+        copy.deepcopy(ranges), enable_progress_bar=False, enable_progress_report=False
+    )
+    result.export_model(str(path), overwrite=True)
+
+
+def exactly(name: str) -> str:
+    """A pattern for one operation: the quantizer searches in the names of its outputs, each ended by a semicolon."""
+    return f"^{re.escape(name)};"
+
+
+def is_norm(operation: Operation) -> bool:
+    """Whether an operation is part of a norm over the picture: its reductions, and what reads or scales by them."""
+    if operation.kind in ("MEAN", "RSQRT", "SQUARED_DIFFERENCE"):
+        return True
+    shapes = [tensor.shape for tensor in (*operation.inputs, *operation.outputs)]
+    return operation.kind in ("ADD", "SUB", "MUL") and any(
+        is_per_channel(shape) for shape in shapes
+    )
+
+
+def is_per_channel(shape: tuple[int, ...]) -> bool:
+    """(1, 1, 1, C)."""
+    return len(shape) == 4 and shape[:3] == (1, 1, 1)
+
+
+def edge_names(operations: list[Operation]) -> set[str]:
+    """Names of operations that work above the resolution of the trunk: the smallest at which a quarter of the
+    multiply-adds is done."""
+    pixels = {
+        each.name: each.outputs[0].shape[1] * each.outputs[0].shape[2]
+        for each in operations
+        if len(each.outputs[0].shape) == 4
+    }
+    total = sum(each.macs for each in operations)
+    at: dict[int, int] = {}
+    for each in operations:
+        if each.macs and each.name in pixels:
+            at[pixels[each.name]] = at.get(pixels[each.name], 0) + each.macs
+    trunk = next((size for size in sorted(at) if at[size] >= total / 4), max(at, default=0))
+    slack = 1.5  # a padded picture of the trunk is still the trunk's
+    return {name for name, size in pixels.items() if size > slack * trunk}

@@ -1,0 +1,54 @@
+"""What a converter's child process is given to make an int8 artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from edgegan.export.parity import GATES
+from edgegan.export.policy import Int8Options
+from edgegan.export.sources import Source
+
+from edgegan.console import say
+from edgegan.errors import ConfigError
+
+HEAVY_MACS = 5_000_000_000
+HEAVY_CALIBRATION_IMAGES = 8
+
+
+def int8_job(
+    source: Source, work: Path, options: Int8Options, policy: str, macs: int
+) -> tuple[dict[str, Any], str | None]:
+    """What the child needs for int8, with its arrays stored in `work`; and a line that says what calibrates it."""
+    job: dict[str, Any] = {
+        "policy": policy,
+        "method": options.method,
+        "sensitivity": options.sensitivity,
+        "max_drop_db": None,
+        "gate_db": GATES["int8"].psnr_db,
+        "proof": store(work, "proof", source.images),
+    }
+    if source.validation is not None and source.teacher_outputs is not None:
+        job["max_drop_db"] = options.max_drop_db
+        job["validation"] = store(work, "validation", source.validation)
+        job["teacher_outputs"] = store(work, "teacher_outputs", source.teacher_outputs)
+    elif options.max_drop_db is not None:
+        say(f"--max-drop compares students with their teacher: it does not apply to {source.role}")
+    if policy == "dynamic":
+        return job, None
+    if source.calibration is None:
+        raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
+    images, note = source.calibration, source.calibration_note
+    if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
+        images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]
+        note = f"{len(images)} of {note}, evenly spaced (a heavy net: calibration takes seconds an image)"
+        say(f"int8 calibration uses {note}")
+    job["calibration"] = store(work, "calibration", images)
+    return job, note
+
+
+def store(work: Path, name: str, values: np.ndarray) -> str:
+    """Saves an array for the child; returns its path."""
+    np.save(work / f"{name}.npy", values)
+    return str((work / f"{name}.npy").resolve())

@@ -1,0 +1,96 @@
+"""Files out of npm packages: pinned by version and sha256, fetched by npm once, kept in the cache."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgegan.errors import DeviceError, IntegrityError, MissingDependency, OutputError
+from edgegan.files import make_folder, sha256_file, write_atomic
+
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Package:
+    """One package of the npm registry; `sha256` is that of its .tgz."""
+
+    name: str
+    version: str
+    sha256: str
+
+    @property
+    def file(self) -> str:
+        return f"{self.name.lstrip('@').replace('/', '-')}-{self.version}.tgz"
+
+
+def cache_folder() -> Path:
+    """$EDGEGAN_CACHE, or edgegan below $XDG_CACHE_HOME or ~/.cache."""
+    if "EDGEGAN_CACHE" in os.environ:
+        return Path(os.environ["EDGEGAN_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgegan"
+
+
+def fetch(package: Package) -> Path:
+    """The package's .tgz in the cache, its sha256 checked; fetched with `npm pack` when it is not there.
+
+    Raises MissingDependency without npm, DeviceError when the registry is not reached, IntegrityError for other bytes.
+    """
+    path = cache_folder() / "npm" / package.file
+    if path.is_file():
+        if sha256_file(path) == package.sha256:
+            return path
+        path.unlink()
+    npm = shutil.which("npm")
+    if npm is None:
+        raise MissingDependency(
+            f"npm is needed to fetch {package.name} {package.version}; install it (Debian: apt-get install npm)"
+        )
+    make_folder(path.parent)
+    with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
+        command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=temporary,
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise DeviceError(
+                f"{' '.join(command)} took more than {TIMEOUT_S} s; try again"
+            ) from error
+        fetched = Path(temporary) / package.file
+        if done.returncode != 0 or not fetched.is_file():
+            raise DeviceError(
+                f"npm could not fetch {package.name} {package.version}: {done.stderr.strip()[-300:]}; "
+                "check the network, then run the command again"
+            )
+        found = sha256_file(fetched)
+        if found != package.sha256:
+            raise IntegrityError(
+                f"npm delivered other bytes for {package.name} {package.version}: sha256 {found}, "
+                f"expected {package.sha256}; nothing was kept"
+            )
+        fetched.replace(path)
+    return path
+
+
+def unpack(package: Package, files: dict[str, Path]) -> None:
+    """Writes members of the package, {path inside it: where to}; raises OutputError when one is missing."""
+    with tarfile.open(fetch(package)) as archive:
+        for member, target in files.items():
+            try:
+                stream = archive.extractfile(f"package/{member}")
+            except KeyError:
+                stream = None
+            if stream is None:
+                raise OutputError(f"{package.file} holds no {member}")
+            write_atomic(target, stream.read())

@@ -1,0 +1,81 @@
+"""What int8 means for a generator: the policies, and which of them suits its norms."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from edgegan.export.calibrate import METHODS
+
+from edgegan.errors import ConfigError, nearest
+
+POLICIES = {
+    "auto": "TFLite: static where norms fold into convolutions, dynamic where they look at each picture; "
+    "ONNX: the fastest static form that keeps the quality, measured",
+    "static": "weights and activations int8 throughout, ranges from calibration images",
+    "dynamic": "dense convolutions int8, their inputs quantised as they come; the rest float",
+    "mixed": "static in the trunk; at the edges, above its resolution, dynamic (TFLite) or float (ONNX)",
+    "int16x8": "int8 weights, int16 activations: near float quality on unoptimised kernels (TFLite only)",
+}
+STORED_AS = {
+    "static": "static-int8",
+    "dynamic": "dynamic-int8",
+    "mixed": "mixed-int8",
+    "int16x8": "int16x8",
+}
+PICTURE_NORMS = (torch.nn.InstanceNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
+
+
+@dataclass(frozen=True)
+class Int8Options:
+    """How the int8 artefacts of an export are made."""
+
+    policy: str = "auto"
+    method: str = "auto"
+    sensitivity: bool = False
+    max_drop_db: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError naming a wrong value."""
+        for option, value, allowed in (
+            ("--int8", self.policy, list(POLICIES)),
+            ("--calibration-method", self.method, list(METHODS)),
+        ):
+            if value not in allowed:
+                hint = nearest(value, allowed)
+                raise ConfigError(f"{option} {value}: not one of {', '.join(allowed)}{hint}")
+        if self.max_drop_db is not None and not self.max_drop_db >= 0:
+            raise ConfigError(f"--max-drop {self.max_drop_db:g}: give decibels, 0 or more")
+
+    def as_dict(self) -> dict[str, Any]:
+        """For export.json."""
+        return asdict(self)
+
+
+def normalises_each_picture(module: torch.nn.Module) -> bool:
+    """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
+    return any(isinstance(layer, PICTURE_NORMS) for layer in module.modules())
+
+
+def choose_policy(module: torch.nn.Module, asked: str, target: str) -> str:
+    """The policy asked for, or what `auto` stands for; in ONNX `auto` is chosen while converting, by measuring.
+
+    Raises ConfigError when the target has no such form.
+    """
+    if target == "onnx" and asked == "int16x8":
+        raise ConfigError(
+            "--int8 int16x8: ONNX Runtime has no convolution of that kind; use --target tflite"
+        )
+    if asked != "auto" or target == "onnx":
+        return asked
+    return "dynamic" if normalises_each_picture(module) else "static"
+
+
+def check_one_range(policy: str) -> None:
+    """Raises ConfigError when one .tflite of several sizes would need ranges of each."""
+    if policy != "dynamic":
+        raise ConfigError(
+            f"--int8 {policy} calibrates one size: export each --size into a folder of its own, "
+            "or use --int8 dynamic"
+        )

@@ -1,0 +1,126 @@
+"""Proving one artefact: every size, every installed runtime, against the PyTorch generator on the same inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from edgegan.export.parity import compare
+from torch import nn
+
+from edgegan.artefact import Parity, TensorInfo
+from edgegan.console import say
+from edgegan.errors import DeviceError, MissingDependency
+from edgegan.metrics.quality import psnr
+from edgegan.runtime import Session, installed_runtimes
+from edgegan.tensors import from_artefact, to_artefact
+
+Size = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Check:
+    """Inputs of one size (N, ...) in edgegan's own form, what PyTorch makes of them, and the artefact's signature."""
+
+    size: Size
+    inputs: np.ndarray
+    reference: np.ndarray
+    signature: str | None = None
+
+
+def make_checks(
+    module: nn.Module, proofs: list[tuple[Size, np.ndarray]], takes: TensorInfo, gives: TensorInfo
+) -> list[Check]:
+    """References from PyTorch, one input at a time; where the artefact holds bytes, of and as bytes."""
+    checks = []
+    for size, inputs in proofs:
+        if takes.kind == "image":
+            inputs = from_artefact(to_artefact(inputs, takes), takes)
+        with torch.inference_mode():
+            reference = torch.cat([module(torch.from_numpy(item[None])) for item in inputs]).numpy()
+        if gives.dtype == "uint8":
+            reference = from_artefact(to_artefact(reference, gives), gives)
+        checks.append(Check(size, inputs, reference))
+    return checks
+
+
+def with_signatures(checks: list[Check], names: list[str]) -> list[Check]:
+    """Each check with the name of its size's signature in a file that has several."""
+    if len(names) < 2:
+        return checks
+    return [
+        Check(check.size, check.inputs, check.reference, name)
+        for check, name in zip(checks, names, strict=True)
+    ]
+
+
+def run_tensors(
+    path: Path,
+    inputs: np.ndarray,
+    takes: TensorInfo,
+    gives: TensorInfo,
+    *,
+    runtime: str | None = None,
+    signature: str | None = None,
+) -> np.ndarray:
+    """(N, ...) in edgegan's own form through an artefact -> pictures (N, C, H, W) in [-1, 1]."""
+    with Session(path, runtime=runtime, threads=2, signature=signature) as session:
+        return from_artefact(session.run(to_artefact(inputs, takes)), gives)
+
+
+def prove(
+    path: Path,
+    target: str,
+    precision: str,
+    checks: list[Check],
+    tensors: tuple[TensorInfo, TensorInfo],
+) -> Parity:
+    """The worst parity over sizes and runtimes. A runtime that cannot load the file is named, unless it is the only
+    one: then its own error is raised."""
+    found: list[Parity] = []
+    runtimes: dict[str, float] = {}
+    names = installed_runtimes(target)
+    for position, runtime in enumerate(names):
+        worst = []
+        try:
+            for check in checks:
+                output = run_tensors(
+                    path, check.inputs, *tensors, runtime=runtime, signature=check.signature
+                )
+                worst.append(compare(output, check.reference, precision))
+        except (DeviceError, MissingDependency) as error:
+            if not runtimes and position == len(names) - 1:
+                raise
+            say(f"  {path.name} not checked in {runtime}: {error}")
+            continue
+        runtimes[runtime] = min(parity.psnr_db for parity in worst)
+        found += worst
+    first = len(checks)
+    return Parity(
+        inputs=sum(parity.inputs for parity in found[:first]),
+        max_abs=max(parity.max_abs for parity in found),
+        psnr_db=min(parity.psnr_db for parity in found),
+        gate=found[0].gate,
+        runtimes=runtimes,
+    )
+
+
+def fidelity(
+    path: Path,
+    pictures: np.ndarray,
+    teacher_outputs: np.ndarray,
+    tensors: tuple[TensorInfo, TensorInfo],
+) -> float:
+    """Mean PSNR of an artefact to the teacher over pictures."""
+    outputs = run_tensors(path, pictures, *tensors)
+    return float(np.mean([psnr(a, b) for a, b in zip(outputs, teacher_outputs, strict=True)]))
+
+
+def larger_proof(inputs: np.ndarray, multiple: int) -> tuple[Size, np.ndarray]:
+    """The inputs grown by reflection, one step in height and two in width: a second size for a dynamic artefact."""
+    height, width = inputs.shape[2] + multiple, inputs.shape[3] + 2 * multiple
+    rows = np.pad(np.arange(inputs.shape[2]), (0, multiple), mode="reflect")
+    columns = np.pad(np.arange(inputs.shape[3]), (0, 2 * multiple), mode="reflect")
+    return (height, width), np.ascontiguousarray(inputs[:, :, rows][:, :, :, columns])
