@@ -156,11 +156,16 @@ def read_model(path: Path) -> ModelManifest:
             f"{path} has no {manifest.name} beside it; export it again with: edgegan export"
         )
     try:
-        return ModelManifest.model_validate(read_json(manifest))
+        model = ModelManifest.model_validate(read_json(manifest))
     except ValidationError as error:
         raise InputError(
             f"{manifest}: {first_problem(error)}; export it again with --overwrite"
         ) from error
+    if model.file != path.name:  # records and copies are named by it
+        raise InputError(
+            f"{manifest}: file is '{model.file}', not {path.name}; export it again with --overwrite"
+        )
+    return model
 
 
 def read_export(folder: Path) -> dict[str, Any]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable
-from typing import Annotated, Any
+from types import FrameType
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -24,7 +28,7 @@ from edgegan.commands import (
     training,
 )
 from edgegan.console import emit, say
-from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
+from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE, EdgeGANError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "import": packages.import_command,
@@ -43,6 +47,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "recipes": explaining.recipes,
     "doctor": explaining.doctor,
 }
+
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
     name="edgegan",
@@ -71,22 +77,40 @@ def root(
 
 def main() -> None:
     """Runs the command line; every EdgeGANError is one message and its exit code, never a traceback."""
+    signal.signal(signal.SIGTERM, stop)
     try:
         code = app(standalone_mode=False)
+        if code == EXIT_INTERRUPTED:  # what the library makes of KeyboardInterrupt
+            raise KeyboardInterrupt
     except EdgeGANError as error:
         say(f"edgegan: {error}", always=True)
         sys.exit(error.exit_code)
-    except typer.Abort:
+    except (typer.Abort, KeyboardInterrupt):
+        say("edgegan: interrupted; the same command goes on from what is finished")
         sys.exit(EXIT_INTERRUPTED)
-    except KeyboardInterrupt:
-        say("edgegan: interrupted; the same command goes on from the last checkpoint")
-        sys.exit(EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno not in CANNOT_WRITE:
+            raise_as_bug()
+        where = error.filename or f"the output or temporary files ({tempfile.gettempdir()})"
+        advice = "free space, mind its permissions, or choose another folder with -o"
+        say(f"edgegan: cannot use {where}: {error.strerror}; {advice}", always=True)
+        sys.exit(EXIT_USAGE)
     except Exception as error:
         shown = getattr(error, "show", None)  # usage errors of the command-line library
         if shown is not None and hasattr(error, "exit_code"):
             shown()
             sys.exit(error.exit_code)
-        traceback.print_exc()
-        say("edgegan: this is a bug; please report it with the lines above", always=True)
-        sys.exit(EXIT_BUG)
+        raise_as_bug()
     sys.exit(code or 0)
+
+
+def stop(_number: int, _frame: FrameType | None) -> None:
+    """SIGTERM ends a command as Ctrl-C does: temporary files go, child processes end, what is finished stays."""
+    raise KeyboardInterrupt
+
+
+def raise_as_bug() -> NoReturn:
+    """Prints the exception at hand and ends with the code of a bug."""
+    traceback.print_exc()
+    say("edgegan: this is a bug; please report it with the lines above", always=True)
+    sys.exit(EXIT_BUG)

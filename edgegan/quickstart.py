@@ -9,7 +9,8 @@ from pathlib import Path
 
 from edgegan.artefact import PRECISIONS, TARGETS
 from edgegan.benchmarks.bench import bench
-from edgegan.benchmarks.report import Headline, report
+from edgegan.benchmarks.report import report
+from edgegan.benchmarks.reporting.headline import Headline
 from edgegan.compress.embedded import train_teacher
 from edgegan.compress.pipeline import compress
 from edgegan.config import load_recipe
@@ -43,8 +44,11 @@ BRIEF = Plan(train_images=160, teacher_steps=160, student_steps=160)
 
 def quickstart(
     folder: Path, *, app: Path | None, plan: Plan, overwrite: bool = False
-) -> tuple[Path, list[Headline]]:
-    """Runs the path in `folder`; what is finished is kept when it is run again. Returns the report and its headline."""
+) -> tuple[Path, dict[str, list[Headline]]]:
+    """Runs the path in `folder`; what is finished is kept when it is run again.
+
+    Returns the report's path and its headline.
+    """
     began = time.monotonic()
     run = teach_and_compress(folder, plan, overwrite=overwrite)
     say("3 exporting and proving: edgegan export")
@@ -52,13 +56,13 @@ def quickstart(
     say("4 measuring: edgegan bench")
     bench(run, None, threads=[1], seconds=plan.bench_seconds)
     say("5 reporting: edgegan report")
-    path, headline = report(run)
+    path, headlines = report([run])
     if app is not None:
         say(f"6 bundling for Android: edgegan bundle --target android --into {app}")
         files = bundle_run(run, "android", app, Choice(), overwrite=True)
         say(f"  {len(files)} files in {app / ASSETS / 'models'}")
     say(f"done in {format_duration(time.monotonic() - began)}")
-    return path, headline
+    return path, headlines
 
 
 def quickstart_brief(folder: Path, *, overwrite: bool = False) -> Path:

@@ -130,8 +130,10 @@ class Run:
                     f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ); "
                     "add --overwrite to start again or choose another with -o"
                 )
+            if not (folder / "recipe.yaml").is_file():
+                run.save_recipe()
             return run
-        if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
+        if folder.is_dir() and not all(is_leftover(path) for path in folder.iterdir()):
             raise OutputError(f"{folder} exists and is not a run; choose another with -o")
         make_folder(folder)
         run = Run(
@@ -145,8 +147,8 @@ class Run:
                 "stages": {},
             },
         )
-        write_atomic(folder / "recipe.yaml", yaml.safe_dump(resolved, sort_keys=False).encode())
         run.save()
+        run.save_recipe()
         return run
 
     @staticmethod
@@ -166,6 +168,11 @@ class Run:
     def save(self) -> None:
         """Writes run.json."""
         write_json(self.folder / MANIFEST, self.manifest)
+
+    def save_recipe(self) -> None:
+        """Writes recipe.yaml, the resolved recipe for people; run.json, written first, is what resuming reads."""
+        text = yaml.safe_dump(self.manifest["recipe"], sort_keys=False)
+        write_atomic(self.folder / "recipe.yaml", text.encode())
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -222,6 +229,11 @@ class Run:
     def figures(self, name: str) -> dict[str, Any]:
         """Figures a finished stage recorded."""
         return self.manifest["stages"].get(name, {}).get("figures", {})
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file in a folder that is not a run yet is what a run killed in its first moment leaves."""
+    return path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".partial")
 
 
 def check_manifest(manifest: Any, path: Path) -> None:

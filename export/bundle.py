@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from edgegan.export.parity import run_artefact
 
 from edgegan.artefact import BundledModel, Golden, ModelManifest, TensorInfo, exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels, write_image
-from edgegan.errors import InputError, OutputError
+from edgegan.errors import ConfigError, InputError, OutputError
 from edgegan.files import (
     atomic_folder,
     check_sha256,
@@ -44,7 +45,13 @@ class Choice:
 
 
 def bundle_run(
-    source: Path, target: str, into: Path, choice: Choice, *, overwrite: bool = False
+    source: Path,
+    target: str,
+    into: Path,
+    choice: Choice,
+    *,
+    overwrite: bool = False,
+    download: bool = False,
 ) -> list[Path]:
     """Copies models of a run into the Android project or web page `into`; returns the files of the models.
 
@@ -52,7 +59,7 @@ def bundle_run(
     model. The golden output is the artefact's own, so a device that differs has a broken runtime or a broken copy.
     """
     run = Run.open(source)
-    name = choice.name or str(run.manifest["recipe"]["name"])
+    name = checked_name(choice.name or str(run.manifest["recipe"]["name"]))
     picked = pick(source / "export", choice)
     assets = open_assets(target, into)
     stored = validation_pictures(source)
@@ -71,7 +78,7 @@ def bundle_run(
         files += sorted(file for file in folder.rglob("*") if file.is_file())
     write_samples(assets / "samples", name, stored)
     if target == "web":
-        web_page.write(assets)
+        web_page.write(assets, download=download)
     write_index(assets)
     if target == "web":
         web_page.write_cache_list(assets)
@@ -80,7 +87,7 @@ def bundle_run(
 
 def remove_run(source: Path, target: str, into: Path, name: str | None) -> list[Path]:
     """Takes a run's models, samples and licences out of the app or page; returns the folders that are gone."""
-    name = name or str(Run.open(source).manifest["recipe"]["name"])
+    name = checked_name(name or str(Run.open(source).manifest["recipe"]["name"]))
     assets = into / ASSETS if target == "android" else into
     gone = []
     for role in ("student", "teacher"):
@@ -114,6 +121,15 @@ def open_assets(target: str, into: Path) -> Path:
             f"{into} was not written by edgegan (no {INDEX} in it); choose another with -o"
         )
     return make_folder(into)
+
+
+def checked_name(name: str) -> str:
+    """The name, which folders and files are named by; raises ConfigError when it could lead elsewhere."""
+    if not re.fullmatch(r"[^\W.][\w .+-]*", name):
+        raise ConfigError(
+            f"'{name}' cannot name a folder: give --name with letters, digits, spaces, '.', '-', '_' or '+'"
+        )
+    return name
 
 
 def bundled_id(name: str, role: str, precision: str) -> str:

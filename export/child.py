@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from edgegan.console import say
-from edgegan.errors import ConfigError, DeviceError
+from edgegan.errors import ConfigError, DeviceError, OutputError
 from edgegan.files import make_folder, read_json, write_json
 
 SHOWN = re.compile(r"^  (calibrate|sensitivity|max-drop|int8) .*")
 POLL_SECONDS = 0.5
+FULL_BYTES = 1 << 16  # a disk with less free is what made a converter fail, whatever it says
 
 
 def wait_showing(child: subprocess.Popen[bytes], log: Path) -> int:
@@ -35,7 +37,7 @@ def wait_showing(child: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
-    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last lines."""
+    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last line."""
     write_json(work / "job.json", job)
     make_folder(log.parent)
     with log.open("wb") as file:
@@ -57,6 +59,10 @@ def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
     if returncode != 0 or not (work / "result.json").is_file():
         lines = log.read_text(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {returncode}, no output"
+        if "[Errno 28]" in reason or shutil.disk_usage(work).free < FULL_BYTES:
+            raise OutputError(
+                f"cannot write {work.parent}: No space left on device; free space or choose another folder with -o"
+            )
         raise DeviceError(f"converting to {job['target']} failed: {reason} (whole log: {log})")
     result = dict(read_json(work / "result.json"))
     (work / "result.json").unlink()

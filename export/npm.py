@@ -36,16 +36,21 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgegan"
 
 
-def fetch(package: Package) -> Path:
+def fetch(package: Package, *, download: bool) -> Path:
     """The package's .tgz in the cache, its sha256 checked; fetched with `npm pack` when it is not there.
 
-    Raises MissingDependency without npm, DeviceError when the registry is not reached, IntegrityError for other bytes.
+    Raises MissingDependency without `download` or npm, DeviceError when the registry is not reached,
+    IntegrityError for other bytes.
     """
     path = cache_folder() / "npm" / package.file
     if path.is_file():
         if sha256_file(path) == package.sha256:
             return path
         path.unlink()
+    if not download:
+        raise MissingDependency(
+            f"{package.name} {package.version} is not in {path.parent}; add --download to fetch it through npm once"
+        )
     npm = shutil.which("npm")
     if npm is None:
         raise MissingDependency(
@@ -83,9 +88,9 @@ def fetch(package: Package) -> Path:
     return path
 
 
-def unpack(package: Package, files: dict[str, Path]) -> None:
+def unpack(package: Package, files: dict[str, Path], *, download: bool) -> None:
     """Writes members of the package, {path inside it: where to}; raises OutputError when one is missing."""
-    with tarfile.open(fetch(package)) as archive:
+    with tarfile.open(fetch(package, download=download)) as archive:
         for member, target in files.items():
             try:
                 stream = archive.extractfile(f"package/{member}")

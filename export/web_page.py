@@ -41,14 +41,15 @@ Copyright Google LLC, Apache License 2.0 (Apache-2.0.txt), https://github.com/go
 """
 
 
-def write(folder: Path) -> None:
-    """Writes everything of the page but the models; raises MissingDependency when npm is needed and absent."""
-    unpack(WASM_UTILS, {"dist/index.js": folder / RUNTIME / "wasm-utils.js"})
+def write(folder: Path, *, download: bool) -> None:
+    """Writes everything of the page but the models; raises MissingDependency when the runtime is not there."""
+    utils = {"dist/index.js": folder / RUNTIME / "wasm-utils.js"}
+    unpack(WASM_UTILS, utils, download=download)
     wanted = {"dist/index.js": folder / RUNTIME / "index.js"}
     for name in WASM:
         for suffix in (".js", ".wasm"):
             wanted[f"wasm/{name}{suffix}"] = folder / RUNTIME / f"{name}{suffix}"
-    unpack(CORE, wanted)
+    unpack(CORE, wanted, download=download)
     source = importlib.resources.files("edgegan.export.web")
     for name in PAGE_FILES:
         write_atomic(folder / name, (source / name).read_bytes())

@@ -133,11 +133,11 @@ def test_other_bytes_from_npm_are_refused(tmp_path: Path, monkeypatch: pytest.Mo
     fake.write_text("#!/bin/sh\necho other > some-thing-1.0.0.tgz\n")
     fake.chmod(0o755)
     with pytest.raises(IntegrityError, match="delivered other bytes"):
-        fetch(package)
+        fetch(package, download=True)
     assert not list((tmp_path / "cache").rglob("*.tgz"))
     fake.write_text("#!/bin/sh\necho no network >&2\nexit 1\n")
     with pytest.raises(DeviceError, match="no network"):
-        fetch(package)
+        fetch(package, download=True)
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     with pytest.raises(MissingDependency, match="apt-get install npm"):
-        fetch(package)
+        fetch(package, download=True)

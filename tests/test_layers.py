@@ -15,7 +15,7 @@ LAYERS: list[set[str]] = [
         "edgegan.recipe_data",
         "edgegan.recipe_train",
     },
-    {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.recipes"},
+    {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.memory", "edgegan.recipes"},
     {"edgegan.recipe_headers"},
     {
         "edgegan.run",

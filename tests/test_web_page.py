@@ -35,7 +35,7 @@ const text = (data) => { let s = ''; for (const v of data) s += String.fromCharC
 def page(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundled page; skipped when npm cannot fetch LiteRT.js."""
     folder = tmp_path_factory.mktemp("web") / "page"
-    arguments = ["bundle", finished_run, "--target", "web", "-o", folder, "--teacher"]
+    arguments = ["bundle", finished_run, "--target", "web", "--download", "-o", folder, "--teacher"]
     done = edgegan(*arguments, "--precision", "int8", "--precision", "fp32", check=False)
     if done.returncode == 4:
         pytest.skip(done.stderr.strip())

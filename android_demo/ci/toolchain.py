@@ -77,9 +77,9 @@ def prepare() -> Toolchain:
         (API_PACKAGE, "lib/android/android-platform-21-37-merged.d.ts", tools.api),
     )
     for package, member, target in members:
-        fetch(package)
+        fetch(package, download=True)
         if not target.is_file():
-            unpack(package, {member: target})
+            unpack(package, {member: target}, download=True)
     return tools
 
 

@@ -44,6 +44,9 @@ def bundle(
     remove: Annotated[
         bool, typer.Option("--remove", help="take this run's models out of the app or page again")
     ] = False,
+    download: Annotated[
+        bool, typer.Option("--download", help="web: allow fetching LiteRT.js through npm, once")
+    ] = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -51,7 +54,7 @@ def bundle(
 
     The app and the page read float32 NHWC pictures; other models are refused. Several runs can share one app: bundle
     them one after the other or with --also. The page is a static folder for any web server; its runtime (LiteRT.js)
-    is fetched once through npm and kept in the cache.
+    is fetched through npm once, with --download, and kept in the cache.
     """
     from edgegan.artefact import PRECISIONS
 
@@ -71,7 +74,9 @@ def bundle(
             results += remove_run(source, target, folder, name)
         else:
             selected = Choice(precisions=precision, teacher=teacher, name=name)
-            results += bundle_run(source, target, folder, selected, overwrite=overwrite)
+            results += bundle_run(
+                source, target, folder, selected, overwrite=overwrite, download=download
+            )
     text = "\n".join(str(path) for path in results)
     if target == "web" and not remove:
         text += f"\nopen it with: python3 -m http.server -d {folder}, then http://localhost:8000"

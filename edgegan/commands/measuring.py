@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from edgegan.commands.options import AsJson, choose, show, show_headline
+from edgegan.commands.options import AsJson, choose, show, show_headlines
 from edgegan.errors import ConfigError
 
 
@@ -148,14 +148,17 @@ def parse_threads(text: str, device: str, bootstrap: bool) -> list[int]:
 
 
 def report(
-    run: Annotated[Path, typer.Argument(help="run folder, exported and benched")],
+    runs: Annotated[
+        list[Path], typer.Argument(help="run folders, exported and benched; several are compared")
+    ],
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="HTML file; default RUN/report.html")
+        Path | None,
+        typer.Option("-o", "--output", help="HTML file; default RUN/report.html of a single run"),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write one HTML file with the headline figures, tables and before/after pictures."""
+    """Write one HTML file with figures and before/after pictures, and its .md and .json twins beside it."""
     from edgegan.benchmarks.report import report as run_report
 
-    path, headline = run_report(run, output)
-    show_headline(path, headline, as_json)
+    path, headlines = run_report(runs, output)
+    show_headlines(path, headlines, as_json)

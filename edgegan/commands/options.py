@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,13 +37,18 @@ def show(result: Any, as_json: bool, text: str) -> None:
     emit(json.dumps(result, indent=2) if as_json else text)
 
 
-def show_headline(path: Path, headline: Sequence[Any], as_json: bool) -> None:
-    """Prints a report's path and its figures."""
-    text = "\n".join(f"  {item.value:>9}  {item.label}: {item.detail}" for item in headline)
-    figures = [
-        {"value": item.value, "label": item.label, "detail": item.detail} for item in headline
-    ]
-    show({"report": str(path), "headline": figures}, as_json, f"{text}\nreport: {path}")
+def show_headlines(path: Path, headlines: Mapping[str, Sequence[Any]], as_json: bool) -> None:
+    """Prints a report's path and the figures of its runs; JSON's "headline" is the first run's."""
+    lines = []
+    for label, headline in headlines.items():
+        lines += [label] if len(headlines) > 1 else []
+        lines += [f"  {item.value:>9}  {item.label}: {item.detail}" for item in headline]
+    figures = {
+        label: [{"value": i.value, "label": i.label, "detail": i.detail} for i in headline]
+        for label, headline in headlines.items()
+    }
+    result = {"report": str(path), "headline": next(iter(figures.values())), "runs": figures}
+    show(result, as_json, "\n".join([*lines, f"report: {path}"]))
 
 
 def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:

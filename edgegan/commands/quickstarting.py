@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from edgegan.commands.options import AsJson, Overwrite, show, show_headline
+from edgegan.commands.options import AsJson, Overwrite, show, show_headlines
 
 
 def quickstart(
@@ -37,7 +37,7 @@ def quickstart(
         run = quickstart_brief(output, overwrite=overwrite)
         show({"run": str(run)}, as_json, f"run: {run}")
         return
-    path, headline = run_quickstart(
+    path, headlines = run_quickstart(
         output, app=into if into.is_dir() else None, plan=Plan(), overwrite=overwrite
     )
-    show_headline(path, headline, as_json)
+    show_headlines(path, headlines, as_json)

@@ -179,6 +179,8 @@ def search(job: Job, shared: Shared, searcher: Searcher, trained: States) -> Fou
         supernet, recipe.search.model_dump(mode="json"), recipe.budget.model_dump(mode="json")
     )
     started = time.monotonic()
+    if "search" in job.run.manifest["stages"] and not job.run.is_done("search", inputs):
+        searcher.journal.unlink(missing_ok=True)  # it was finished and is not what it was
     searcher.fitness = make_fitness(job, shared, trained)
     candidates, why = searcher.run(inputs)
     chosen = candidates[0]

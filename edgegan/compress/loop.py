@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import time
@@ -16,6 +17,8 @@ from edgegan.console import progress, say
 from edgegan.distributed import average, is_main
 from edgegan.errors import TrainingError
 from edgegan.files import write_atomic
+
+DIGEST_BYTES = 32
 
 
 class Trainable(Protocol):
@@ -77,19 +80,28 @@ def run_steps(
 
 
 def save_checkpoint(path: Path, trainer: Trainable, step: int, inputs: str) -> None:
-    """Writes the trainer's state atomically; only the first of several processes does."""
+    """Writes the trainer's state atomically, its sha256 behind it; only the first of several processes does."""
     if not is_main():
         return
     buffer = io.BytesIO()
     torch.save({"inputs": inputs, **trainer.state(step)}, buffer)
-    write_atomic(path, buffer.getvalue())
+    content = buffer.getvalue()
+    write_atomic(path, content + hashlib.sha256(content).digest())
 
 
 def resume(trainer: Trainable, path: Path, inputs: str, device: torch.device) -> int:
-    """Restores a checkpoint made from the same inputs; returns the step to go on from."""
+    """Restores a checkpoint made from the same inputs; returns the step to go on from.
+
+    A damaged one, known by its sha256, is passed over: the stage starts again.
+    """
     if not path.is_file():
         return 0
-    state = torch.load(path, map_location=device, weights_only=True)
+    whole = path.read_bytes()
+    content, digest = whole[:-DIGEST_BYTES], whole[-DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        say(f"{path} is damaged (sha256 differs): this stage starts again")
+        return 0
+    state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     return trainer.restore(state) if state.get("inputs") == inputs else 0
 
 

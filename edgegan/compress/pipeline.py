@@ -20,6 +20,7 @@ from edgegan.config import Distill, Recipe, Student
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import clear_folder, sha256_file
+from edgegan.memory import explain_out_of_memory
 from edgegan.metrics.complexity import format_macs, measure
 from edgegan.metrics.perceptual import (
     PerceptualNetwork,
@@ -65,7 +66,9 @@ def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
     )
     with Run.discarded_on_error(folder):
         run = Run.start(folder, recipe, overwrite=overwrite)
-        run_stages(run, recipe, examples, device)
+        lower = ("distill.batch", "data.size", "student.scale")
+        with explain_out_of_memory(device.type, recipe.distill.batch, recipe.data.size, lower):
+            run_stages(run, recipe, examples, device)
     distributed.finish()
     return run
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +20,7 @@ from edgegan.compress.stored import Codec, store_picture
 from edgegan.config import Recipe
 from edgegan.console import progress
 from edgegan.distributed import is_main
-from edgegan.errors import ConfigError
+from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
 from edgegan.models.taps import tap_modules
@@ -100,6 +103,9 @@ def cache_teacher(
     )
     if run.is_done("teacher_cache", inputs):
         return folder
+    if "teacher_cache" in run.manifest["stages"]:
+        for note in folder.glob("*.progress.json"):  # it was finished and is not what it was
+            note.unlink()
     started = time.monotonic()
     if not is_main():
         run.finish("teacher_cache", inputs, [], started)
@@ -195,7 +201,7 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
                     ]
                     if not arrays:
                         arrays = [
-                            open_memmap(path, "w+", value.dtype, (len(crops), *value.shape))
+                            new_array(path, value.dtype, (len(crops), *value.shape))
                             for path, value in zip(paths, row, strict=True)
                         ]
                     for array, value in zip(arrays, row, strict=True):
@@ -210,12 +216,28 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     return paths
 
 
+def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap:
+    """An array on disk with all its room reserved: writing to a mapped file on a full disk would kill the process."""
+    array = open_memmap(path, "w+", dtype, shape)
+    try:
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    except OSError as error:
+        del array
+        path.unlink()
+        raise OutputError(
+            f"cannot write {path} ({math.prod(shape) * dtype.itemsize / 1e6:.0f} MB): {error.strerror}; "
+            "free space, lower data.crops, or choose another folder with -o"
+        ) from error
+    return array
+
+
 def fill_reals(filler: Filler) -> Path:
     """As many pictures of the target domain as there are training crops."""
     path = filler.folder / "train_real.npy"
     channels, count = filler.config.output.channels, filler.recipe.data.crops
     shape = (count, channels, *filler.recipe.data.size)
-    array = open_memmap(path, "w+", np.uint8, shape)
+    array = new_array(path, np.dtype(np.uint8), shape)
     with progress("pictures of the target domain", count) as bar:
         for position in range(count):
             values = filler.examples.read_real(position, channels, filler.recipe.seed)

@@ -15,6 +15,16 @@ from edgegan.errors import InputError
 from edgegan.files import sha256_file
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+FORMATS = (
+    "PNG",
+    "JPEG",
+    "BMP",
+    "WEBP",
+    "TIFF",
+    "PPM",
+    "GIF",
+    "JPEG2000",
+)  # EPS would start Ghostscript
 MAX_PIXELS = 120_000_000
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -48,7 +58,7 @@ def read_image(path: Path) -> Pixels:
     CMYK are converted. Raises InputError naming the file when it is missing, damaged or above 120 megapixels.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             check_pixels(image, path)
             image.load()
             return to_rgb(ImageOps.exif_transpose(image))

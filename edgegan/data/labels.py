@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from edgegan.data.images import DECODE_ERRORS, Floats, check_pixels
+from edgegan.data.images import DECODE_ERRORS, FORMATS, Floats, check_pixels
 from edgegan.errors import InputError
 
 Labels = NDArray[np.int64]
@@ -22,7 +22,7 @@ def read_labels(path: Path) -> Labels:
     EXIF rotation is applied. Raises InputError naming the file when it is missing, damaged, in colour or lossy.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             check_pixels(image, path)
             if image.format in LOSSY:
                 raise InputError(

@@ -19,6 +19,7 @@ from edgegan.runtime import Session
 
 TORCHSCRIPT = (".pt", ".ts", ".torchscript")
 SUFFIXES = (*TORCHSCRIPT, ".onnx")
+MOST_UNPACKED = 100  # times the file: code packs well, but not as a bomb does
 FORBIDDEN = b"from_file"  # the one operator of TorchScript that touches files
 HALVES = (0.5, 0.5, 0.5)
 
@@ -109,6 +110,9 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
     """A TorchScript module in evaluation mode; raises CheckpointError naming the file."""
     try:
         with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > MOST_UNPACKED * path.stat().st_size:
+                raise ValueError(f"it would unpack to {unpacked / 1e6:,.0f} MB")
             code = [name for name in archive.namelist() if name.endswith(".py")]
             suspicious = [name for name in code if FORBIDDEN in archive.read(name)]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:

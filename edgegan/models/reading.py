@@ -33,6 +33,7 @@ HOW_TO_CLEAN = (
     "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
 )
 AGAIN = "copy or download it again"
+UNPACKED_BYTES = 1 << 20
 DAMAGE = (
     RuntimeError,
     EOFError,
@@ -115,6 +116,12 @@ def read_torch(path: Path) -> object:
         if zipfile.is_zipfile(path):
             with zipfile.ZipFile(path) as archive:
                 names = archive.namelist()
+                unpacked = sum(entry.file_size for entry in archive.infolist())
+            if unpacked > 2 * path.stat().st_size + UNPACKED_BYTES:
+                raise CheckpointError(
+                    f"{path} would unpack to {unpacked / 1e6:,.0f} MB from {path.stat().st_size / 1e6:,.1f} MB: "
+                    f"torch packs nothing, so this is no checkpoint; {AGAIN}"
+                )
             if any(name.endswith("constants.pkl") for name in names):
                 raise CheckpointError(
                     f"{path} is a TorchScript archive, which holds code; {HOW_TO_CLEAN}"

@@ -18,6 +18,7 @@ from edgegan.data.checking import check_dataset, keep_findings, listing_hash
 from edgegan.data.datasets import Dataset, open_dataset
 from edgegan.errors import ConfigError
 from edgegan.files import atomic_folder, sha256_file, sha256_json
+from edgegan.memory import explain_out_of_memory
 from edgegan.metrics.complexity import format_macs, measure
 from edgegan.metrics.perceptual import open_perceptual, perceptual_loss
 from edgegan.models.judges import JudgeSpec, build_judge
@@ -66,7 +67,9 @@ def train(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
         if distributed.is_main():
             keep_findings(dataset, note)
         announce(recipe, dataset, family, spec)
-        train_teacher(run, recipe, dataset, family, spec, device)
+        lower = ("train.batch", "data.size", "train.ngf")
+        with explain_out_of_memory(device.type, recipe.train.batch, recipe.data.size, lower):
+            train_teacher(run, recipe, dataset, family, spec, device)
     distributed.finish()
     return run
 

@@ -1,0 +1,93 @@
+"""The five figures that matter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgegan.benchmarks.record import BenchRecord
+
+from edgegan.artefact import ModelManifest
+
+Models = Mapping[str, tuple[Path, ModelManifest]]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One figure that matters."""
+
+    value: str
+    label: str
+    detail: str
+
+
+def ratio(value: float) -> str:
+    """12.3x or 7.41x."""
+    return f"{value:.0f}x" if value >= 100 else f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
+
+
+def make_headline(
+    models: Models, records: Mapping[str, BenchRecord], quality: Mapping[str, float]
+) -> list[Headline]:
+    """The five figures that matter; those that were not measured are left out."""
+    found: list[Headline] = []
+    teacher = next((m for _, m in models.values() if m.role == "teacher"), None)
+    student = next((m for _, m in models.values() if m.role == "student"), None)
+    if teacher and student:
+        found.append(
+            Headline(
+                ratio(teacher.macs / student.macs),
+                "fewer MACs",
+                f"{macs(teacher.macs)} to {macs(student.macs)} multiply-adds a picture",
+            )
+        )
+    big, small = models.get("teacher_fp32.tflite"), models.get("student_int8.tflite")
+    if big and small:
+        found.append(
+            Headline(
+                ratio(big[1].bytes / small[1].bytes),
+                "smaller",
+                f"{big[1].bytes / 1e6:.2f} MB fp32 to {small[1].bytes / 1e6:.2f} MB int8 .tflite",
+            )
+        )
+    slow, fast = records.get("teacher_fp32.tflite"), records.get("student_int8.tflite")
+    if slow and fast:
+        found.append(
+            Headline(
+                ratio(slow.latency["median_ms"] / fast.latency["median_ms"]),
+                "faster, measured",
+                f"{slow.latency['median_ms']:.1f} ms fp32 to {fast.latency['median_ms']:.1f} ms int8, "
+                f"{slow.device}, {slow.runtime}, {slow.threads} thread{'s' if slow.threads > 1 else ''}",
+            )
+        )
+    beside = (
+        f"untouched input {quality['identity_psnr_db']:.2f} dB, "
+        if "identity_psnr_db" in quality
+        else ""
+    )
+    found.append(
+        Headline(
+            f"{quality['psnr_to_teacher_db']:.2f} dB",
+            "PSNR to teacher",
+            f"{beside}SSIM {quality['ssim_to_teacher']:.3f}, {quality['validation_images']} validation images, fp32",
+        )
+    )
+    if small and small[1].psnr_to_teacher_db is not None:
+        drop = round(quality["psnr_to_teacher_db"] - small[1].psnr_to_teacher_db, 2) + 0.0
+        found.append(
+            Headline(
+                f"{drop:.2f} dB",
+                "lost to int8",
+                f"int8 .tflite: {small[1].psnr_to_teacher_db:.2f} dB to teacher",
+            )
+        )
+    return found
+
+
+def macs(count: float) -> str:
+    """12.3 G, 12.3 M or 12 k."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if count >= size:
+            return f"{count / size:.3g} {letter}"
+    return f"{count:.0f}"
