@@ -13,6 +13,7 @@ from edgegan.errors import ConfigError, nearest
 
 Norm = Literal["instance", "instance_affine", "batch"]
 Block = Literal["dense", "separable"]
+Method = Literal["distill", "gan-compression", "gan-slimming"]
 
 
 class Section(BaseModel):
@@ -104,6 +105,83 @@ class Distill(Section):
         return self
 
 
+class Slim(Section):
+    """GAN Slimming: pruning and quantization inside the distillation. Steps, batch and loss weights are those of distill."""
+
+    form: Literal["budget", "paper"] = Field(
+        "budget",
+        description="budget: prune to a budget, then train on in int8; paper: the published minimax objective",
+    )
+    budget_macs: float | None = Field(None, gt=0, description="true MACs of one image")
+    budget_bytes: float | None = Field(None, gt=0, description="bytes of the int8 .tflite file")
+    budget_ms: float | None = Field(None, gt=0, description="predicted milliseconds of one image")
+    budget_instructions: float | None = Field(
+        None, gt=0, description="predicted arm64 instructions of one image"
+    )
+    start: float = Field(
+        2.0,
+        ge=0,
+        description="the start network costs this many budgets (its scale is found); 0: student.scale",
+    )
+    initial: Literal["random", "teacher"] = Field(
+        "random",
+        description="weights of the start network; teacher: its most important channels (same block and norm)",
+    )
+    importance: Literal["taylor", "norm"] = Field(
+        "taylor",
+        description="what decides which channels go: change of the loss, or size of norm scales and gates",
+    )
+    quantize: Literal["none", "int8"] = Field(
+        "int8", description="int8: weights and activations pass through quantizers in training"
+    )
+    prune_from: float = Field(0.05, ge=0, lt=1, description="part of the steps before pruning")
+    prune_until: float = Field(
+        0.4, gt=0, le=1, description="part of the steps after which no channel goes any more"
+    )
+    prune_times: int = Field(10, ge=1, description="how often channels are taken away between them")
+    quantize_from: float = Field(
+        0.6, ge=0, le=1, description="part of the steps after which int8 is simulated (form budget)"
+    )
+    round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
+    remove_blocks: bool = Field(
+        True, description="residual blocks may go entirely (families with spec field inner)"
+    )
+    beta: float = Field(20.0, ge=0, description="paper: weight of the distillation terms")
+    rho: float = Field(
+        0.0, ge=0, description="L1 of norm scales and gates, by soft threshold after each step"
+    )
+    gan_weight: float = Field(1.0, ge=0, description="paper: weight of the adversarial term")
+    scale_learning_rate: float = Field(
+        0.1, gt=0, description="paper: SGD's step size of norm scales and gates (cosine to zero)"
+    )
+    scale_momentum: float = Field(0.5, ge=0, lt=1, description="paper: SGD's momentum of them")
+    weight_decay: float = Field(0.0, ge=0, description="paper: Adam's weight decay")
+    finetune_steps: int = Field(
+        0, ge=0, description="distillation steps after extraction, at a tenth of the learning rate"
+    )
+
+    @property
+    def budget(self) -> tuple[str, float] | None:
+        """The one budget that is set, with its kind."""
+        kinds = ("macs", "bytes", "ms", "instructions")
+        values = [(kind, getattr(self, f"budget_{kind}")) for kind in kinds]
+        return next(((kind, value) for kind, value in values if value is not None), None)
+
+    @model_validator(mode="after")
+    def in_order(self) -> Slim:
+        """Pruning ends before int8 begins; one budget at most, and the budget form's phases in order."""
+        names = ("budget_macs", "budget_bytes", "budget_ms", "budget_instructions")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} are both set: give one budget")
+        if self.prune_from >= self.prune_until:
+            raise ValueError("prune_from must be below prune_until")
+        if self.form == "budget" and self.quantize == "int8":
+            if self.quantize_from < self.prune_until:
+                raise ValueError("quantize_from must not be below prune_until")
+        return self
+
+
 class Recipe(Section):
     """One compression run."""
 
@@ -121,10 +199,22 @@ class Recipe(Section):
     data: Data = Data()
     student: Student = Student()
     distill: Distill = Distill()
+    method: Method = Field("distill", description="how the student is found and trained")
+    slim: Slim = Slim()
     seed: int = Field(0, ge=0, description="seed of crops, weights and order")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to train; auto: CUDA when there is one"
     )
+
+    @model_validator(mode="after")
+    def slimming_has_an_aim(self) -> Recipe:
+        """GAN Slimming to a budget needs the budget."""
+        if self.method == "gan-slimming" and self.slim.form == "budget" and not self.slim.budget:
+            raise ValueError(
+                "method gan-slimming needs a budget: --budget-bytes, --budget-macs, --budget-ms or "
+                "--budget-instructions"
+            )
+        return self
 
 
 def shipped_recipes() -> dict[str, Path]:

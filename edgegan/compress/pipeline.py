@@ -10,7 +10,12 @@ import numpy as np
 import torch
 
 from edgegan.compress.distill import Cache, distill
+from edgegan.compress.slimming.noise import cache_noise, takes_noise
+from edgegan.compress.slimming.slim import Place
+from edgegan.compress.slimming.stage import plan_start, slim_student
+from edgegan.compress.slimming.start import Predictors
 from edgegan.compress.teacher import (
+    Images,
     announce,
     cache_teacher,
     check_images,
@@ -34,27 +39,106 @@ from edgegan.models.zoo import (
     make_golden,
     parse_spec,
 )
-from edgegan.package import CONFIG_FILE, PackageConfig, package_hash, read_config, write_package
+from edgegan.package import (
+    CONFIG_FILE,
+    PackageConfig,
+    input_shape,
+    package_hash,
+    read_config,
+    write_package,
+)
 from edgegan.run import Run
 
 GOLDEN_COUNT = 4
 
 
-def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
-    """Distils the recipe's teacher into a student; `folder` becomes a run, or the run in it goes on."""
+def compress(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    overwrite: bool = False,
+    predictors: Predictors | None = None,
+) -> Run:
+    """Distils the recipe's teacher into a student; `folder` becomes a run, or the run in it goes on.
+
+    `predictors` give the cost of a layer list by kind ("ms", "instructions") for budgets in those.
+    """
     device = choose_device(recipe.device)
-    images = resolve_images(recipe.data, recipe.seed)
-    check_images(images)
+    images = None
+    if not takes_noise(recipe):
+        images = resolve_images(recipe.data, recipe.seed)
+        check_images(images)
     run = Run.start(folder, recipe, overwrite=overwrite)
     with run.locked():
         teacher = resolve_teacher(run, recipe)
         config = read_config(teacher)
+        if recipe.method == "gan-slimming":
+            slim_teacher(run, recipe, teacher, images, device, predictors or {})
+            return run
         spec = student_spec(config, recipe.student)
-        announce(images, recipe)
         say_costs(config, spec, recipe)
-        cache = cache_teacher(run, recipe, teacher, images, device)
+        cache = run_teacher(run, recipe, teacher, images, device)
         train_student(run, recipe, teacher, spec, cache, device)
     return run
+
+
+def run_teacher(
+    run: Run, recipe: Recipe, teacher: Path, images: Images | None, device: torch.device
+) -> Path:
+    """The teacher's outputs on the run's pictures, or on noise when `images` is None; returns their folder."""
+    if images is None:
+        return cache_noise(run, recipe, teacher, device)
+    announce(images, recipe)
+    return cache_teacher(run, recipe, teacher, images, device)
+
+
+def slim_teacher(
+    run: Run,
+    recipe: Recipe,
+    teacher: Path,
+    images: Images | None,
+    device: torch.device,
+    predictors: Predictors,
+) -> None:
+    """GAN Slimming: one training distils, prunes and quantises a start network; the student is written as ever."""
+    config = read_config(teacher)
+
+    def spec_at(scale: float) -> Any:
+        return student_spec(config, recipe.student.model_copy(update={"scale": scale}))
+
+    start = plan_start(config, teacher, recipe, spec_at, predictors)
+    cache_folder = run_teacher(run, recipe, teacher, images, device)
+    inputs = stage_inputs(run, recipe, teacher, start.spec, cache_folder)
+    if run.is_done("distill", inputs):
+        say("student is up to date")
+        return
+    started = time.monotonic()
+    cache = Cache(cache_folder)
+    place = Place(run.stage_folder("distill"), run.folder / "metrics.jsonl", inputs)
+    slimmed = slim_student(
+        start, config, teacher, recipe, cache, place, device, lambda m: measure_quality(m, cache)
+    )
+    quality = measure_quality(slimmed.module, cache)
+    files = write_student(run, recipe, config, slimmed.spec, slimmed.module, cache)
+    run.finish("distill", inputs, files, started, **quality, **slimmed.figures)
+
+
+def stage_inputs(run: Run, recipe: Recipe, teacher: Path, spec: Any, cache_folder: Path) -> str:
+    """The hash of everything that decides what a student training makes."""
+    return sha256_json(
+        {
+            "teacher": package_hash(teacher),
+            "cache": sha256_file(cache_folder / "cache.json"),
+            "cache_inputs": run.manifest["stages"]["teacher_cache"]["inputs"],
+            "spec": spec.model_dump(mode="json"),
+            "distill": recipe.distill.model_dump(mode="json", exclude={"checkpoint_seconds"}),
+            "slim": recipe.slim.model_dump(mode="json")
+            if recipe.method == "gan-slimming"
+            else None,
+            "flip": recipe.data.flip,
+            "seed": recipe.seed,
+        }
+    )
 
 
 def choose_device(name: str) -> torch.device:
@@ -90,7 +174,7 @@ def student_spec(teacher: PackageConfig, student: Student) -> Any:
 
 def say_costs(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
     """Prints what the student will cost beside its teacher, before any work is done."""
-    example = torch.zeros(1, config.input.channels, *recipe.data.size)
+    example = torch.zeros(input_shape(config.input, recipe.data.size))
     teacher = measure(build(config.family, config.spec), example)
     student = measure(build(config.family, spec), example)
     say(
@@ -105,17 +189,7 @@ def train_student(
 ) -> None:
     """Distils and writes the student package with its quality on the validation pictures."""
     settings = recipe.distill
-    inputs = sha256_json(
-        {
-            "teacher": package_hash(teacher),
-            "cache": sha256_file(cache_folder / "cache.json"),
-            "cache_inputs": run.manifest["stages"]["teacher_cache"]["inputs"],
-            "spec": spec.model_dump(mode="json"),
-            "distill": settings.model_dump(mode="json", exclude={"checkpoint_seconds"}),
-            "flip": recipe.data.flip,
-            "seed": recipe.seed,
-        }
-    )
+    inputs = stage_inputs(run, recipe, teacher, spec, cache_folder)
     if run.is_done("distill", inputs):
         say("student is up to date")
         return
@@ -188,7 +262,7 @@ def write_student(
         "spec": spec.model_dump(mode="json"),
         "name": recipe.name,
         "role": "student",
-        "size": recipe.data.size,
+        "size": teacher.size if teacher.input.kind == "noise" else recipe.data.size,
         "input": teacher.input,
         "output": teacher.output,
         "parameters": parameters,

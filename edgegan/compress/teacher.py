@@ -243,8 +243,9 @@ def stored_input(x: np.ndarray) -> np.ndarray:
 
 
 def load_input(stored: np.ndarray) -> torch.Tensor:
-    """uint8 (..., C, H, W) -> float32 in [-1, 1]."""
-    return torch.from_numpy(np.array(stored)).float() / 127.5 - 1
+    """uint8 (..., C, H, W) -> float32 in [-1, 1]; noise and other floats as they are."""
+    values = torch.from_numpy(np.array(stored))
+    return values.float() / 127.5 - 1 if values.dtype == torch.uint8 else values.float()
 
 
 def recorder(recorded: dict[str, torch.Tensor], name: str):  # type: ignore[no-untyped-def]
