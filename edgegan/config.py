@@ -106,7 +106,7 @@ class Distill(Section):
 
 
 class Slim(Section):
-    """GAN Slimming: pruning and quantization inside the distillation. Steps, batch and loss weights are those of distill."""
+    """GAN Slimming: pruning and quantization inside the distillation, whose steps and weights are those of distill."""
 
     form: Literal["budget", "paper"] = Field(
         "budget",
@@ -176,9 +176,9 @@ class Slim(Section):
             raise ValueError(f"{' and '.join(given)} are both set: give one budget")
         if self.prune_from >= self.prune_until:
             raise ValueError("prune_from must be below prune_until")
-        if self.form == "budget" and self.quantize == "int8":
-            if self.quantize_from < self.prune_until:
-                raise ValueError("quantize_from must not be below prune_until")
+        late = self.form == "paper" or self.quantize == "none"
+        if not late and self.quantize_from < self.prune_until:
+            raise ValueError("quantize_from must not be below prune_until")
         return self
 
 

@@ -54,7 +54,9 @@ def compress(
     from edgegan.config import load_recipe
 
     paths = {"teacher": teacher, "data.train": data, "data.validation": validation}
-    values = {key: str(path.resolve()) for key, path in paths.items() if path is not None}
+    values: dict[str, Any] = {
+        key: str(path.resolve()) for key, path in paths.items() if path is not None
+    }
     budgets = {
         "macs": budget_macs,
         "bytes": budget_bytes,

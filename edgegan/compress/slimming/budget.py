@@ -17,6 +17,7 @@ from edgegan.compress.slimming.cost import CostFunction
 from edgegan.errors import ConfigError, TrainingError
 
 TOLERANCE = 0.03
+FILLED = 0.01
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,11 @@ def project(
                 f"({cost(widths(choices)):,.0f}); raise it or start from another student.block"
             )
         step[0].width = step[1]
-    while (back := best_return(choices, cost, allowed, round_to)) is not None:
-        back[0].width = back[1]
+    fill(choices, cost, allowed, round_to)
+    while cost(widths(choices)) < (1 - FILLED) * allowed and exchange(
+        choices, cost, allowed, round_to
+    ):
+        fill(choices, cost, allowed, round_to)
     return {
         name: torch.sort(places[choice.bundle.size - choice.width :]).values
         for choice in choices
@@ -131,6 +135,32 @@ def best_cut(
         if price < least:
             found, least = (choice, below), price
     return found
+
+
+def fill(choices: Sequence[Choice], cost: CostFunction, allowed: float, round_to: int) -> None:
+    """Gives back what fits."""
+    while (back := best_return(choices, cost, allowed, round_to)) is not None:
+        back[0].width = back[1]
+
+
+def exchange(choices: Sequence[Choice], cost: CostFunction, allowed: float, round_to: int) -> bool:
+    """One run of channels for another where that comes closest to the allowed cost; False when none comes closer."""
+    current = widths(choices)
+    best, found = cost(current), None
+    for less in choices:
+        below = less.lower(round_to)
+        for more in choices:
+            above = more.higher(round_to)
+            if less is more or below is None or above is None:
+                continue
+            plan = {**current, **dict.fromkeys(less.bundle.groups, below)}
+            total = cost({**plan, **dict.fromkeys(more.bundle.groups, above)})
+            if best < total <= allowed:
+                best, found = total, (less, below, more, above)
+    if found is None:
+        return False
+    found[0].width, found[2].width = found[1], found[3]
+    return True
 
 
 def best_return(

@@ -86,8 +86,8 @@ class LayerTable:
             transposed = isinstance(each.layer, nn.ConvTranspose2d) and each.layer.groups == 1
             out, whole = (columns, whole_columns) if transposed else (rows, whole_rows)
             channels = each.cost.output_shape[1] * out // whole
-            weights = isinstance(each.layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
-            own = each.layer.weight.numel() if weights else 0
+            weighted = isinstance(each.layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear))
+            own = each.layer.get_parameter("weight").numel() if weighted else 0
             rest = (each.cost.parameters - own) * out // whole
             found.append(
                 replace(

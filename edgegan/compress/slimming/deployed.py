@@ -1,9 +1,10 @@
 """The student as a runtime computes it in int8: quantizers at the places where the exporter's artefacts have them.
 
-The simulation is the student's own trace with some layers replaced; it shares the student's parameters, so that training
-it trains the student. Schemes: "litert_dynamic" (InstanceNorm nets: weights of dense convolutions int8, what they read
-quantised picture by picture), "litert_static" (BatchNorm nets: every activation int8), "onnxruntime" (convolutions at the
-smallest resolution static, the rest float), "paper" (GAN Slimming as released, which no runtime computes).
+The simulation is the student's own trace with some layers replaced; it shares the student's parameters, so that
+training it trains the student. Schemes: "litert_dynamic" (InstanceNorm nets: weights of dense convolutions int8, what
+they read quantised picture by picture), "litert_static" (BatchNorm nets: every activation int8), "onnxruntime"
+(convolutions at the smallest resolution static, the rest float), "paper" (GAN Slimming as released, which no runtime
+computes).
 """
 
 from __future__ import annotations
@@ -134,8 +135,14 @@ def convolve(
 ) -> torch.Tensor:
     """A layer's convolution with other weights."""
     if isinstance(layer, nn.ConvTranspose2d):
-        geometry: Any = (layer.stride, layer.padding, layer.output_padding, layer.groups)
-        return F.conv_transpose2d(x, weight, bias, *geometry, layer.dilation)
+        geometry: dict[str, Any] = {
+            "stride": layer.stride,
+            "padding": layer.padding,
+            "output_padding": layer.output_padding,
+            "groups": layer.groups,
+            "dilation": layer.dilation,
+        }
+        return F.conv_transpose2d(x, weight, bias, **geometry)
     plain: Any = (layer.stride, layer.padding, layer.dilation, layer.groups)
     return F.conv2d(x, weight, bias, *plain)
 
@@ -149,7 +156,7 @@ class PlainNorm(nn.Module):
     def __init__(self, norm: nn.InstanceNorm2d, before: nn.Module | None, *, centre: bool) -> None:
         super().__init__()
         self.eps, self.centre = norm.eps, centre
-        self.before = before if isinstance(before, Convolution) else None
+        self.before = before if isinstance(before, (nn.Conv2d, nn.ConvTranspose2d)) else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) -> the same shape."""
@@ -224,8 +231,8 @@ def simulate(
     student.eval()
     with torch.no_grad():
         ShapeProp(graph).propagate(example[:1])
-    for layer, mode in modes.items():
-        layer.training = mode
+    for each, mode in modes.items():
+        each.training = mode
     nodes = list(graph.graph.nodes)
     smallest = min((width_of(n) for n in nodes if is_convolution(graph, n)), default=0)
     for node in nodes:
@@ -356,12 +363,8 @@ def quantize_around(graph: fx.GraphModule, node: fx.Node, scheme: Scheme) -> Non
                 node.args = (graph.graph.call_module(name, (source,)),)
         return
     shared = f"range_{source.name}"
-    if (
-        not any(str(user.target) == shared for user in source.users)
-        and str(source.target) != shared
-    ):
-        if not str(source.target).startswith("range_"):
-            insert_after(graph, source, LearnedRange(), shared)
+    if not str(source.target).startswith("range_"):
+        insert_after(graph, source, LearnedRange(), shared)
     insert_after(graph, node, LearnedRange(), f"range_{node.name}")
 
 

@@ -1,4 +1,4 @@
-"""Taking channels away from a student in training: its weights, the optimiser's moments, the feature maps that read it."""
+"""Taking channels away from a student in training: its weights, the optimiser's moments, the feature maps."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXACT = 1e-3
 
 @dataclass
 class Narrowed:
-    """A student with the channels of its start network that it still has; `kept` of a removed block's group is empty."""
+    """A student and the channels of its start network that it still has; none in the group of a removed block."""
 
     module: nn.Module
     graph: ChannelGraph
@@ -65,7 +65,7 @@ def tied_groups(spec: BaseModel, graph: ChannelGraph) -> list[tuple[str, ...]]:
 def narrow(
     student: Narrowed, keep: Mapping[str, torch.Tensor], example: torch.Tensor
 ) -> tuple[Narrowed, ChannelGraph]:
-    """The student with only the channels `keep` of its present ones, as a module of its own; and the graph it was cut by.
+    """The student with only the channels `keep` of its present ones, as a new module; and the graph it was cut by.
 
     Groups with nothing kept are inside residual blocks, which become the identity; what such a block still adds
     (the shift of its last norm) goes to the block before. Raises TrainingError when the cut module does not compute

@@ -1,4 +1,4 @@
-"""Generators from noise (SNGAN): the teacher's outputs and features at fixed noise, in the same files as for pictures."""
+"""Generators from noise (SNGAN): the teacher's outputs and features at fixed noise, in files as for pictures."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from edgegan.config import Recipe
 from edgegan.console import progress
 from edgegan.errors import ConfigError
 from edgegan.files import sha256_json, write_json
+from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import load_generator
-from edgegan.package import NoiseIO, is_package, package_hash, read_config
+from edgegan.package import NoiseIO, input_shape, is_package, package_hash, read_config
 from edgegan.run import Run
 
 CHUNK = 32
@@ -55,7 +56,8 @@ def cache_noise(run: Run, recipe: Recipe, teacher: Path, device: torch.device) -
     if run.is_done("teacher_cache", inputs):
         return folder
     started = time.monotonic()
-    taps = module.taps() if keep_taps else []
+    example = torch.zeros(input_shape(config.input, config.size))
+    taps = tap_modules(module, example) if keep_taps else []
     module.to(device)
     paths = []
     scales: list[float] = []
@@ -82,7 +84,8 @@ def run_noise(
     module: torch.nn.Module, noise: np.ndarray, taps: list[str], pool: int, device: torch.device
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Images (N, C, H, W) and pooled features at the taps, float16."""
-    images, features = [], [[] for _ in taps]  # type: list[np.ndarray], list[list[np.ndarray]]
+    images: list[np.ndarray] = []
+    features: list[list[np.ndarray]] = [[] for _ in taps]
     with (
         torch.inference_mode(),
         hooked(module, taps) as recorded,

@@ -1,8 +1,8 @@
 """What a step of slimming minimises: distillation terms, the adversarial term, and the published minimax objective.
 
 Published (Wang et al., ECCV 2020): min over weights W and scales g, max over the discriminator D, of
-L_GAN(q(W), g, D) + beta * L_dist(q(W), g) + rho * |g|_1, with q the quantizer. As released, D takes the teacher's images
-for real and a buffer of the last fifty student images for fake.
+L_GAN(q(W), g, D) + beta * L_dist(q(W), g) + rho * |g|_1, with q the quantizer. As released, D takes the teacher's
+images for real and a buffer of the last fifty student images for fake.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Judge:
         return loss
 
     def replayed(self, images: torch.Tensor, chance: random.Random) -> torch.Tensor:
-        """Each image, or with probability a half an older one in its place (CycleGAN's buffer), kept in half precision."""
+        """Each image, or with probability a half an older one in its place (CycleGAN's buffer), in half precision."""
         shown = []
         for image in images.half():
             if len(self.replay) < REPLAY_IMAGES:

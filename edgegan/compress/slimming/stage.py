@@ -80,7 +80,7 @@ def slim_student(
     device: torch.device,
     quality: Quality,
 ) -> Slimmed:
-    """Trains, prunes, extracts and, when the recipe says so, fine-tunes; the student is in evaluation mode on the CPU."""
+    """Trains, prunes, extracts and, when the recipe says so, fine-tunes; the student ends in evaluation mode."""
     learner = slim(start, cache, recipe, choose_judge(teacher, recipe), place, device)
     learner.runner.cpu()
     figures: dict[str, Any] = {}

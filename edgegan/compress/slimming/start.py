@@ -57,8 +57,8 @@ def make_start(
 ) -> Start:
     """The start network: `spec_at(own_scale)`, or the scale at which it costs `slimming.start` budgets.
 
-    `shape` is that of one input, at which costs are counted. `teacher` gives the weights when `slimming.initial` is "teacher". Raises ConfigError when no scale reaches the budget,
-    and for a budget whose cost nothing predicts.
+    `shape` is that of one input, at which costs are counted; `teacher` gives the weights when `slimming.initial` is
+    "teacher". Raises ConfigError when no scale reaches the budget, and for a budget whose cost nothing predicts.
     """
     kind, budget = slimming.budget or (None, None)
     example = small_example(family, spec_at(own_scale), shape)
@@ -119,7 +119,8 @@ def cost_function(kind: str | None, table: LayerTable, predictors: Predictors) -
         return table.bytes
     if kind not in predictors:
         raise ConfigError(
-            f"slim.budget_{kind} needs a predictor of {kind}, and none is installed; use --budget-macs or --budget-bytes"
+            f"slim.budget_{kind} needs a predictor of {kind}, and none is installed; "
+            "use --budget-macs or --budget-bytes"
         )
     return table.predicted(predictors[kind])
 
