@@ -7,6 +7,7 @@ back what still fits.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -89,8 +90,11 @@ def project(
     cost: CostFunction,
     allowed: float,
     round_to: int,
+    *,
+    closely: bool = True,
 ) -> dict[str, torch.Tensor]:
-    """For each group the channels that stay (sorted), so that the cost is at most `allowed` and close to it.
+    """For each group the channels that stay (sorted), so that the cost is at most `allowed` and close to it;
+    `closely`: also by exchanging coarse runs for finer ones, as the last cut needs.
 
     Raises ConfigError when even the narrowest network costs more.
     """
@@ -104,10 +108,9 @@ def project(
             )
         step[0].width = step[1]
     fill(choices, cost, allowed, round_to)
-    while cost(widths(choices)) < (1 - FILLED) * allowed and exchange(
-        choices, cost, allowed, round_to
-    ):
-        fill(choices, cost, allowed, round_to)
+    while closely and cost(widths(choices)) < (1 - FILLED) * allowed:
+        if not exchange(choices, cost, allowed, round_to):
+            break
     return {
         name: torch.sort(places[choice.bundle.size - choice.width :]).values
         for choice in choices
@@ -143,24 +146,31 @@ def fill(choices: Sequence[Choice], cost: CostFunction, allowed: float, round_to
         back[0].width = back[1]
 
 
-def exchange(choices: Sequence[Choice], cost: CostFunction, allowed: float, round_to: int) -> bool:
-    """One run of channels for another where that comes closest to the allowed cost; False when none comes closer."""
-    current = widths(choices)
-    best, found = cost(current), None
-    for less in choices:
-        below = less.lower(round_to)
-        for more in choices:
-            above = more.higher(round_to)
-            if less is more or below is None or above is None:
-                continue
-            plan = {**current, **dict.fromkeys(less.bundle.groups, below)}
-            total = cost({**plan, **dict.fromkeys(more.bundle.groups, above)})
-            if best < total <= allowed:
-                best, found = total, (less, below, more, above)
-    if found is None:
-        return False
-    found[0].width, found[2].width = found[1], found[3]
-    return True
+def exchange(choices: list[Choice], cost: CostFunction, allowed: float, round_to: int) -> bool:
+    """Gives back one run that does not fit and pays for it with cheaper ones, where that comes closest to the allowed
+    cost; False when nothing comes closer."""
+    best, found = cost(widths(choices)), None
+    for index, more in enumerate(choices):
+        above = more.higher(round_to)
+        if above is None:
+            continue
+        trial = [dataclasses.replace(each) for each in choices]
+        trial[index].width = above
+        others = [each for place, each in enumerate(trial) if place != index]
+
+        def total(plan: Mapping[str, int], mine: Choice = trial[index]) -> float:
+            return cost({**plan, **dict.fromkeys(mine.bundle.groups, mine.width)})
+
+        while total(widths(others)) > allowed and (step := best_cut(others, total, round_to)):
+            step[0].width = step[1]
+        if total(widths(others)) <= allowed:
+            fill(others, total, allowed, round_to)
+            spent = total(widths(others))
+            if spent > best:
+                best, found = spent, trial
+    if found is not None:
+        choices[:] = found
+    return found is not None
 
 
 def best_return(

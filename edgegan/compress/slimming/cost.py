@@ -6,9 +6,9 @@ Other costs (milliseconds, instructions) come as a function of the layer list.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -100,21 +100,51 @@ class LayerTable:
             )
         return found
 
-    def macs(self, widths: Widths) -> float:
+    @cached_property
+    def macs(self) -> CostFunction:
         """True MACs of one image."""
-        return float(sum(layer.macs for layer in self.at(widths)))
 
-    def bytes(self, widths: Widths) -> float:
+        def of_layer(each: Weighted, rows: int, columns: int) -> float:
+            whole_rows, whole_columns = each.shape(self.graph, self.full)
+            return each.cost.macs * rows * columns / (whole_rows * whole_columns)
+
+        return self.summed(of_layer, 0.0)
+
+    @cached_property
+    def bytes(self) -> CostFunction:
         """Size of the int8 .tflite: dynamic int8 where a norm follows each picture, else static."""
-        total = 0.0
-        counts = Counter({"file": 1})
         dynamic = self.overhead is DYNAMIC_OVERHEAD
+
+        def of_layer(each: Weighted, rows: int, columns: int) -> float:
+            fixed = overhead_kinds(each.layer).items()
+            return layer_bytes(each, rows, columns, dynamic) + sum(
+                self.overhead.get(kind, 0.0) * count for kind, count in fixed
+            )
+
+        return self.summed(of_layer, self.overhead["file"])
+
+    def summed(self, of_layer: Callable[[Weighted, int, int], float], fixed: float) -> CostFunction:
+        """A sum over layers of what is linear in each layer's two widths, reduced to four numbers a layer."""
+        terms = []
         for each in self.layers:
-            if each.branch is not None and widths.get(each.branch, 1) == 0:
-                continue
-            total += layer_bytes(each, *each.shape(self.graph, widths), dynamic)
-            counts.update(overhead_kinds(each.layer))
-        return total + sum(self.overhead.get(kind, 0.0) * n for kind, n in counts.items())
+            none = of_layer(each, 0, 0)
+            row, column = of_layer(each, 1, 0) - none, of_layer(each, 0, 1) - none
+            both = of_layer(each, 1, 1) - row - column - none
+            terms.append((each.branch, each.rows, each.columns, (both, row, column, none)))
+        sizes = dict(self.full)
+
+        def cost(widths: Widths) -> float:
+            merged = {**sizes, **widths}
+            total = fixed
+            for branch, rows, columns, (both, row, column, none) in terms:
+                if branch is not None and merged[branch] == 0:
+                    continue
+                r = sum([merged[s.group] * s.repeat for s in rows]) if rows else 1
+                c = sum([merged[s.group] * s.repeat for s in columns]) if columns else 1
+                total += both * r * c + row * r + column * c + none
+            return total
+
+        return cost
 
     def predicted(self, predict: LayerPredictor) -> CostFunction:
         """The cost function of a predictor that takes a layer list (milliseconds, instructions)."""

@@ -34,7 +34,6 @@ from edgegan.compress.distill import (
 )
 from edgegan.compress.losses import FeatureMaps
 from edgegan.compress.slimming.budget import allowed_cost, check_met, make_bundles, project
-from edgegan.compress.slimming.cost import CostFunction
 from edgegan.compress.slimming.deployed import ImageOnly, scheme_of, trace_with_taps
 from edgegan.compress.slimming.gates import Gates, scale_names, soft_threshold
 from edgegan.compress.slimming.learner import Learner, make_optimizer
@@ -192,7 +191,7 @@ def cut(
     """One cut to what the schedule allows, noted with the widths it leaves."""
     assert start.budget is not None and start.budget_kind is not None
     allowed = allowed_cost(start.full_cost, start.budget, part)
-    keep = chosen_channels(learner, start, slimming, start.cost, allowed)
+    keep = chosen_channels(learner, start, slimming, allowed, closely=part == 1.0)
     learner.cut(keep)
     widths = learner.student.widths()
     spent = start.cost(widths)
@@ -203,7 +202,7 @@ def cut(
 
 
 def chosen_channels(
-    learner: Learner, start: Start, slimming: Slim, cost: CostFunction, allowed: float
+    learner: Learner, start: Start, slimming: Slim, allowed: float, *, closely: bool
 ) -> dict[str, torch.Tensor]:
     """The present channels that stay."""
     student = learner.student
@@ -218,9 +217,9 @@ def chosen_channels(
     scores = learner.importance(slimming.importance)
 
     def present_cost(widths: Any) -> float:
-        return cost({**widths, **gone})
+        return start.cost({**widths, **gone})
 
-    return project(bundles, scores, present_cost, allowed, slimming.round_to)
+    return project(bundles, scores, present_cost, allowed, slimming.round_to, closely=closely)
 
 
 def budget_step(

@@ -19,6 +19,7 @@ from edgegan.compress.slimming.narrow import removable_groups
 from edgegan.config import Slim
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import initialise, scale_width
+from edgegan.models.custom import CustomSpec
 from edgegan.models.zoo import CUSTOM, build, image_sides
 
 SEARCH_STEPS = 12
@@ -65,7 +66,6 @@ def make_start(
 
     def at(scale: float) -> Start:
         spec = spec_at(scale)
-        torch.manual_seed(seed)
         module = build(family, spec)
         graph = trace_channels(module, example)
         table = tabulate(
@@ -74,9 +74,15 @@ def make_start(
         cost = cost_function(kind, table, predictors)
         return Start(spec, module, graph, table, example, kind, budget, cost)
 
-    found = at(own_scale)
+    scale = own_scale
     if slimming.start > 0 and budget is not None:
-        found = at(find_scale(lambda scale: at(scale).full_cost, slimming.start * budget))
+        widest = at(1.0)
+        scale = find_scale(
+            lambda scale: widest.cost(widths_of(spec_at(scale), widest.graph)),
+            slimming.start * budget,
+        )
+    torch.manual_seed(seed)
+    found = at(scale)
     if budget is not None and found.full_cost < budget:
         raise ConfigError(
             f"the start network costs {found.full_cost:,.0f} {kind}, less than the budget of {budget:,.0f}: "
@@ -89,6 +95,11 @@ def make_start(
         assert teacher is not None
         found.module.load_state_dict(teacher_slice(*teacher, found.spec, example))
     return found
+
+
+def widths_of(spec: Any, graph: ChannelGraph) -> dict[str, int]:
+    """The widths of a spec by the groups of a graph of the same family."""
+    return dict(spec.widths) if isinstance(spec, CustomSpec) else plan_of(spec, graph)
 
 
 def small_example(family: str, spec: BaseModel, shape: tuple[int, ...]) -> torch.Tensor:
