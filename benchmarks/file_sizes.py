@@ -17,6 +17,7 @@ from edgegan.export.exporter import export
 
 from edgegan.channels.graph import trace_channels
 from edgegan.compress.slimming.cost import LayerTable, overhead_kinds, tabulate
+from edgegan.config import Norm
 from edgegan.console import emit, say
 from edgegan.data.images import write_image
 from edgegan.data.procedural import draw_pair
@@ -30,7 +31,7 @@ from edgegan.package import write_package
 SIDE = 64
 
 
-def shapes(norm: str) -> list[tuple[str, object]]:
+def shapes(norm: Norm) -> list[tuple[str, object]]:
     """Families and specs that differ in what they are made of."""
     found: list[tuple[str, object]] = []
     for blocks in (2, 5, 8):
@@ -72,7 +73,11 @@ def file_size(family: str, spec: object, folder: Path, pictures: Path) -> tuple[
 
 def main() -> None:
     """Fits and prints both tables."""
-    for norm, title in (("instance_affine", "DYNAMIC_OVERHEAD"), ("batch", "STATIC_OVERHEAD")):
+    kinds: tuple[tuple[Norm, str], ...] = (
+        ("instance_affine", "DYNAMIC_OVERHEAD"),
+        ("batch", "STATIC_OVERHEAD"),
+    )
+    for norm, title in kinds:
         rows, rest, sizes = [], [], []
         for family, spec in shapes(norm):
             with tempfile.TemporaryDirectory() as temporary:

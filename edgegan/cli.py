@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from edgegan import __version__
-from edgegan.commands import compressing, exporting, measuring, packages, quickstarting
+from edgegan.commands import comparing, compressing, exporting, measuring, packages, quickstarting
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EdgeGANError
 
@@ -19,6 +19,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "zoo": packages.zoo,
     "inspect": packages.inspect,
     "compress": compressing.compress,
+    "compare": comparing.compare,
     "export": exporting.export,
     "bench": measuring.bench,
     "run": exporting.run_command,

@@ -72,6 +72,8 @@ def compress(
     with run.locked():
         teacher = resolve_teacher(run, recipe)
         config = read_config(teacher)
+        if recipe.method == "gan-compression":
+            raise ConfigError("method gan-compression is not in this version; use gan-slimming")
         if recipe.method == "gan-slimming":
             slim_teacher(run, recipe, teacher, images, device, predictors or {})
             return run

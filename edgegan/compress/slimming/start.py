@@ -32,6 +32,7 @@ class Start:
     """The start network, its costs at any widths, and the budget."""
 
     spec: BaseModel
+    scale: float
     module: nn.Module
     graph: ChannelGraph
     table: LayerTable
@@ -72,7 +73,7 @@ def make_start(
             *counted(family, spec, module, shape), graph, removable_groups(spec, graph)
         )
         cost = cost_function(kind, table, predictors)
-        return Start(spec, module, graph, table, example, kind, budget, cost)
+        return Start(spec, scale, module, graph, table, example, kind, budget, cost)
 
     scale = own_scale
     if slimming.start > 0 and budget is not None:
