@@ -7,13 +7,14 @@ run again when the exporter changes what it writes around the weights.
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import torch
-from edgegan.export.exporter import export
 
 from edgegan.channels.graph import trace_channels
 from edgegan.compress.slimming.cost import LayerTable, overhead_kinds, tabulate
@@ -66,7 +67,9 @@ def file_size(family: str, spec: object, folder: Path, pictures: Path) -> tuple[
     package.mkdir()
     golden = make_golden(module, example)
     write_package(package, config, module.state_dict(), golden, card("x", family, 1, "none", []))
-    export(package, folder / "export", ["tflite"], ["int8"], calibration=pictures)
+    command = [sys.executable, "-m", "edgegan", "export", package, "-o", folder / "export"]
+    command += ["--target", "tflite", "--precision", "int8", "--calibration", pictures]
+    subprocess.run(list(map(str, command)), check=True, capture_output=True)
     (path,) = (folder / "export").glob("*_int8.tflite")
     return path.stat().st_size, tabulate(module, example, trace_channels(module, example))
 
