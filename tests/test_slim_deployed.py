@@ -69,8 +69,8 @@ quantize_static(
 @pytest.fixture
 def student() -> tuple[ResnetSpec, nn.Module]:
     """Random weights; of two blocks one is gone. The head is tame: runtimes and PyTorch round the last bit of a float
-    differently, one value in ten thousand then falls on the other side of an int8 step, and layer by layer that grows to
-    the size of the quantization noise itself, which must stay below a step of the output."""
+    differently, one value in ten thousand then falls on the other side of an int8 step, and layer by layer that grows
+    to the size of the quantization noise itself, which must stay below a step of the output."""
     torch.manual_seed(0)
     spec = ResnetSpec.from_ngf(8, 2, norm="instance_affine", block="separable")
     module = build("resnet", spec).eval()
