@@ -38,12 +38,12 @@ DYNAMIC_OVERHEAD = {
     "pad_pixel": 708.0,
 }
 STATIC_OVERHEAD = {
-    "file": 5000.0,
-    "convolution": 900.0,
-    "doubling": 2500.0,
-    "depthwise": 900.0,
+    "file": 4695.0,
+    "convolution": 987.0,
+    "doubling": 3000.0,
+    "depthwise": 987.0,
     "norm": 0.0,
-    "pad_pixel": 800.0,
+    "pad_pixel": 700.0,
 }
 
 
