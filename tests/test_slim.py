@@ -108,7 +108,7 @@ def test_resume_after_kill_is_exact(
 def test_resume_in_every_phase_is_exact(
     tmp_path: Path, teacher: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped before the first cut, between cuts and in int8 (gates and a discriminator included)."""
+    """Stopped before the first cut, between cuts and in int8 (gates included)."""
     settings = ["slim.importance=norm", "student.norm=instance", "distill.steps=30"]
     recipe = recipe_for(teacher, pictures, *settings, "distill.checkpoint_seconds=0.000001")
     whole = compress(recipe, tmp_path / "whole")
