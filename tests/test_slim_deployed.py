@@ -16,12 +16,11 @@ from edgegan.artefact import read_model
 from edgegan.compress.slimming.cost import tabulate
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
-    QuantizedConvolution,
-    Scheme,
     bake,
     calibrate,
     simulate,
 )
+from edgegan.compress.slimming.int8_layers import QuantizedConvolution, Scheme
 from edgegan.compress.slimming.narrow import begin, finished, narrow
 from edgegan.data.images import to_float, write_image
 from edgegan.data.procedural import draw_pair

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, Segment
-from edgegan.compress.slimming.deployed import is_doubling
+from edgegan.compress.slimming.int8_layers import is_doubling
 from edgegan.metrics.complexity import LayerCost, measure
 
 Budget = Literal["macs", "bytes", "ms", "instructions"]

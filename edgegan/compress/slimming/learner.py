@@ -12,13 +12,13 @@ from torch import fx, nn
 from edgegan.channels.importance import per_channel, readers
 from edgegan.compress.losses import FeatureMaps
 from edgegan.compress.slimming.deployed import (
-    Scheme,
     calibrate,
     ranges_of,
     simulate,
     trace_with_taps,
 )
 from edgegan.compress.slimming.gates import Gates, scale_scores
+from edgegan.compress.slimming.int8_layers import Scheme
 from edgegan.compress.slimming.narrow import Narrowed, narrow, narrow_maps, narrow_moments
 from edgegan.compress.slimming.objective import Judge
 
