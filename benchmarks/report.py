@@ -226,6 +226,8 @@ def curve(metrics: Path) -> dict[str, Any]:
     for key, label in (
         ("loss", "training loss"),
         ("validation_psnr_db", "validation PSNR to teacher, dB"),
+        ("cost", "cost after each cut, in the budget's unit"),
+        ("allowed", "cost that the schedule allowed"),
     ):
         points = [(entry["step"], entry[key]) for entry in entries if key in entry]
         if len(points) >= 2:

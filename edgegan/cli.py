@@ -12,6 +12,7 @@ import typer
 from edgegan import __version__
 from edgegan.commands import (
     bundling,
+    comparing,
     compressing,
     devices,
     evaluating,
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "inspect": packages.inspect,
     "train": training.train,
     "compress": compressing.compress,
+    "compare": comparing.compare,
     "export": exporting.export,
     "lint": linting.lint,
     "bench": measuring.bench,
