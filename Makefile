@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing
+.PHONY: quickstart test lint venv clean help bench-slicing bench-file-sizes
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
 	@echo "make bench-slicing   time to slice a sub-network"
+	@echo "make bench-file-sizes   what a .tflite holds beside its weights, fitted anew"
 
 venv: $(STAMP)
 
@@ -37,6 +38,9 @@ test: lint
 
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
+
+bench-file-sizes: venv
+	$(BIN)/python benchmarks/file_sizes.py
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info
