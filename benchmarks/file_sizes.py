@@ -1,4 +1,4 @@
-"""Fits the part of an int8 .tflite that no width changes: `python benchmarks/file_sizes.py`, about five minutes.
+"""Fits the part of an int8 .tflite that no width changes: `make bench-file-sizes`, about five minutes.
 
 Exports small generators of several shapes, takes what their weights occupy from each file's size, and fits the rest to
 the number of layers of each kind. Prints the tables of edgegan/compress/slimming/cost.py and the largest error. To be
