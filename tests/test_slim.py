@@ -178,7 +178,14 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
     about = {"name": "noise", "source": {"changes": []}, "licence": "none"}
     store(tmp_path / "teacher", "sngan", spec, module, (16, 16), about, None)
     aim = ["budget.bytes=null", "budget.macs=1.5e6", "slim.start=0", "student.scale=1"]
-    more = ["data.kind=noise", "student.block=dense", "student.norm=batch", "data.crops=24", *aim]
+    more = [
+        "data.kind=noise",
+        "data.size=[16,16]",
+        "student.block=dense",
+        "student.norm=batch",
+        "data.crops=24",
+        *aim,
+    ]
     recipe = recipe_for(tmp_path / "teacher", None, *more, "data.validation_images=8")
     run = compress(recipe, tmp_path / "run")
     figures = run.figures("distill")
