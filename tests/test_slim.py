@@ -199,25 +199,26 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
 
 
 def test_comparison_resumes_and_reports(tmp_path: Path, teacher: Path, pictures: Path) -> None:
-    recipe = recipe_for(teacher, pictures, "distill.steps=20")
+    search = ["search.images=2", "search.population=4", "search.generations=1"]
+    recipe = recipe_for(teacher, pictures, "distill.steps=20", *search)
     from edgegan.compress.slimming.compare import compare
     from edgegan.compress.slimming.compare_report import markdown, plot, write_comparison
 
-    methods = ["distillation", "gs8", "slimming"]
+    methods = ["distillation", "gs8", "slimming", "gan_compression"]
     entries = compare(recipe, tmp_path, methods, [0])
     began = time.monotonic()
     assert compare(recipe, tmp_path, methods, [0]) == entries
     assert time.monotonic() - began < 2
     assert [entry.method for entry in entries] == methods
-    assert entries[2].predicted_bytes <= BUDGET
+    assert entries[2].predicted_bytes <= BUDGET and entries[3].predicted_bytes <= BUDGET
     ledger = Run.open(tmp_path / "runs" / "slimming_seed0").manifest["stages"]["teacher_cache"]
     first = Run.open(tmp_path / "runs" / "distillation_seed0").manifest["stages"]["teacher_cache"]
     assert ledger == first
     write_comparison(tmp_path, recipe, entries)
     stored = json.loads((tmp_path / "compare.json").read_text())
     assert stored["summary"]["slimming"]["psnr_db"]["mean"] == entries[2].psnr_db
-    assert markdown(recipe, entries).count("\n| ") == 4
-    assert plot(entries).count("<circle") == 2 + 2 * 3
+    assert markdown(recipe, entries).count("\n| ") == 5
+    assert plot(entries).count("<circle") == 2 + 2 * 4
 
 
 def test_wrong_recipes_are_named(teacher: Path, pictures: Path, tmp_path: Path) -> None:

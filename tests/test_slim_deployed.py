@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from edgegan.export.calibrate import TANH_LIMIT as calibration_limit
 from edgegan.export.exporter import export
+from edgegan.export.policy import Int8Options
 from torch import nn
 
 from edgegan.artefact import read_model
+from edgegan.compress.freeze import measure_statistics
 from edgegan.compress.slimming.cost import tabulate
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
@@ -22,7 +23,8 @@ from edgegan.compress.slimming.deployed import (
 )
 from edgegan.compress.slimming.int8_layers import QuantizedConvolution, Scheme
 from edgegan.compress.slimming.narrow import begin, finished, narrow
-from edgegan.data.images import to_float, write_image
+from edgegan.compress.slimming.quantizers import TANH_LIMIT
+from edgegan.data.images import read_image, to_float, write_image
 from edgegan.data.procedural import draw_pair
 from edgegan.models.packaging import card, golden_images
 from edgegan.models.resnet import ResnetSpec
@@ -32,37 +34,6 @@ from edgegan.runtime import Session
 
 SIDE = 64
 STEP = 2 / 255
-QUANTIZE = """
-import sys
-import numpy as np
-from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
-
-source, target, images, *names = sys.argv[1:]
-
-
-class Reader(CalibrationDataReader):
-    def __init__(self):
-        self.images = iter(np.load(images))
-
-    def get_next(self):
-        image = next(self.images, None)
-        return None if image is None else {"input": image[None]}
-
-
-quant_pre_process(source, target + ".prepared", skip_symbolic_shape=True)
-import onnx
-graph = onnx.load(target + ".prepared").graph
-shapes = {v.name: v.type.tensor_type.shape.dim[3].dim_value for v in [*graph.value_info, *graph.output]}
-convolutions = [n for n in graph.node if n.op_type in ("Conv", "ConvTranspose")]
-least = min(shapes[n.output[0]] for n in convolutions)
-edges = [n.name for n in convolutions if shapes[n.output[0]] > least]
-quantize_static(
-    target + ".prepared", target, Reader(), quant_format=QuantFormat.QDQ, per_channel=True,
-    activation_type=QuantType.QInt8, weight_type=QuantType.QInt8, op_types_to_quantize=["Conv"],
-    nodes_to_exclude=edges, extra_options={"ActivationSymmetric": False, "WeightSymmetric": True},
-)
-"""
 
 
 @pytest.fixture
@@ -144,23 +115,58 @@ def test_litert_computes_what_was_simulated(
     assert table.bytes(table.full) == pytest.approx(read_model(path).bytes, rel=0.01)
 
 
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """Four pictures to calibrate with."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for seed in range(4):
+        write_image(folder / f"{seed}.png", draw_pair(SIDE, seed)[1])
+    return folder
+
+
+def as_input(pictures: Path) -> torch.Tensor:
+    """The same pictures as a batch."""
+    return torch.from_numpy(
+        np.stack([to_float(read_image(path)) for path in sorted(pictures.iterdir())])
+    )
+
+
+def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Path) -> None:
+    """BatchNorm, everything int8, every weight with a scale for each channel."""
+    torch.manual_seed(0)
+    spec = ResnetSpec.from_ngf(8, 1, norm="batch", block="separable")
+    module, x = build("resnet", spec).eval(), as_input(pictures)
+    measure_statistics(module, x)
+    module.get_submodule("head").get_parameter("weight").data.mul_(0.2)
+    module.eval()
+    with torch.no_grad():
+        whole = module(x).numpy()
+    simulated = learn_steps(module, x, "litert_static").numpy()
+    folder = package(tmp_path / "package", spec, module, x)
+    int8 = Int8Options(policy="static", method="min-max")
+    export(folder, tmp_path / "export", ["tflite"], ["int8"], calibration=pictures, int8=int8)
+    path = tmp_path / "export" / "teacher_int8.tflite"
+    with Session(path, threads=1) as session:
+        nhwc = np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1))
+        output = session.run(nhwc).transpose(0, 3, 1, 2)
+    assert within_a_step(output, simulated) >= 0.99
+    assert np.abs(output - simulated).mean() < 0.6 * np.abs(output - whole).mean()
+    assert TANH_LIMIT == calibration_limit
+    table = tabulate(module, x[:1], begin(module, x[:1]).graph)
+    assert table.bytes(table.full) == pytest.approx(read_model(path).bytes, rel=0.01)
+
+
 def test_onnx_runtime_computes_what_was_simulated(
-    tmp_path: Path, student: tuple[ResnetSpec, nn.Module]
+    tmp_path: Path, student: tuple[ResnetSpec, nn.Module], pictures: Path
 ) -> None:
     spec, module = student
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for seed in range(4):
-        write_image(pictures / f"{seed}.png", draw_pair(SIDE, seed)[1])
-    x = torch.from_numpy(np.stack([to_float(draw_pair(SIDE, seed)[1]) for seed in range(4)]))
+    x = as_input(pictures)
     simulated = learn_steps(module, x, "onnxruntime").numpy()
     folder = package(tmp_path / "package", spec, module, x)
-    export(folder, tmp_path / "export", ["onnx"], ["fp32"])
-    np.save(tmp_path / "images.npy", x.numpy())
-    source, target = tmp_path / "export" / "teacher_fp32.onnx", tmp_path / "int8.onnx"
-    command = [sys.executable, "-W", "ignore", "-c", QUANTIZE]
-    subprocess.run([*command, source, target, tmp_path / "images.npy"], check=True)
-    with Session(target, threads=1) as session:
+    int8 = Int8Options(policy="mixed", method="min-max")
+    export(folder, tmp_path / "export", ["onnx"], ["int8"], calibration=pictures, int8=int8)
+    with Session(tmp_path / "export" / "teacher_int8.onnx", threads=1) as session:
         output = session.run(x.numpy())
     with torch.no_grad():
         whole = module(x).numpy()

@@ -2,9 +2,9 @@
 
 The simulation is the student's own trace with some layers replaced; it shares the student's parameters, so that
 training it trains the student. Schemes: "litert_dynamic" (InstanceNorm nets: weights of dense convolutions int8, what
-they read quantised picture by picture), "litert_static" (BatchNorm nets: every activation int8), "onnxruntime"
-(convolutions at the smallest resolution static, the rest float), "paper" (GAN Slimming as released, which no runtime
-computes).
+they read quantised picture by picture), "litert_static" (BatchNorm nets: every activation int8), "onnxruntime" (plain
+convolutions of the trunk static, the rest float: the exporter's policy `mixed`), "paper" (GAN Slimming as released,
+which no runtime computes).
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from edgegan.compress.slimming.int8_layers import (
     PlainNorm,
     QuantizedConvolution,
     Scheme,
+    TanhOutput,
     is_doubling,
     unfold_batch_norm,
 )
-from edgegan.compress.slimming.quantizers import LearnedRange
+from edgegan.compress.slimming.quantizers import TANH_LIMIT, LearnedRange
 from edgegan.errors import ConfigError
 
 PASSING = (
@@ -83,12 +84,12 @@ def simulate(
     for each, mode in modes.items():
         each.training = mode
     nodes = list(graph.graph.nodes)
-    smallest = min((width_of(n) for n in nodes if is_convolution(graph, n)), default=0)
+    trunk = trunk_width(graph)
     for node in nodes:
         layer = layer_of(graph, node)
         if not isinstance(layer, Convolution):
             continue
-        chosen = is_chosen(layer, node, scheme, smallest)
+        chosen = is_chosen(layer, node, scheme, trunk)
         norm = batch_norm_after(graph, node) if scheme in ("litert_static", "onnxruntime") else None
         if not chosen:
             continue
@@ -112,24 +113,32 @@ def simulate(
     return graph
 
 
-def is_chosen(layer: Convolution, node: fx.Node, scheme: Scheme, smallest: int) -> bool:
+def trunk_width(graph: fx.GraphModule) -> int:
+    """Pixels in a row at the smallest resolution at which a quarter of the plain convolutions' multiply-adds is done:
+    the trunk of the exporter's policy `mixed`."""
+    macs: dict[int, int] = {}
+    for node in graph.graph.nodes:
+        layer = layer_of(graph, node)
+        if isinstance(layer, nn.Conv2d):
+            height, width = node.meta["tensor_meta"].shape[-2:]
+            macs[width] = macs.get(width, 0) + layer.weight.numel() * height * width
+    total = sum(macs.values())
+    return next((width for width in sorted(macs) if macs[width] >= total / 4), 0)
+
+
+def is_chosen(layer: Convolution, node: fx.Node, scheme: Scheme, trunk: int) -> bool:
     """Whether the artefact computes this convolution in int8."""
     if scheme == "litert_dynamic":
         dense = isinstance(layer, nn.Conv2d) and layer.groups == 1
         return dense or is_doubling(layer)
     if scheme == "onnxruntime":
-        return isinstance(layer, nn.Conv2d) and width_of(node) <= smallest
+        return isinstance(layer, nn.Conv2d) and width_of(node) <= trunk
     return True
 
 
 def layer_of(graph: fx.GraphModule, node: fx.Node) -> nn.Module | None:
     """The module a node calls, or None."""
     return graph.get_submodule(str(node.target)) if node.op == "call_module" else None
-
-
-def is_convolution(graph: fx.GraphModule, node: fx.Node) -> bool:
-    """Whether a node is a convolution, plain or transposed."""
-    return isinstance(layer_of(graph, node), Convolution)
 
 
 def width_of(node: fx.Node) -> int:
@@ -227,10 +236,21 @@ def quantize_everything(graph: fx.GraphModule) -> None:
         if "tensor_meta" not in node.meta and not isinstance(layer, QuantizedConvolution):
             continue
         after = only_user(node)
+        if is_tanh(graph, node):
+            insert_after(graph, node, TanhOutput(), f"saturated_{node.name}")
+            continue
         fused = after is not None and isinstance(layer_of(graph, after), nn.ReLU)
         if fused or (after is not None and after.op == "output"):
             continue
-        insert_after(graph, node, LearnedRange(), f"range_{node.name}")
+        saturates = after is not None and is_tanh(graph, after)
+        limit = TANH_LIMIT if saturates else float("inf")
+        insert_after(graph, node, LearnedRange(limit), f"range_{node.name}")
+
+
+def is_tanh(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is a tanh, however it is written."""
+    named = node.target in (torch.tanh, "tanh")
+    return named or isinstance(layer_of(graph, node), nn.Tanh)
 
 
 def ranges_of(simulated: nn.Module) -> Iterable[LearnedRange]:

@@ -10,6 +10,7 @@ from torch import nn
 
 from edgegan.compress.slimming.quantizers import (
     WeightQuantizer,
+    asymmetric,
     dynamic_int8,
     paper_activation,
     paper_weight,
@@ -151,6 +152,14 @@ class PlainNorm(nn.Module):
         elif self.before is not None and self.before.bias is not None:
             x = x - self.before.bias.reshape(1, -1, 1, 1)
         return x * torch.rsqrt(variance + self.eps)
+
+
+class TanhOutput(nn.Module):
+    """What LiteRT's int8 tanh gives: its output has the scale 1/128 in every file."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The same shape."""
+        return asymmetric(x, x.new_tensor(-1.0), x.new_tensor(127 / 128))
 
 
 class PaperActivation(nn.Module):

@@ -15,6 +15,7 @@ STEPS = 255
 PAPER_CLIP = 4.0
 PAPER_LEVELS = 256
 TINY = 1e-8
+TANH_LIMIT = 3.0  # where the exporter ends the range of what only a tanh reads
 
 
 def round_through(x: torch.Tensor) -> torch.Tensor:
@@ -42,14 +43,15 @@ class LearnedRange(nn.Module):
     """One activation's range, learned by the gradients that reach both ends (LSQ+, Bhalgat et al. 2020).
 
     Both ends are stored as what was observed times the exponential of a parameter, so that one learning rate fits
-    ranges of any size.
+    ranges of any size. No range reaches beyond `limit`.
     """
 
     low: torch.Tensor
     high: torch.Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, limit: float = float("inf")) -> None:
         super().__init__()
+        self.limit = limit
         self.register_buffer("low", torch.zeros(()))
         self.register_buffer("high", torch.zeros(()))
         self.factors = nn.Parameter(torch.zeros(2))
@@ -65,7 +67,8 @@ class LearnedRange(nn.Module):
     def ends(self) -> tuple[torch.Tensor, torch.Tensor]:
         """The range as it is now, low <= 0 <= high."""
         factors = self.factors.exp()
-        return self.low * factors[0], self.high * factors[1]
+        low, high = self.low * factors[0], self.high * factors[1]
+        return low.clamp_min(-self.limit), high.clamp_max(self.limit)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The same shape; while watching, the range grows to what passes and nothing is quantised."""
