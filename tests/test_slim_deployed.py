@@ -152,7 +152,7 @@ def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Pat
         output = session.run(nhwc).transpose(0, 3, 1, 2)
     assert within_a_step(output, simulated) >= 0.99
     assert np.abs(output - simulated).mean() < 0.6 * np.abs(output - whole).mean()
-    assert TANH_LIMIT == calibration_limit
+    assert calibration_limit == TANH_LIMIT
     table = tabulate(module, x[:1], begin(module, x[:1]).graph)
     assert table.bytes(table.full) == pytest.approx(read_model(path).bytes, rel=0.01)
 
