@@ -11,12 +11,16 @@ from pathlib import Path
 import edgegan.benchmarks.bench
 import edgegan.benchmarks.report
 import edgegan.export.exporter  # noqa: F401
+import fvcore.nn  # noqa: F401
 import torch
-import torch._dynamo  # fvcore and optimisers import it at first use: once here, not in every child
+import torch._dynamo  # what commands import at first use: once here, not in every child
+from PIL import Image
 
 from edgegan.cli import main
 from edgegan.compress.pipeline import compress
 from edgegan.config import load_recipe
+
+Image.init()
 
 
 def run_alone(settings: list[str], folder: str) -> None:

@@ -23,7 +23,7 @@ from edgegan.files import read_json, sha256_file
 from edgegan.memory import explain_out_of_memory
 
 SIZES = {"data.size": [32, 32], "data.crops": 8, "student.scale": 0.5}
-STEPS = {"distill.steps": 12, "distill.batch": 2, "distill.checkpoint_seconds": 0.01}
+STEPS = {"distill.steps": 8, "distill.batch": 2, "distill.checkpoint_seconds": 0.03}
 STUDENT = "student/model.safetensors"
 
 
@@ -156,7 +156,7 @@ def test_full_disk_loses_nothing(
         run = disk / "run"
         command = compress_command(resnet_checkpoint, pictures, run)
         failures = 0
-        for share in (0.0, 0.1, 0.3, 0.5, 0.7, 0.85):
+        for share in (0.0, 0.2, 0.5, 0.8):
             shutil.rmtree(run, ignore_errors=True)
             filler = leave_free(disk, int(share * needed) + 4096)
             code, text = finish_command(command, log)
@@ -168,7 +168,7 @@ def test_full_disk_loses_nothing(
             code, text = finish_command(command, log)
             assert code == 0, text
             assert sha256_file(run / STUDENT) == sha256_file(undisturbed / STUDENT)
-        assert failures >= 4
+        assert failures >= 3
 
 
 def test_full_disk_for_what_follows(finished_run: Path, tmp_path: Path) -> None:
@@ -249,8 +249,8 @@ def test_lost_and_damaged_files_are_made_again(
         "stages/teacher_cache/cache.json",
         STUDENT,
     ):
-        shutil.rmtree(run, ignore_errors=True)
-        shutil.copytree(undisturbed, run)
+        if not run.exists():
+            shutil.copytree(undisturbed, run)
         fault(run / name)
         code, text = finish_command(command, tmp_path / "log")
         assert code == 0, (name, text)
