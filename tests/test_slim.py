@@ -200,6 +200,7 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
 
 def test_comparison_resumes_and_reports(tmp_path: Path, teacher: Path, pictures: Path) -> None:
     search = ["search.images=2", "search.population=4", "search.generations=1"]
+    search.append("budget.bytes=150000")  # a supernet keeps every block
     recipe = recipe_for(teacher, pictures, "distill.steps=20", *search)
     from edgegan.compress.slimming.compare import compare
     from edgegan.compress.slimming.compare_report import markdown, plot, write_comparison
@@ -210,7 +211,7 @@ def test_comparison_resumes_and_reports(tmp_path: Path, teacher: Path, pictures:
     assert compare(recipe, tmp_path, methods, [0]) == entries
     assert time.monotonic() - began < 2
     assert [entry.method for entry in entries] == methods
-    assert entries[2].predicted_bytes <= BUDGET and entries[3].predicted_bytes <= BUDGET
+    assert all(entry.predicted_bytes <= 150_000 for entry in entries[2:])
     ledger = Run.open(tmp_path / "runs" / "slimming_seed0").manifest["stages"]["teacher_cache"]
     first = Run.open(tmp_path / "runs" / "distillation_seed0").manifest["stages"]["teacher_cache"]
     assert ledger == first

@@ -112,9 +112,10 @@ def test_where_quantizers_stand() -> None:
     layers = [m for m in static.modules() if isinstance(m, QuantizedConvolution)]
     # 10 convolutions with a range each (the head's is before tanh), the input and the block's sum
     assert len(layers) == 10 and len(list(ranges_of(static))) == 12
-    trunk = simulate(student(), x, "onnxruntime", [])
+    # 16x16: stem and head 602 thousand multiply-adds; at 4x4 down2 and a dense block 369 of 1,045 thousand
+    trunk = simulate(student(block="dense"), x, "onnxruntime", [])
     inside = [n for n, m in trunk.named_modules() if isinstance(m, QuantizedConvolution)]
-    assert len(inside) == 5 and all("blocks" in n or "down2" in n for n in inside)
+    assert len(inside) == 3 and all("blocks" in n or "down2" in n for n in inside)
 
 
 @pytest.mark.parametrize("norm", ["instance_affine", "batch"])

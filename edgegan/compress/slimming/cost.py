@@ -37,7 +37,7 @@ DYNAMIC_OVERHEAD = {
 STATIC_OVERHEAD = {
     "file": 4695.0,
     "convolution": 987.0,
-    "doubling": 3000.0,
+    "doubling": 2145.0,
     "depthwise": 987.0,
     "norm": 0.0,
     "pad_pixel": 700.0,
