@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms android
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes android
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
 	@echo "make bench-norms     students of each norm at equal int8 latency"
 	@echo "make bench-slicing   time to slice a sub-network"
+	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
 	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
 	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
@@ -55,7 +56,7 @@ lint: venv
 	$(BIN)/python tests/typecheck.py
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
 bench-exporters: venv
@@ -69,6 +70,9 @@ bench-norms: venv
 
 bench-slicing: venv
 	$(BIN)/python benchmarks/slicing.py
+
+bench-file-sizes: venv
+	$(BIN)/python benchmarks/file_sizes.py
 
 bench-train: venv
 	$(BIN)/python benchmarks/training.py

@@ -170,7 +170,7 @@ def subject(model: ModelManifest) -> dict[str, Any]:
         "role": model.role,
         "target": model.target,
         "precision": model.precision,
-        "size": model.sizes[0],
+        "size": model.size,
         "parameters": model.parameters,
         "macs": model.macs,
         "macs_published": model.complexity["macs_published"],

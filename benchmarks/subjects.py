@@ -43,7 +43,7 @@ def find_artefacts(
 def check_input(path: Path, model: ModelManifest) -> np.ndarray:
     """One item (1, ...) as the artefact takes it: the package's golden input where sizes agree, else a seeded one."""
     golden = golden_tensor(path, "input") if model.role == "student" else None
-    if golden is not None and golden.shape[2:] in ((), model.sizes[0]):
+    if golden is not None and golden.shape[2:] in ((), model.size):
         return to_artefact(golden[:1], model.inputs[0])
     return example_input(model)
 

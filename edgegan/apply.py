@@ -93,10 +93,10 @@ def choose_size(
 ) -> tuple[tuple[int, int] | None, str | None]:
     """The size of an artefact to use for a picture, and its signature where there are several."""
     if len(model.signatures) < 2:
-        return (model.sizes[0] if model.sizes else None), None
+        return (model.size if model.sizes or len(model.inputs[0].shape) == 4 else None), None
     ordered = sorted(zip(model.sizes, model.signatures, strict=True), key=lambda each: each[0])
     if picture is None:
-        return model.sizes[0], model.signatures[0]
+        return model.size, model.signatures[0]
     fitting = [each for each in ordered if each[0][0] >= picture[0] and each[0][1] >= picture[1]]
     return fitting[0] if fitting else ordered[-1]
 
@@ -286,7 +286,6 @@ def run_on_images(
             f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
         )
     refuse_existing(targets, overwrite=overwrite)
-    make_folder(output)
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,

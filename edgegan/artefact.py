@@ -113,6 +113,15 @@ class ModelManifest(BaseModel):
     converter: dict[str, str]
     package_sha256: str = Field(description="sha256 of the package's config.json it was made from")
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the default signature; of a manifest without sizes those of its tensor."""
+        info = self.inputs[0]
+        if self.sizes or len(info.shape) < 4:
+            return self.sizes[0]
+        first = 1 if info.layout == "NHWC" else 2
+        return info.shape[first], info.shape[first + 1]
+
 
 class Golden(BaseModel):
     """What a bundled model made of one picture on the machine that bundled it; paths are below the model's folder."""

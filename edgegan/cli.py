@@ -16,6 +16,7 @@ import typer
 from edgegan import __version__
 from edgegan.commands import (
     bundling,
+    comparing,
     compressing,
     devices,
     evaluating,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "inspect": packages.inspect,
     "train": training.train,
     "compress": compressing.compress,
+    "compare": comparing.compare,
     "export": exporting.export,
     "lint": linting.lint,
     "bench": measuring.bench,

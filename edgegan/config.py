@@ -12,10 +12,13 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 from edgegan.errors import ConfigError, nearest
 from edgegan.recipe_data import Data as Data
 from edgegan.recipe_data import Section as Section
+from edgegan.recipe_slim import Slim as Slim
 from edgegan.recipe_train import Train
 
 Norm = Literal["instance", "instance_affine", "batch", "batch-global"]
 Block = Literal["dense", "separable"]
+Method = Literal["distill", "gan-compression", "gan-slimming"]
+COUNTED = ("macs", "params", "bytes")  # budgets that widths alone tell
 
 
 class Student(Section):
@@ -157,7 +160,7 @@ class Budget(Section):
 
     macs: float | None = Field(None, gt=0, description="multiply-adds")
     params: float | None = Field(None, gt=0, description="weights")
-    bytes: float | None = Field(None, gt=0, description="bytes of the int8 weights")
+    bytes: float | None = Field(None, gt=0, description="bytes of the int8 .tflite file")
     ms: float | None = Field(
         None, gt=0, description="milliseconds of the int8 artefact on `device`"
     )
@@ -175,6 +178,11 @@ class Budget(Section):
         """The budgets that are set, by cost."""
         names = ("macs", "params", "bytes", "ms", "instructions")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    @property
+    def aim(self) -> tuple[str, float] | None:
+        """The first budget that is set, with its kind."""
+        return next(iter(self.limits().items()), None)
 
 
 class Search(Section):
@@ -230,12 +238,14 @@ class Recipe(Section):
     train: Train = Train()
     student: Student = Student()
     distill: Distill = Distill()
-    method: Literal["distill", "gan-compression"] = Field(
+    method: Method = Field(
         "distill",
-        description="distill (the student's shape is given) or gan-compression (it is searched in a supernet)",
+        description="distill (the student's shape is given), gan-compression (it is searched in a supernet) or "
+        "gan-slimming (it is pruned and quantised while it is distilled)",
     )
     supernet: Supernet = Supernet()
     search: Search = Search()
+    slim: Slim = Slim()
     budget: Budget = Budget()
     seed: int = Field(0, ge=0, description="seed of crops, weights and order")
     device: Literal["auto", "cpu", "cuda"] = Field(
@@ -246,6 +256,26 @@ class Recipe(Section):
     def check_kind(self) -> Recipe:
         """The data are of a kind that the teacher's training can use."""
         self.train.check_kind(self.data.kind)
+        return self
+
+    @model_validator(mode="after")
+    def slimming_has_one_aim(self) -> Recipe:
+        """GAN Slimming goes to one budget, of those it can count as it prunes; the published form may have none."""
+        if self.method != "gan-slimming":
+            return self
+        limits = self.budget.limits()
+        if len(limits) > 1:
+            raise ValueError(f"method gan-slimming takes one budget: set {' or '.join(limits)}")
+        for kind in limits:
+            if kind not in COUNTED:
+                raise ValueError(
+                    f"method gan-slimming cannot prune to budget.{kind}: predictors know sub-networks of a supernet "
+                    "only; set macs, params or bytes, or use method gan-compression"
+                )
+        if not limits and self.slim.form == "budget":
+            raise ValueError(
+                "method gan-slimming needs a budget: --budget-bytes, --budget-macs or --budget-params"
+            )
         return self
 
 

@@ -56,7 +56,7 @@ def example_input(model: ModelManifest, seed: int = 0) -> Tensor:
         return chance.standard_normal(info.shape).astype(np.float32)
     nhwc = info.layout == "NHWC"
     channels = info.shape[3 if nhwc else 1]
-    height, width = model.sizes[0]
+    height, width = model.size
     if info.kind == "image":
         x = chance.uniform(-1, 1, (1, channels, height, width)).astype(np.float32)
         return to_artefact(x, info)

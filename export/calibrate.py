@@ -65,7 +65,11 @@ def quantizer_ranges(model: Path, images: np.ndarray) -> dict[str, Any]:
 
 
 def tensors_of(model: Path, images: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Every float activation of every image in turn, as views that live until the next image: memory does not grow."""
+    """Every float activation of every image in turn, as views that live until the next image: memory does not grow.
+
+    Weights are left out: given one range for a weight, the quantizer would not give each channel its own.
+    """
+    made = {tensor.name for each in read_operations(model) for tensor in each.outputs}
     interpreter_module = optional_import("ai_edge_litert.interpreter", "tflite")
     interpreter = interpreter_module.Interpreter(
         model_path=str(model), num_threads=2, experimental_preserve_all_tensors=True
@@ -75,7 +79,9 @@ def tensors_of(model: Path, images: np.ndarray) -> Iterator[tuple[str, np.ndarra
     details = [
         (each["name"], each["index"])
         for each in interpreter.get_tensor_details()
-        if each["name"] and each["dtype"] is np.float32 and np.all(each["shape"])
+        if each["dtype"] is np.float32
+        and np.all(each["shape"])
+        and (each["name"] in made or each["index"] == place)
     ]
     with progress("calibrate", len(images)) as bar:
         for position, image in enumerate(images):

@@ -343,8 +343,8 @@ LABELS = [
         "label map: size the generator cannot make", EVALUATE_LABELS + " --size 63", "multiples of"
     ),
     Bad(
-        "label map: for a generator of pictures",
-        "run spade labels -o out",
-        "takes a label map, not pictures",
+        "label map: a photograph instead",
+        "run spade pictures -o out",
+        "label map",
     ),
 ]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: threads of their own would fight
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
@@ -50,10 +55,25 @@ def make_pictures(folder: Path, count: int, size: tuple[int, int] = (40, 48)) ->
     return folder
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills, once for all workers that test side by side: the first makes it, the others wait."""
+    shared = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    folder = shared / "shared" / name
+    folder.parent.mkdir(exist_ok=True)
+    with (folder.parent / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder.parent / f"{name}.done").is_file():
+            make(folder)
+            (folder.parent / f"{name}.done").touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Ten small pictures."""
-    return make_pictures(tmp_path_factory.mktemp("pictures"), 10)
+    return made_once(tmp_path_factory, "pictures", lambda folder: make_pictures(folder, 10))
 
 
 @pytest.fixture(scope="session")
@@ -68,9 +88,12 @@ def resnet_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     module = ResnetGenerator(ResnetSpec.from_ngf(16, 3))
     to_public = namer(blocks=3, second=5)
     state = {to_public(key): value for key, value in module.state_dict().items()}
-    path = tmp_path_factory.mktemp("checkpoint") / "latest_net_G.pth"
-    torch.save(state, path)
-    return path
+
+    def save(folder: Path) -> None:
+        folder.mkdir()
+        torch.save(state, folder / "latest_net_G.pth")
+
+    return made_once(tmp_path_factory, "checkpoint", save) / "latest_net_G.pth"
 
 
 @pytest.fixture(scope="session")
@@ -121,8 +144,10 @@ def finished_run(
     tmp_path_factory: pytest.TempPathFactory, resnet_checkpoint: Path, pictures: Path
 ) -> Path:
     """A compressed, exported and benched run of an InstanceNorm student. Tests only read it."""
-    run = tmp_path_factory.mktemp("runs") / "tiny"
-    edgegan(*compress_arguments(resnet_checkpoint, pictures, run))
-    edgegan("export", run)
-    edgegan("bench", run, "--seconds", "0.2")
-    return run
+
+    def run_all(folder: Path) -> None:
+        edgegan(*compress_arguments(resnet_checkpoint, pictures, folder))
+        edgegan("export", folder)
+        edgegan("bench", folder, "--seconds", "0.2")
+
+    return made_once(tmp_path_factory, "tiny", run_all)

@@ -72,7 +72,7 @@ def jvm(
     ):
         export(
             package, folder / f"{family}_export", ["tflite"], ["fp32", "int8"],
-            size=(SIZE, SIZE), calibration=pictures,
+            sizes=[(SIZE, SIZE)], calibration=pictures,
         )  # fmt: skip
         exports.append((folder / f"{family}_export", family))
     chance = np.random.default_rng(0)

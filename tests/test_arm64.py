@@ -14,6 +14,7 @@ from edgegan.benchmarks.devices import root
 from edgegan.benchmarks.devices.emulated import EmulatedDevice
 from edgegan.benchmarks.measure import Method
 from edgegan.benchmarks.record import CountRecord
+from edgegan.benchmarks.subjects import TOLERANCE
 from edgegan.benchmarks.tflite_graph import conv_model
 
 from edgegan.errors import ConfigError, DeviceError
@@ -98,7 +99,9 @@ def test_bench_on_the_core(core: EmulatedDevice, finished_run: Path, tmp_path: P
         record = records[0]
         assert isinstance(record, CountRecord)
         assert record.kind == "emulated-instructions" and "ms" not in record.model_dump_json()[:80]
-        assert record.correctness is not None and record.correctness.max_abs < 1e-4
+        # ONNX Runtime rounds int8 convolutions by other kernels on each machine.
+        limit = 1e-4 if name.endswith(".tflite") else TOLERANCE["int8"]
+        assert record.correctness is not None and record.correctness.max_abs < limit
         assert record.instructions > record.macs / 16
         assert record.shares["dot product"] > 0
         assert (folder / f"emulated-cortex-a76__{name}.json").is_file()

@@ -10,14 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from edgegan.compress import distill as module
-from edgegan.compress.distill import Cache, distill
+from edgegan.compress import loop as module
+from edgegan.compress.cache import Cache
+from edgegan.compress.distill import Inherited, distill
 from edgegan.compress.freeze import freeze_step, hold_statistics, measure_statistics
 from edgegan.config import Distill
 from edgegan.files import write_json
 from edgegan.models.blocks import GlobalBranch, initialise
 from edgegan.models.resnet import ResnetSpec
 from edgegan.models.zoo import build
+from edgegan.package import ImageIO
 
 
 def test_step_at_which_statistics_freeze() -> None:
@@ -64,7 +66,8 @@ def make_cache(folder: Path) -> Cache:
         pixels = chance.integers(0, 256, (count, 3, 16, 16), dtype=np.uint8)
         np.save(folder / f"{split}_input.npy", pixels)
         np.save(folder / f"{split}_output.npy", (pixels / 127.5 - 1).astype(np.float16))
-    write_json(folder / "cache.json", {"taps": [], "tap_mean_squares": []})
+    about = {"input": ImageIO().model_dump(mode="json"), "taps": [], "tap_mean_squares": []}
+    write_json(folder / "cache.json", about)
     return Cache(folder)
 
 
@@ -84,7 +87,9 @@ def test_resumed_with_frozen_statistics_is_exact(
         student = build("resnet", ResnetSpec.from_ngf(4, 1, norm="batch-global"))
         rest: dict[str, Any] = {"flip": True, "seed": 1, "metrics": folder / "metrics.jsonl"}
         device = torch.device("cpu")
-        distill(student, cache, settings, None, folder=folder, inputs="x", device=device, **rest)
+        distill(
+            student, cache, settings, Inherited(), folder=folder, inputs="x", device=device, **rest
+        )
         return student
 
     whole = train(tmp_path / "whole").state_dict()

@@ -13,6 +13,7 @@ LAYERS: list[set[str]] = [
         "edgegan.errors",
         "edgegan.distributed",
         "edgegan.recipe_data",
+        "edgegan.recipe_slim",
         "edgegan.recipe_train",
     },
     {"edgegan.config", "edgegan.console", "edgegan.files", "edgegan.memory", "edgegan.recipes"},

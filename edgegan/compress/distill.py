@@ -88,24 +88,35 @@ def make_trainer(
 ) -> Trainer:
     """Feature maps sized by one forward pass, the inherited discriminator, and the optimisers (Adam)."""
     student.to(device)
-    parameters = list(student.parameters())
-    maps = judge = None
-    if cache.taps and settings.feature_weight > 0:
-        theirs = [array.shape[1] for array in cache.features]
-        maps = FeatureMaps(
-            tap_channels(student, cache, device), theirs, cache.scales, settings.tap_pool
-        ).to(device)
-        parameters += list(maps.parameters())
-    if inherited.judge is not None:
-        judge_spec, module = inherited.judge
-        module.to(device).train()
-        optimizer = torch.optim.Adam(
-            module.parameters(), settings.discriminator_learning_rate, betas=(0.5, 0.999)
-        )
-        judge = Judge(judge_spec, module, optimizer, settings.gan_mode)
+    maps = make_maps(student, cache, settings, device)
+    judge = None if inherited.judge is None else make_judge(inherited.judge, settings, device)
+    parameters = [*student.parameters(), *(maps.parameters() if maps else ())]
     objective = Objective(settings, maps, judge, inherited.perceptual)
     optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
     return Trainer(student, objective, optimizer)
+
+
+def make_maps(
+    student: nn.Module, cache: Cache, settings: Distill, device: torch.device
+) -> FeatureMaps | None:
+    """Feature maps from the student's channels at the taps to the teacher's; None where features have no weight."""
+    if not cache.taps or settings.feature_weight == 0:
+        return None
+    theirs = [array.shape[1] for array in cache.features]
+    ours = tap_channels(student, cache, device)
+    return FeatureMaps(ours, theirs, cache.scales, settings.tap_pool).to(device)
+
+
+def make_judge(
+    inherited: tuple[JudgeSpec, nn.Module], settings: Distill, device: torch.device
+) -> Judge:
+    """A discriminator with its optimiser (Adam)."""
+    spec, module = inherited
+    module.to(device).train()
+    optimizer = torch.optim.Adam(
+        module.parameters(), settings.discriminator_learning_rate, betas=(0.5, 0.999)
+    )
+    return Judge(spec, module, optimizer, settings.gan_mode)
 
 
 def tap_channels(student: nn.Module, cache: Cache, device: torch.device) -> list[int]:

@@ -15,7 +15,13 @@ import torch
 
 from edgegan.compress.examples import Examples, announce, open_examples
 from edgegan.compress.loop import read_metrics
-from edgegan.compress.pipeline import choose_device, make_job, student_spec, train_student
+from edgegan.compress.pipeline import (
+    choose_device,
+    make_job,
+    plan_start,
+    student_spec,
+    train_student,
+)
 from edgegan.compress.teacher import cache_teacher, resolve_teacher
 from edgegan.config import Recipe
 from edgegan.console import format_duration, say
@@ -119,7 +125,7 @@ def dry_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Plan:
     student = Stage(
         "distill",
         state(trained, steps),
-        f"{recipe.distill.steps} steps of {recipe.distill.batch}, {step_s:.3f} s each, "
+        f"{recipe.distill.steps} steps of {recipe.distill.batch}, {step_s:.3f} s each{before_cuts(recipe)}, "
         f"{recipe.distill.steps if trained else steps} done",
         0.0 if trained else (recipe.distill.steps - steps) * step_s,
     )
@@ -137,6 +143,11 @@ def dry_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Plan:
         cache_bytes=probe.cache_bytes * (crops + held),
         **costs,
     )
+
+
+def before_cuts(recipe: Recipe) -> str:
+    """Says of which network the time of a step is, where steps change it."""
+    return " before anything is pruned" if recipe.method == "gan-slimming" else ""
 
 
 def search_stages(before: Run | None, recipe: Recipe, step_s: float) -> list[Stage]:
@@ -246,7 +257,10 @@ class Probe:
             self.teacher = resolve_teacher(self.run("import"), recipe)
         self.import_s = time.monotonic() - began
         self.config = read_config(self.teacher)
-        self.spec = student_spec(self.config, recipe.student)
+        if recipe.method == "gan-slimming":
+            self.spec = plan_start(self.config, self.teacher, recipe).spec
+        else:
+            self.spec = student_spec(self.config, recipe.student)
         self.cache_bytes = 0
 
     def run(self, name: str) -> Run:

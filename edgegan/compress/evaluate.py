@@ -1,4 +1,4 @@
-"""The fitness of sub-networks on the search images: one forward pass an image, and the metric."""
+"""Quality to the teacher: of sub-networks on the search images, of a student on the validation pictures."""
 
 from __future__ import annotations
 
@@ -76,3 +76,25 @@ def search_psnr(module: nn.Module, cache: Cache, device: torch.device) -> float:
         ]
     targets = (np.asarray(each, np.float32) for each in cache.search_outputs)
     return float(np.mean([psnr(a, b) for a, b in zip(made, targets, strict=True)]))
+
+
+def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
+    """Fidelity to the teacher over all validation pictures, and the same for the untouched input."""
+    student_psnr, identity_psnr, similarity = [], [], []
+    with torch.inference_mode():
+        for stored, teacher in zip(cache.validation_inputs, cache.validation_outputs, strict=True):
+            x = cache.codec.load(stored[None])
+            target = np.asarray(teacher, np.float32)
+            y = student(x)
+            student_psnr.append(psnr(y[0].numpy(), target))
+            similarity.append(ssim(y, torch.from_numpy(target)[None]))
+            if cache.codec.spec.kind == "image" and x[0].shape == target.shape:
+                identity_psnr.append(psnr(x[0].numpy(), target))
+    quality = {
+        "validation_images": len(student_psnr),
+        "psnr_to_teacher_db": float(np.mean(student_psnr)),
+        "ssim_to_teacher": float(np.mean(similarity)),
+    }
+    if identity_psnr:
+        quality["identity_psnr_db"] = float(np.mean(identity_psnr))
+    return quality

@@ -19,6 +19,7 @@ from torch import nn
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
+from edgegan.channels.space import Widths
 from edgegan.compress.costs import PlanCosts
 from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
 from edgegan.compress.evaluate import Fitness, search_psnr
@@ -26,9 +27,10 @@ from edgegan.compress.front import front_table, write_front
 from edgegan.compress.job import Job, training_settings
 from edgegan.compress.predicted import predicted_costs
 from edgegan.compress.search import Candidate, Searcher, check_reachable, uniform_fits
+from edgegan.compress.slimming.cost import tabulate
 from edgegan.compress.supernet import Shared, share, sort_channels, train_supernet
 from edgegan.compress.widths import Genome, width_space
-from edgegan.config import Recipe
+from edgegan.config import COUNTED, Recipe
 from edgegan.console import say
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError
@@ -39,7 +41,6 @@ from edgegan.models.blocks import initialise
 from edgegan.models.zoo import CUSTOM, build
 from edgegan.package import PackageConfig, input_shape
 
-COUNTED = ("macs", "params", "bytes")
 States = dict[str, dict[str, torch.Tensor]]
 
 
@@ -74,7 +75,7 @@ def check_budget(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
         )
     example = torch.zeros(input_shape(config.input, recipe.data.size))
     shared = make_shared(config.family, spec, example, recipe, [])
-    costs = PlanCosts(shared.module, shared.graph, example)
+    costs = counted_costs(shared, example)
     narrowest = shared.space.plan(shared.space.narrowest())
     check_reachable(costs(narrowest), {k: v for k, v in limits.items() if k in COUNTED})
 
@@ -96,7 +97,7 @@ def make_searcher(job: Job, shared: Shared) -> Searcher:
     """The search over the shared weights; its fitness needs them trained, its budget check does not."""
     recipe = job.recipe
     example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
-    counted = PlanCosts(shared.module, shared.graph, example)
+    counted = counted_costs(shared, example)
     predicted: dict[str, Callable[[Genome], float]] = {}
 
     def costs(genome: Genome) -> dict[str, float]:
@@ -115,6 +116,13 @@ def make_searcher(job: Job, shared: Shared) -> Searcher:
     predicted |= predicted_costs(job, shared)
     searcher.check_budget()
     return searcher
+
+
+def counted_costs(shared: Shared, example: torch.Tensor) -> Callable[[Widths], dict[str, float]]:
+    """MACs, parameters and bytes of the int8 .tflite file by widths."""
+    costs = PlanCosts(shared.module, shared.graph, example)
+    size = tabulate(shared.module, example, shared.graph).bytes
+    return lambda plan: {**costs(plan), "bytes": size(plan)}
 
 
 def pretrain(job: Job, shared: Shared) -> States | None:

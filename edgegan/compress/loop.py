@@ -106,9 +106,9 @@ def resume(trainer: Trainable, path: Path, inputs: str, device: torch.device) ->
 
 
 def check_finite(values: dict[str, float], step: int, checkpoint: Path) -> None:
-    """Raises TrainingError naming the step and the term that is not a number."""
-    for name, value in values.items():
-        if not np.isfinite(value):
+    """Raises TrainingError naming the step and the term that is not a number; "loss", their sum, when no other is."""
+    for name in sorted(values, key="loss".__eq__):
+        if not np.isfinite(value := values[name]):
             kept = f"; the last good state is {checkpoint}" if checkpoint.is_file() else ""
             raise TrainingError(
                 f"step {step}: the term '{name}' is {value}; lower distill.learning_rate or its weight{kept}"

@@ -78,14 +78,19 @@ class Objective:
         ).sum()
         return {"loss": loss, **found}
 
-    def judge_step(self, output: torch.Tensor, batch: Batch) -> dict[str, torch.Tensor]:
-        """One step of the discriminator: what the student should look like is real, its output is not."""
+    def judge_step(
+        self, output: torch.Tensor, batch: Batch, inputs: torch.Tensor | None = None
+    ) -> dict[str, torch.Tensor]:
+        """One step of the discriminator: what the student should look like is real, its output is not.
+
+        `inputs` are what `output` was made from where that is not the batch's own.
+        """
         if self.judge is None:
             return {}
         self.judge.module.requires_grad_(True)
         verdict = hinge_discriminator if self.judge.mode == "hinge" else lsgan_discriminator
         reals = self.judge(batch.x, batch.real)
-        fakes = self.judge(batch.x, output.detach())
+        fakes = self.judge(batch.x if inputs is None else inputs, output.detach())
         loss = torch.stack([verdict(a, b) for a, b in zip(reals, fakes, strict=True)]).mean()
         self.judge.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from edgegan import distributed
 from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited, distill
+from edgegan.compress.evaluate import measure_quality
 from edgegan.compress.examples import Examples, announce, open_examples
 from edgegan.compress.gan_compression import check_budget, gan_compression
 from edgegan.compress.job import Job, training_settings
+from edgegan.compress.slimming.stage import choose_start, slim_student
+from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher import cache_teacher, resolve_teacher
 from edgegan.config import Distill, Recipe, Student
 from edgegan.console import say
@@ -28,7 +31,6 @@ from edgegan.metrics.perceptual import (
     open_perceptual,
     perceptual_loss,
 )
-from edgegan.metrics.quality import psnr, ssim
 from edgegan.models.blocks import initialise
 from edgegan.models.discriminator import PatchSpec
 from edgegan.models.judges import load_judge
@@ -82,16 +84,46 @@ def run_stages(run: Run, recipe: Recipe, examples: Examples, device: torch.devic
             load_judge(teacher)  # says so now when there is none, not after the teacher's outputs
         spec = student_spec(config, recipe.student)
         announce(examples)
+        start = None
+        if recipe.method == "gan-slimming":
+            start = plan_start(config, teacher, recipe)
+            spec = start.spec
         say_costs(config, spec, recipe)
         if recipe.method == "gan-compression":
             check_budget(config, spec, recipe)
         cache_folder = cache_teacher(run, recipe, teacher, examples, device)
         job = make_job(run, recipe, teacher, config, spec, cache_folder, device)
+        if start is not None:
+            slim_teacher(job, start, teacher, config)
+            return
         student, spec, inputs, started = train_student(job)
         if run.is_done("distill", inputs):
             say("student is up to date")
         else:
             write_student(job, config, spec, student, inputs, started)
+
+
+def plan_start(config: PackageConfig, teacher: Path, recipe: Recipe) -> Start:
+    """The network that slimming starts from: the student's form of the teacher at the scale that the budget asks for,
+    or the teacher's own slice."""
+    return choose_start(config, teacher, recipe, lambda scale: spec_at(config, recipe, scale))
+
+
+def spec_at(config: PackageConfig, recipe: Recipe, scale: float) -> Any:
+    """The student's spec at another scale."""
+    return student_spec(config, recipe.student.model_copy(update={"scale": scale}))
+
+
+def slim_teacher(job: Job, start: Start, teacher: Path, config: PackageConfig) -> None:
+    """GAN Slimming: one training distils, prunes and quantises the start network; its student is written as any."""
+    recipe, started = job.recipe, time.monotonic()
+    slimming, budget = (part.model_dump(mode="json") for part in (recipe.slim, recipe.budget))
+    inputs = job.hash(training_settings(recipe.distill), slimming, budget)
+    if job.run.is_done("distill", inputs):
+        say("student is up to date")
+        return
+    slimmed = slim_student(start, job, teacher, inputs)
+    write_student(job, config, slimmed.spec, slimmed.module, inputs, started, slimmed.figures)
 
 
 def choose_device(name: str) -> torch.device:
@@ -220,28 +252,6 @@ def train_student(job: Job) -> tuple[torch.nn.Module, Any, str, float]:
     return student, job.spec, inputs, started
 
 
-def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
-    """Fidelity to the teacher over all validation pictures, and the same for the untouched input."""
-    student_psnr, identity_psnr, similarity = [], [], []
-    with torch.inference_mode():
-        for stored, teacher in zip(cache.validation_inputs, cache.validation_outputs, strict=True):
-            x = cache.codec.load(stored[None])
-            target = np.asarray(teacher, np.float32)
-            y = student(x)
-            student_psnr.append(psnr(y[0].numpy(), target))
-            similarity.append(ssim(y, torch.from_numpy(target)[None]))
-            if cache.codec.spec.kind == "image" and x[0].shape == target.shape:
-                identity_psnr.append(psnr(x[0].numpy(), target))
-    quality = {
-        "validation_images": len(student_psnr),
-        "psnr_to_teacher_db": float(np.mean(student_psnr)),
-        "ssim_to_teacher": float(np.mean(similarity)),
-    }
-    if identity_psnr:
-        quality["identity_psnr_db"] = float(np.mean(identity_psnr))
-    return quality
-
-
 def write_student(
     job: Job,
     teacher: PackageConfig,
@@ -249,15 +259,16 @@ def write_student(
     student: torch.nn.Module,
     inputs: str,
     started: float,
+    figures: Mapping[str, Any] | None = None,
 ) -> None:
-    """Writes the student package with golden tensors from validation pictures, and records its quality."""
+    """Writes the student package with golden tensors from validation pictures, and records its quality and figures."""
     files: list[Path] = []
     quality: dict[str, float] = {}
     if distributed.is_main():
         student.cpu().eval()
         quality = measure_quality(student, job.cache)
         files = write_package_of(job, teacher, spec, student)
-    job.run.finish("distill", inputs, files, started, **quality)
+    job.run.finish("distill", inputs, files, started, **quality, **(figures or {}))
 
 
 def write_package_of(
@@ -278,7 +289,7 @@ def write_package_of(
         "spec": spec.model_dump(mode="json"),
         "name": recipe.name,
         "role": "student",
-        "size": recipe.data.size,
+        "size": teacher.size if teacher.input.kind == "noise" else recipe.data.size,
         "input": teacher.input,
         "output": teacher.output,
         "parameters": parameters,

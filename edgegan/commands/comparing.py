@@ -1,0 +1,89 @@
+"""compare: slimming beside its baselines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from edgegan.commands.options import AsJson, OwnGenerator, allow, show
+from edgegan.errors import ConfigError
+
+
+def compare(
+    recipe: Annotated[
+        str, typer.Argument(help="a recipe with a budget: gan_slimming or a YAML file")
+    ],
+    output: Annotated[
+        Path, typer.Option("-o", "--output", help="folder; an interrupted comparison in it goes on")
+    ],
+    teacher: Annotated[Path | None, typer.Option(help="generator package or checkpoint")] = None,
+    data: Annotated[Path | None, typer.Option(help="folder of training inputs")] = None,
+    validation: Annotated[Path | None, typer.Option(help="folder of validation inputs")] = None,
+    methods: Annotated[
+        str,
+        typer.Option(
+            help="comma-separated: distillation, pruning, cascade, gs32, gs8, slimming, gan_compression"
+        ),
+    ] = "distillation,pruning,cascade,gs32,gs8,slimming,gan_compression",
+    seeds: Annotated[
+        int, typer.Option(min=1, help="how many seeds, counted from the recipe's")
+    ] = 1,
+    export: Annotated[
+        bool, typer.Option("--export", help="export every student to int8 .tflite and measure it")
+    ] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="change a recipe key: distill.steps=2000")
+    ] = None,
+    generator: OwnGenerator = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train slimming and its baselines on the same data, steps and budget: one table, one plot."""
+    allow(generator)
+    from edgegan.config import load_recipe
+
+    overrides = list(settings or [])
+    for key, value in (("teacher", teacher), ("data.train", data), ("data.validation", validation)):
+        if value is not None:
+            overrides.append(f"{key}={json.dumps(str(value.resolve()))}")
+    parsed = load_recipe(recipe, overrides)
+    from edgegan.compress.slimming.compare import compare as run_compare
+    from edgegan.compress.slimming.compare import summary
+    from edgegan.compress.slimming.compare_report import markdown, write_comparison
+    from edgegan.files import clear_folder, folder_lock, make_folder
+
+    if output.exists() and not (output / ".lock").is_file():
+        clear_folder(output, ".lock")
+    make_folder(output)
+    chosen = [name.strip() for name in methods.split(",") if name.strip()]
+    if not chosen:
+        raise ConfigError("--methods names none; leave it out for all")
+    with folder_lock(output):
+        entries = run_compare(
+            parsed,
+            output,
+            chosen,
+            range(parsed.seed, parsed.seed + seeds),
+            exported_file if export else None,
+        )
+        write_comparison(output, parsed, entries)
+    show(
+        {"folder": str(output), "summary": summary(entries)},
+        as_json,
+        f"{markdown(parsed, entries)}\n{output / 'compare.md'}, compare.json and compare.svg",
+    )
+
+
+def exported_file(run: Path) -> dict[str, float]:
+    """Exports a run's student to int8 .tflite and returns its size and PSNR to the teacher."""
+    from edgegan.artefact import read_model
+    from edgegan.export.exporter import export
+
+    folder = export(run, None, ["tflite"], ["int8"], which="student")
+    model = read_model(folder / "student_int8.tflite")
+    found: dict[str, float] = {"file_bytes": model.bytes}
+    if model.psnr_to_teacher_db is not None:
+        found["file_psnr_db"] = model.psnr_to_teacher_db
+    return found

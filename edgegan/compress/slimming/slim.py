@@ -1,0 +1,293 @@
+"""The training loop of GAN Slimming in both forms; killed at any moment, it resumes exactly.
+
+Form "budget": distillation; between `prune_from` and `prune_until` channels leave in `prune_times` cuts, each down to
+what the schedule allows; from `quantize_from` on the student runs in int8. Form "paper": the published objective, its
+order of updates (Adam on weights, SGD on scales, soft threshold, discriminator), and the cut after training.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from edgegan.compress.cache import Batch, Cache, sample
+from edgegan.compress.distill import (
+    QUICK_VALIDATION,
+    learning_rate,
+    make_judge,
+    make_maps,
+    validate,
+)
+from edgegan.compress.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
+from edgegan.compress.job import Job
+from edgegan.compress.loop import append, check_finite, run_steps
+from edgegan.compress.objective import Objective
+from edgegan.compress.slimming.budget import allowed_cost, check_met, make_bundles, project
+from edgegan.compress.slimming.deployed import ImageOnly, scheme_of, trace_with_taps
+from edgegan.compress.slimming.gates import Gates, scale_names, soft_threshold
+from edgegan.compress.slimming.learner import Learner, make_optimizer
+from edgegan.compress.slimming.narrow import begin, removable_groups, tied_groups
+from edgegan.compress.slimming.objective import published_weights
+from edgegan.compress.slimming.start import Start
+from edgegan.config import Distill, Slim
+from edgegan.distributed import average_gradients
+
+LABEL = "slim"
+CALIBRATION_INPUTS = 32
+PAPER_BETAS = (0.5, 0.999)
+Terms = dict[str, torch.Tensor]
+
+
+def slim(start: Start, job: Job, inputs: str) -> Learner:
+    """Trains and prunes the start network; returns the learner with the student as it is at the end.
+
+    Appends to the run's metrics (JSON lines: terms, validations, and a line with widths and cost for every cut; their
+    "stage" is "slim"). Raises TrainingError when a term is not a number or the budget is missed by more than 3 %.
+    """
+    recipe, cache, device = job.recipe, job.cache, job.device
+    settings, slimming = recipe.distill, recipe.slim
+    torch.manual_seed(recipe.seed)
+    learner = make_learner(start, job)
+    learner.train()
+    training = job.training("distill", inputs)
+    flip, seed = training.pop("flip"), training.pop("seed")
+    checkpoint, metrics = training["folder"] / "checkpoint.pt", training["metrics"]
+    cuts = cut_steps(settings.steps, slimming)
+    quantized_from, frozen_from = int8_step(settings.steps, slimming), freeze_step(settings)
+
+    def take_step(step: int) -> Terms:
+        if step in cuts:
+            # The first step that runs after the cut: a run resumed before it makes the cut, and this line, again.
+            entry = {"stage": LABEL, "step": step + 1, **cut(learner, start, slimming, cuts[step])}
+            append(metrics, entry)
+            if cuts[step] == 1.0:
+                check_met(entry["budget"], entry["cost"], entry["aim"], slimming.round_to)
+        if step == quantized_from and learner.scheme is None:
+            paper = slimming.form == "paper"
+            learner.quantize("paper" if paper else scheme_of(learner.student.module))
+            learner.train()
+        if learner.scheme is None and step >= frozen_from:
+            hold_still(learner, cache, device, measured=step > frozen_from)
+        batch = sample(cache, settings, flip, seed, step, device)
+        if slimming.form == "paper":
+            return paper_step(learner, batch, settings, slimming, step, seed, finite)
+        return budget_step(learner, batch, settings, slimming, step, finite)
+
+    def finite(terms: Terms, step: int) -> None:
+        values = {name: float(value.detach()) for name, value in terms.items()}
+        check_finite(values, step + 1, checkpoint)
+
+    def measure() -> dict[str, float]:
+        quality = validate(ImageOnly(learner.runner), cache, QUICK_VALIDATION, device)
+        learner.train()
+        return {"validation_psnr_db": quality}
+
+    run_steps(
+        LABEL,
+        learner,
+        settings.steps,
+        take_step,
+        measure,
+        log_every=settings.log_every,
+        validate_every=settings.validate_every,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        **training,
+    )
+    learner.runner.eval()
+    learner.student.module.eval()
+    return learner
+
+
+def hold_still(learner: Learner, cache: Cache, device: torch.device, *, measured: bool) -> None:
+    """BatchNorm with the statistics that it is exported with, measured at the first such step."""
+    if not measured:
+        measure_statistics(learner.student.module, cache.load(cache.inputs[:CROPS], device))
+    hold_statistics(learner.student.module)
+
+
+def make_learner(start: Start, job: Job) -> Learner:
+    """The learner before the first step."""
+    cache, device = job.cache, job.device
+    settings, slimming = job.recipe.distill, job.recipe.slim
+    student = begin(start.module.to(device), start.example.to(device))
+    needs_gates = slimming.form == "paper" or slimming.importance == "norm"
+    gates = Gates(student.module, student.graph) if needs_gates else None
+    maps = make_maps(student.module, cache, settings, device)
+    weights = published_weights(settings, slimming) if slimming.form == "paper" else settings
+    judge = job.inherited.judge
+    objective = Objective(
+        weights,
+        maps,
+        None if judge is None else make_judge(judge, settings, device),
+        job.inherited.perceptual,
+    )
+    if gates is not None:
+        gates.attach(student.module, student.graph)
+    learner = Learner(
+        student=student,
+        taps=cache.taps,
+        objective=objective,
+        gates=gates,
+        example=start.example.to(device),
+        images=calibration(cache, device),
+        runner=trace_with_taps(student.module, cache.taps),
+        optimizer=torch.optim.SGD([torch.zeros(1)], 1.0),
+    )
+    if slimming.form == "paper":
+        split_optimizers(learner, settings, slimming)
+    else:
+        learner.optimizer = make_optimizer(learner.trained(), settings.learning_rate)
+    return learner
+
+
+def split_optimizers(learner: Learner, settings: Distill, slimming: Slim) -> None:
+    """The published pair: Adam for weights, SGD with momentum for norm scales and gates."""
+    scales, weights = scales_of(learner), []
+    chosen = {id(each) for each in scales}
+    weights = [each for each in learner.trained() if id(each) not in chosen]
+    learner.optimizer = torch.optim.Adam(
+        weights, settings.learning_rate, betas=PAPER_BETAS, weight_decay=slimming.weight_decay
+    )
+    learner.scale_optimizer = torch.optim.SGD(
+        scales, slimming.scale_learning_rate, momentum=slimming.scale_momentum
+    )
+
+
+def scales_of(learner: Learner) -> list[torch.Tensor]:
+    """Norm scales of free groups, and gates."""
+    names = sorted(scale_names(learner.student.module, learner.student.graph))
+    scales: list[torch.Tensor] = [learner.student.module.get_parameter(name) for name in names]
+    return scales + (list(learner.gates.parameters()) if learner.gates else [])
+
+
+def cut_steps(steps: int, slimming: Slim) -> dict[int, float]:
+    """Steps before which channels go, with the part of the pruning that is over then; none in the paper's form."""
+    if slimming.form == "paper":
+        return {}
+    times = slimming.prune_times
+    found = {}
+    for index in range(1, times + 1):
+        share = slimming.prune_from + (slimming.prune_until - slimming.prune_from) * index / times
+        found[min(steps - 1, max(1, round(steps * share)))] = index / times
+    return found
+
+
+def int8_step(steps: int, slimming: Slim) -> int:
+    """The step from which int8 is simulated; -1 for never. The paper's form is quantised from the beginning."""
+    if slimming.quantize == "none":
+        return -1
+    return 0 if slimming.form == "paper" else round(steps * slimming.quantize_from)
+
+
+def cut(learner: Learner, start: Start, slimming: Slim, part: float) -> dict[str, Any]:
+    """One cut to what the schedule allows; returns what is noted of it."""
+    assert start.budget is not None and start.budget_kind is not None
+    allowed = allowed_cost(start.full_cost, start.budget, part)
+    learner.cut(chosen_channels(learner, start, slimming, allowed, closely=part == 1.0))
+    learner.train()
+    widths = learner.student.widths()
+    return {
+        "budget": start.budget_kind,
+        "aim": start.budget,
+        "allowed": allowed,
+        "cost": start.cost(widths),
+        "widths": widths,
+    }
+
+
+def chosen_channels(
+    learner: Learner, start: Start, slimming: Slim, allowed: float, *, closely: bool
+) -> dict[str, torch.Tensor]:
+    """The present channels that stay."""
+    student = learner.student
+    removable = set(removable_groups(start.spec, student.graph).values())
+    bundles = make_bundles(
+        student.graph,
+        tied_groups(start.spec, student.graph),
+        removable if slimming.remove_blocks else set(),
+        slimming.round_to,
+    )
+    gone = {name: 0 for name, channels in student.kept.items() if not len(channels)}
+    scores = learner.importance(slimming.importance)
+
+    def present_cost(widths: Any) -> float:
+        return start.cost({**widths, **gone})
+
+    return project(bundles, scores, present_cost, allowed, slimming.round_to, closely=closely)
+
+
+def budget_step(
+    learner: Learner,
+    batch: Batch,
+    settings: Distill,
+    slimming: Slim,
+    step: int,
+    finite: Callable[[Terms, int], None],
+) -> Terms:
+    """One step of our form: forward, loss, backward, scores, Adam, discriminator when there is one."""
+    rate = learning_rate(settings, step)
+    for group in learner.optimizer.param_groups:
+        group["lr"] = rate
+    output, *features = learner.runner(batch.x)
+    terms = learner.objective.terms(output, features, batch)
+    finite(terms, step)
+    learner.optimizer.zero_grad(set_to_none=True)
+    terms["loss"].backward()
+    average_gradients(learner.moved())
+    if step < settings.steps * slimming.prune_until:
+        learner.add_scores()
+    learner.optimizer.step()
+    if slimming.rho > 0 and step < settings.steps * slimming.prune_until:
+        for scale in scales_of(learner):
+            soft_threshold(scale, slimming.rho * rate)
+    return {**terms, **learner.objective.judge_step(output, batch)}
+
+
+def paper_step(
+    learner: Learner,
+    batch: Batch,
+    settings: Distill,
+    slimming: Slim,
+    step: int,
+    seed: int,
+    finite: Callable[[Terms, int], None],
+) -> Terms:
+    """One published step: one backward pass for weights and scales, Adam, SGD, soft threshold, discriminator."""
+    judge = learner.objective.judge
+    assert learner.scale_optimizer is not None and judge is not None
+    share = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    for optimizer, rate in (
+        (learner.optimizer, settings.learning_rate),
+        (learner.scale_optimizer, slimming.scale_learning_rate),
+        (judge.optimizer, settings.discriminator_learning_rate),
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = rate * share
+    output, *features = learner.runner(batch.x)
+    terms = learner.objective.terms(output, features, batch)
+    finite(terms, step)
+    learner.optimizer.zero_grad(set_to_none=True)
+    learner.scale_optimizer.zero_grad(set_to_none=True)
+    terms["loss"].backward()
+    learner.optimizer.step()
+    learner.scale_optimizer.step()
+    scales = scales_of(learner)
+    for scale in scales:
+        soft_threshold(scale, slimming.rho * slimming.scale_learning_rate * share)
+    terms["scales_l1"] = torch.stack([scale.detach().abs().sum() for scale in scales]).sum()
+    inputs, shown = learner.replay.take(batch.x, output, random.Random(f"replay:{seed}:{step}"))
+    own = replace(
+        batch, truth=None, reals=None
+    )  # as released, the teacher's images are the real ones
+    return {**terms, **learner.objective.judge_step(shown, own, inputs)}
+
+
+def calibration(cache: Cache, device: torch.device) -> list[torch.Tensor]:
+    """The inputs that the exporter calibrates static int8 on, one by one."""
+    count = min(CALIBRATION_INPUTS, len(cache.inputs))
+    return list(cache.load(cache.inputs[:count], device).split(1))
