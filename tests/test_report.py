@@ -136,6 +136,11 @@ def test_every_name_is_escaped(finished_run: Path, tmp_path: Path) -> None:
         record.update(verdict="UNSTABLE", device_state={"board": MARKUP}, warnings=[MARKUP])
         record["profile"] = [[MARKUP, 1.0]]
         write_json(path, record)
+    model = run / "export/student_int8.tflite.model.json"
+    layer = {"layer": MARKUP, "kind": MARKUP, "macs": 1e6, "psnr_db": 30.0, "gain_db": 0.5}
+    finding = {"rule": MARKUP, "count": 1, "where": MARKUP, "reason": MARKUP, "cost": MARKUP}
+    more = {"sensitivity": [layer], "float_layers": [MARKUP], "lint": [finding]}
+    write_json(model, {**read_json(model), **more, "licence": MARKUP})
     protocol = {"metric": MARKUP, "images": MARKUP, "reference": MARKUP, "count": 1}
     figure = {"name": MARKUP, "value": 1.0, "higher_is_better": True, "count": 1, "unit": MARKUP}
     figure["protocol"] = {**protocol, "reference_count": 1}
@@ -161,6 +166,8 @@ def test_every_name_is_escaped(finished_run: Path, tmp_path: Path) -> None:
     assert (Tags.scripts, Tags.handlers) == (1, 0)
     assert text.count("&lt;script&gt;alert(1)") > 30
     assert "<script>alert" not in text
+    assert "Where int8 costs most" in text and "+0.50 dB" in text and "Mobile lint" in text
+    assert "Where the time goes" in text and "<h3>Budget</h3>" in text
     markdown = path.with_suffix(".md").read_text(encoding="utf-8")
     outside = [line for line in markdown.splitlines() if not line.startswith("    ")]
     assert "<" not in "".join(outside)

@@ -14,6 +14,7 @@ MAX_INT8_DROP_DB = 1.0  # the exporter's gate
 NEAR_DROP_DB = 0.75  # of it
 NEAR_PSNR_DB = 3.0  # above a parity gate
 NEAR_DIFFERENCE = 0.5  # of a parity gate
+MOST_NAMED = 4  # unsteady artefacts in one warning
 LEAST_GAIN_DB = 1.0  # of the student over the untouched input
 
 
@@ -55,9 +56,14 @@ def unsteady(records: Iterable[BenchRecord]) -> list[str]:
         where = f"{record.device}, {record.threads} thread{'s' if record.threads > 1 else ''}"
         places.setdefault(where, []).append(f"{record.artefact} {record.verdict} ({reasons})")
     return [
-        f"Unsteady latency on {where}: {', '.join(each)}. Measure on a quieter machine."
+        f"Unsteady latency on {where}: {', '.join(each[:MOST_NAMED])}{more(len(each))}. Measure on a quieter machine."
         for where, each in places.items()
     ]
+
+
+def more(count: int) -> str:
+    """What follows the first few of `count` names."""
+    return f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
 
 
 def near_parity(model: ModelManifest) -> list[str]:
