@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import apk
+import build as android
 import dex
 import platform_api
 import pytest
@@ -17,7 +18,6 @@ import stubs
 from conftest import edgegan
 from toolchain import BuildError, call, compile_java, missing_packages, prepare
 
-import build as android
 from edgegan.errors import DeviceError, IntegrityError
 
 

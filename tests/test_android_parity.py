@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import build as android
 import numpy as np
 import pytest
 from conftest import edgegan, make_pictures
@@ -15,7 +16,6 @@ from edgegan.export.exporter import export
 from PIL import Image
 from toolchain import JARS, compile_java, litert_library, missing_packages, sources
 
-import build as android
 from edgegan.apply import apply_generator, open_generator
 from edgegan.artefact import exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels
