@@ -7,7 +7,6 @@ this machine, and the predictor's errors on networks that it has not seen, for t
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from edgegan.benchmarks.students import make_students
 
 from edgegan.artefact import read_model
 from edgegan.console import emit, table
+from edgegan.metrics.ranks import spearman
 from edgegan.run import now, processor_name
 
 SIZE = 128
@@ -26,19 +26,6 @@ COUNT = 30
 SAMPLES = 10
 CORE = "cortex-a76"
 SECONDS = 3.0
-
-
-def ranks(values: Sequence[float]) -> np.ndarray:
-    """Ranks from 0, ties sharing their mean."""
-    array = np.asarray(values, dtype=np.float64)
-    below = (array[None, :] < array[:, None]).sum(axis=1)
-    equal = (array[None, :] == array[:, None]).sum(axis=1)
-    return np.asarray(below + (equal - 1) / 2)
-
-
-def spearman(first: Sequence[float], second: Sequence[float]) -> float:
-    """Spearman's rank correlation."""
-    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
 
 
 def main() -> None:

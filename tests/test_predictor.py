@@ -11,10 +11,10 @@ from edgegan.benchmarks.predictor.build import Sample, build_predictor, fit_scal
 from edgegan.benchmarks.predictor.family import Layer, Pattern, learn_family
 from edgegan.benchmarks.predictor.layers import resize, split
 from edgegan.benchmarks.predictor.tables import Predictor, PredictorError, Table, grid
-from edgegan.benchmarks.rank import ranks, spearman
 from edgegan.benchmarks.tflite_graph import conv_model, pack, read_graph
 
 from edgegan.errors import ConfigError, InputError
+from edgegan.metrics.ranks import mean_ranks, spearman
 from edgegan.runtime import Session
 
 
@@ -85,7 +85,7 @@ def test_grid_scale_and_ranks_by_hand() -> None:
     assert grid([3, 9], 3) == (3, 6, 9)
     offset, scale = fit_scale([1.0, 2.0, 3.0], [7.0, 9.0, 11.0])
     assert (offset, scale) == (pytest.approx(5.0), pytest.approx(2.0))
-    assert list(ranks([3.0, 1.0, 3.0])) == [1.5, 0.0, 1.5]
+    assert list(mean_ranks(np.array([3.0, 1.0, 3.0]))) == [1.5, 0.0, 1.5]
     assert spearman([1, 2, 3, 4], [2, 4, 6, 9]) == pytest.approx(1)
     assert spearman([1, 2, 3, 4], [1, 2, 4, 3]) == pytest.approx(0.8)
 
