@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from edgegan.errors import ConfigError, nearest
+from edgegan.recipe_data import Computing
 from edgegan.recipe_data import Data as Data
 from edgegan.recipe_data import Section as Section
 from edgegan.recipe_slim import Slim as Slim
@@ -41,7 +42,7 @@ class Student(Section):
     )
 
 
-class Distill(Section):
+class Distill(Computing):
     """Training of the student on cached teacher outputs."""
 
     steps: int = Field(6000, ge=1, description="optimiser steps")

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgegan.recipe_data import Section
+from edgegan.recipe_data import Computing
 
 Method = Literal["pix2pix", "cyclegan", "gaugan", "sngan"]
 GanMode = Literal["vanilla", "lsgan", "hinge"]
@@ -37,7 +37,7 @@ KINDS = {
 }
 
 
-class Train(Section):
+class Train(Computing):
     """Training of a teacher from scratch, with its discriminator."""
 
     method: Method | None = Field(

@@ -25,6 +25,7 @@ LAYERS: list[set[str]] = [
         "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.runtime_worker",
+        "edgegan.speed",
         "edgegan.models.reading",
     },
     {"edgegan.data", "edgegan.metrics"},

@@ -22,6 +22,7 @@ from edgegan.distributed import average_gradients
 from edgegan.metrics.perceptual import Perceptual
 from edgegan.metrics.quality import psnr
 from edgegan.models.judges import JudgeSpec
+from edgegan.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 12
 
@@ -160,7 +161,7 @@ def train_step(
 ) -> dict[str, torch.Tensor]:
     """One student step, then one discriminator step when there is one; returns the terms."""
     output = trainer.student(batch.x)
-    terms = trainer.objective.terms(output, list(recorded.values()), batch)
+    terms = trainer.objective.terms(output, in_float32(list(recorded.values())), batch)
     trainer.optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
     average_gradients(trainer.parameters())
@@ -213,7 +214,8 @@ def distill(
     trainer.take_over(start or {})
     student.train()
     frozen_from = freeze_step(settings)
-    with hooked(student, cache.taps) as recorded:
+    speed = choose_speed(settings, device)
+    with hooked(student, cache.taps) as recorded, speed.attached(student):
 
         def take_step(step: int) -> dict[str, torch.Tensor]:
             set_learning_rate(trainer, settings, step)

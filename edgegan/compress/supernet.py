@@ -30,6 +30,7 @@ from edgegan.config import Distill, Supernet
 from edgegan.distributed import average_gradients, rank
 from edgegan.errors import ConfigError
 from edgegan.metrics.quality import psnr
+from edgegan.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 6
 SORTING_BATCHES = 4
@@ -107,7 +108,7 @@ def supernet_step(
         plan = shared.space.plan(genome)
         output = shared.forward(plan, batch.x)
         found = trainer.objective.terms(
-            output, list(recorded.values()), batch, shared.columns(plan)
+            output, in_float32(list(recorded.values())), batch, shared.columns(plan)
         )
         (found["loss"] / len(genomes)).backward()
         for name, value in found.items():
@@ -143,7 +144,8 @@ def train_supernet(
     trainer = make_trainer(shared.module, cache, settings, inherited, device)
     trainer.take_over(start or {})
     shared.module.train()
-    with hooked(shared.module, cache.taps) as recorded:
+    speed = choose_speed(settings.model_copy(update={"compile": False}), device)
+    with hooked(shared.module, cache.taps) as recorded, speed.attached(shared.module):
 
         def take_step(step: int) -> dict[str, torch.Tensor]:
             set_learning_rate(trainer, schedule, step)

@@ -27,6 +27,7 @@ from edgegan.models.zoo import build, check_size, describe_io
 from edgegan.package import CONFIG_FILE, input_shape
 from edgegan.recipe_train import Train
 from edgegan.run import MANIFEST, Run
+from edgegan.speed import choose_speed
 from edgegan.training.cyclegan import Cyclegan
 from edgegan.training.gaugan import gaugan_step
 from edgegan.training.loop import Feed, Trainer, evaluating, run_steps
@@ -115,14 +116,15 @@ def train_teacher(
     latent = int(getattr(spec, "latent", 1))
     rank, world = distributed.rank(), distributed.world_size()
     feed = Feed(dataset, settings, channels, latent, recipe.seed, device, rank, world)
-    steps = run_steps(
-        trainer,
-        feed,
-        folder=run.stage_folder(STAGE),
-        run_folder=run.folder,
-        label=settings.method or "",
-        inputs=inputs,
-    )
+    with choose_speed(settings, device).attached(*trainer.parts.modules.values()):
+        steps = run_steps(
+            trainer,
+            feed,
+            folder=run.stage_folder(STAGE),
+            run_folder=run.folder,
+            label=settings.method or "",
+            inputs=inputs,
+        )
     spent = time.monotonic() - started
     files: list[Path] = []
     figures: dict[str, float] = {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -36,9 +36,11 @@ from edgegan.compress.slimming.objective import published_weights
 from edgegan.compress.slimming.start import Start
 from edgegan.config import Distill, Slim
 from edgegan.distributed import average_gradients
+from edgegan.speed import Speed, choose_speed, detach
 
 LABEL = "slim"
 CALIBRATION_INPUTS = 32
+WORTH_COMPILING = 1000  # steps
 PAPER_BETAS = (0.5, 0.999)
 Terms = dict[str, torch.Tensor]
 
@@ -59,6 +61,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
     checkpoint, metrics = training["folder"] / "checkpoint.pt", training["metrics"]
     cuts = cut_steps(settings.steps, slimming)
     quantized_from, frozen_from = int8_step(settings.steps, slimming), freeze_step(settings)
+    speed = choose_speed(settings, device)
 
     def take_step(step: int) -> Terms:
         if step in cuts:
@@ -73,6 +76,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
             learner.train()
         if learner.scheme is None and step >= frozen_from:
             hold_still(learner, cache, device, measured=step > frozen_from)
+        quicken(learner, speed, span(step, settings.steps, [*cuts, quantized_from]))
         batch = sample(cache, settings, flip, seed, step, device)
         if slimming.form == "paper":
             return paper_step(learner, batch, settings, slimming, step, seed, finite)
@@ -98,9 +102,23 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
         checkpoint_seconds=settings.checkpoint_seconds,
         **training,
     )
+    detach(learner.runner)
     learner.runner.eval()
     learner.student.module.eval()
     return learner
+
+
+def span(step: int, steps: int, events: Iterable[int]) -> int:
+    """How many steps the network that takes this step lives: from the event before it to the next."""
+    before = max((each for each in events if 0 <= each <= step), default=0)
+    return min((each for each in events if each > step), default=steps) - before
+
+
+def quicken(learner: Learner, speed: Speed, lives: int) -> None:
+    """The runner computes as `speed` says, in float32 once it simulates int8; compiled when it lives long enough."""
+    if "forward" not in vars(learner.runner):
+        own = speed if learner.scheme is None else replace(speed, bf16=False)
+        own.attach(learner.runner, compiled=lives >= WORTH_COMPILING)
 
 
 def hold_still(learner: Learner, cache: Cache, device: torch.device, *, measured: bool) -> None:
