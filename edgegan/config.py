@@ -261,21 +261,16 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def slimming_has_one_aim(self) -> Recipe:
-        """GAN Slimming goes to one budget, of those it can count as it prunes; the published form may have none."""
+        """GAN Slimming goes to one budget; the published form may have none."""
         if self.method != "gan-slimming":
             return self
         limits = self.budget.limits()
         if len(limits) > 1:
             raise ValueError(f"method gan-slimming takes one budget: set {' or '.join(limits)}")
-        for kind in limits:
-            if kind not in COUNTED:
-                raise ValueError(
-                    f"method gan-slimming cannot prune to budget.{kind}: predictors know sub-networks of a supernet "
-                    "only; set macs, params or bytes, or use method gan-compression"
-                )
         if not limits and self.slim.form == "budget":
             raise ValueError(
-                "method gan-slimming needs a budget: --budget-bytes, --budget-macs or --budget-params"
+                "method gan-slimming needs a budget: --budget-bytes, --budget-macs, --budget-params, --budget-ms or "
+                "--budget-instructions"
             )
         return self
 

@@ -38,6 +38,11 @@ def format_duration(duration_s: float) -> str:
     return f"{seconds // 3600}h{seconds % 3600 // 60:02d}m"
 
 
+def format_cost(cost: float) -> str:
+    """Whole numbers with separators, small ones such as milliseconds with three digits."""
+    return f"{cost:,.0f}" if cost >= 1000 else f"{cost:.3g}"
+
+
 class Progress:
     """A counter with an estimate of the time left: a bar on a terminal, else a line every ten seconds."""
 

@@ -21,11 +21,12 @@ from conftest import compress_arguments, edgegan
 from edgegan.compress.pipeline import compress
 from edgegan.compress.slimming.slim import cut_steps, int8_step
 from edgegan.config import Recipe, Slim, load_recipe
-from edgegan.errors import ConfigError, TrainingError
+from edgegan.errors import BudgetError, ConfigError, TrainingError
 from edgegan.files import sha256_file
 from edgegan.models.packaging import import_to_package, store
 from edgegan.models.sngan import SnganSpec
 from edgegan.models.zoo import build, load_generator
+from edgegan.package import read_config
 from edgegan.run import Run
 
 BUDGET = 110_000
@@ -227,14 +228,45 @@ def test_wrong_recipes_are_named(teacher: Path, pictures: Path, tmp_path: Path) 
         recipe_for(teacher, pictures, "budget.macs=1e9")
     with pytest.raises(ConfigError, match="needs a budget"):
         recipe_for(teacher, pictures, "budget.bytes=null")
-    with pytest.raises(ConfigError, match=r"cannot prune to budget\.ms"):
-        recipe_for(teacher, pictures, "budget.bytes=null", "budget.ms=5")
     with pytest.raises(ConfigError, match="quantize_from must not be below"):
         recipe_for(teacher, pictures, "slim.quantize_from=0.1")
     from edgegan.compress.slimming.compare import compare
 
     with pytest.raises(ConfigError, match="did you mean 'cascade'"):
         compare(recipe_for(teacher, pictures), tmp_path, ["cascad"], [0])
+
+
+def test_budget_of_milliseconds(
+    tmp_path: Path, teacher: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a stand-in for the tables of a device: every width costs, the budget is met, blocks stay."""
+
+    class Linear:
+        def layers_from(self, genome: tuple[int, ...]) -> tuple[int, ...]:
+            return genome
+
+        def predict(self, layers: tuple[int, ...]) -> float:
+            return 0.5 + sum(layers) / 100
+
+    from edgegan.compress.slimming import priced
+
+    asked = []
+    monkeypatch.setattr(
+        priced, "device_predictor", lambda job, shared, unit, budget: asked.append(unit) or Linear()
+    )
+    settings = ["budget.bytes=null", "student.scale=0.5", "distill.steps=20"]
+    run = compress(recipe_for(teacher, pictures, *settings, "budget.ms=2.2"), tmp_path / "run")
+    found = run.figures("distill")["budget"]
+    assert asked == ["ms"]
+    assert found["ms"] == 2.2
+    assert 0.97 * 2.2 <= found["met_at"] <= 2.2
+    assert len(read_config(run.folder / "student").spec["inner"]) == len(
+        read_config(teacher).spec["inner"]
+    )
+    with pytest.raises(BudgetError, match="below the narrowest network"):
+        compress(recipe_for(teacher, pictures, *settings, "budget.ms=0.6"), tmp_path / "low")
+    with pytest.raises(ConfigError, match="nothing to prune"):
+        compress(recipe_for(teacher, pictures, *settings, "budget.ms=60"), tmp_path / "high")
 
 
 def test_phases_by_hand() -> None:

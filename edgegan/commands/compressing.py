@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from edgegan.commands.options import AsJson, Overwrite, OwnGenerator, allow, choose, show
+from edgegan.console import format_cost
 from edgegan.errors import ConfigError
 
 METHODS = ("distill", "gan-compression", "gan-slimming")
@@ -177,7 +178,7 @@ def slimmed(figures: dict[str, Any]) -> str:
     for kind, aim in figures.get("budget", {}).items():
         if kind != "met_at":
             spent = figures["budget"]["met_at"]
-            met = f"; budget {aim:,.0f} {kind}, met at {spent:,.0f} ({spent / aim - 1:+.2%})"
+            met = f"; budget {format_cost(aim)} {kind}, met at {format_cost(spent)} ({spent / aim - 1:+.2%})"
     return (
         f"in int8: about {figures['predicted_bytes']:,} bytes, simulated PSNR to teacher "
         f"{figures['int8_psnr_to_teacher_db']:.2f} dB{met}\n"

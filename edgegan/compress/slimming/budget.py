@@ -15,6 +15,7 @@ import torch
 
 from edgegan.channels.graph import ChannelGraph
 from edgegan.compress.slimming.cost import CostFunction
+from edgegan.console import format_cost
 from edgegan.errors import ConfigError, TrainingError
 
 TOLERANCE = 0.03
@@ -103,8 +104,8 @@ def project(
         step = best_cut(choices, cost, round_to)
         if step is None:
             raise ConfigError(
-                f"the budget of {allowed:,.0f} is below the narrowest network "
-                f"({cost(widths(choices)):,.0f}); raise it or start from another student.block"
+                f"the budget of {format_cost(allowed)} is below the narrowest network "
+                f"({format_cost(cost(widths(choices)))}); raise it or start from another student.block"
             )
         step[0].width = step[1]
     fill(choices, cost, allowed, round_to)
@@ -196,6 +197,6 @@ def check_met(name: str, spent: float, budget: float, round_to: int) -> None:
     """Raises TrainingError unless the cost is within 3 % of the budget."""
     if abs(spent - budget) > TOLERANCE * budget:
         raise TrainingError(
-            f"the student costs {spent:,.0f} {name}, {spent / budget - 1:+.1%} from the budget of {budget:,.0f}; "
-            f"widths in multiples of {round_to} come no closer: lower slim.round_to"
+            f"the student costs {format_cost(spent)} {name}, {spent / budget - 1:+.1%} from the budget of "
+            f"{format_cost(budget)}; widths in multiples of {round_to} come no closer: lower slim.round_to"
         )

@@ -20,7 +20,7 @@ from edgegan.compress.evaluate import measure_quality
 from edgegan.compress.pipeline import compress, plan_start
 from edgegan.compress.slimming.cost import tabulate
 from edgegan.compress.slimming.stage import int8_quality
-from edgegan.config import Recipe, apply_override, parse_recipe
+from edgegan.config import COUNTED, Recipe, apply_override, parse_recipe
 from edgegan.console import say
 from edgegan.errors import ConfigError, nearest
 from edgegan.files import read_json, sha256_json, write_json
@@ -105,9 +105,10 @@ def compare(
             raise ConfigError(
                 f"no method '{name}'{nearest(name, METHODS)}; methods: {', '.join(METHODS)}"
             )
-    if recipe.method != "gan-slimming" or recipe.budget.aim is None:
+    if recipe.method != "gan-slimming" or (recipe.budget.aim or ("",))[0] not in COUNTED:
         raise ConfigError(
-            f"recipe {recipe.name} has no budget to compare at; use gan_slimming, or set method and budget.bytes"
+            f"recipe {recipe.name} has no budget of macs, params or bytes to compare at; use gan_slimming, or set "
+            "method and budget.bytes"
         )
     recipe = with_package(recipe, folder)
     entries = []

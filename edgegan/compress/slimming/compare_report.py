@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgegan.compress.slimming.compare import TITLES, Entry, summary
 from edgegan.config import Recipe
+from edgegan.console import format_cost
 from edgegan.files import write_atomic, write_json
 from edgegan.run import command_line, environment, now
 
@@ -50,7 +51,7 @@ def markdown(recipe: Recipe, entries: Sequence[Entry]) -> str:
     kind, budget = recipe.budget.aim or ("", 0.0)
     seeds = sorted({entry.seed for entry in entries})
     lines = [
-        f"# {recipe.name} at {budget:,.0f} {kind}",
+        f"# {recipe.name} at {format_cost(budget)} {kind}",
         "",
         f"{recipe.distill.steps} steps, batch {recipe.distill.batch}; seeds {', '.join(map(str, seeds))}. "
         "PSNR and SSIM are to the teacher on the validation pictures; int8 is simulated as LiteRT computes it.",

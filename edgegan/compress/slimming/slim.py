@@ -34,7 +34,7 @@ from edgegan.compress.slimming.learner import Learner, make_optimizer
 from edgegan.compress.slimming.narrow import begin, removable_groups, tied_groups
 from edgegan.compress.slimming.objective import published_weights
 from edgegan.compress.slimming.start import Start
-from edgegan.config import Distill, Slim
+from edgegan.config import COUNTED, Distill, Slim
 from edgegan.distributed import average_gradients
 from edgegan.speed import Speed, choose_speed, detach
 
@@ -227,7 +227,7 @@ def chosen_channels(
     bundles = make_bundles(
         student.graph,
         tied_groups(start.spec, student.graph),
-        removable if slimming.remove_blocks else set(),
+        removable if slimming.remove_blocks and start.budget_kind in COUNTED else set(),
         slimming.round_to,
     )
     gone = {name: 0 for name, channels in student.kept.items() if not len(channels)}

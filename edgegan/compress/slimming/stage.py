@@ -21,10 +21,11 @@ from edgegan.compress.slimming.deployed import ImageOnly, bake, calibrate, schem
 from edgegan.compress.slimming.extract import Extracted, cut_after_training
 from edgegan.compress.slimming.narrow import finished
 from edgegan.compress.slimming.objective import published_judge
+from edgegan.compress.slimming.priced import price
 from edgegan.compress.slimming.slim import calibration, slim
 from edgegan.compress.slimming.start import Start, make_start, sliced_spec
-from edgegan.config import Recipe
-from edgegan.console import say
+from edgegan.config import COUNTED, Recipe
+from edgegan.console import format_cost, say
 from edgegan.distributed import world_size
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import format_macs
@@ -64,9 +65,10 @@ def choose_start(
             return sliced_spec(spec, graph, scale, slimming.round_to)
 
     aim = recipe.budget.aim
-    start = make_start(config.family, spec_at, own, slimming, aim, shape, known, recipe.seed)
+    counted = aim if aim and aim[0] in COUNTED else None
+    start = make_start(config.family, spec_at, own, slimming, counted, shape, known, recipe.seed)
     widest = start.table.full
-    wanted = f", budget {aim[1]:,.0f} {aim[0]}" if aim else ""
+    wanted = f", budget {format_cost(aim[1])} {aim[0]}" if aim else ""
     say(
         f"start network: {format_macs(start.table.macs(widest))}MACs, about "
         f"{start.table.bytes(widest):,.0f} bytes in int8{wanted}"
@@ -77,6 +79,7 @@ def choose_start(
 def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
     """Trains, prunes, extracts and, when the recipe says so, fine-tunes; the student ends in evaluation mode."""
     slimming, cache = job.recipe.slim, job.cache
+    start = price(start, job)
     if slimming.form == "paper":
         if world_size() > 1:
             raise ConfigError("slim.form paper keeps one replay buffer: run it in one process")
