@@ -43,7 +43,8 @@ class Slim(Section):
     round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
     remove_blocks: bool = Field(
         True,
-        description="residual blocks may go entirely (families with spec field inner; not for budgets of ms or instructions)",
+        description="residual blocks may go entirely (families with spec field inner; not for budgets of ms or "
+        "instructions)",
     )
     beta: float = Field(20.0, ge=0, description="paper: weight of the distillation terms")
     rho: float = Field(
