@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes android
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes bench-search android
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -20,6 +20,7 @@ help:
 	@echo "make bench-slicing   time to slice a sub-network"
 	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
 	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
+	@echo "make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER   search by MACs against search by milliseconds"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
 	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
@@ -82,6 +83,11 @@ SECONDS ?= 300
 bench-segmentation: venv
 	@test -n "$(DATA)" || { echo "give the folder of photos and label maps: make bench-segmentation DATA=FOLDER"; exit 2; }
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)" --seconds $(SECONDS)
+
+RECIPE ?= cartoongan_search
+bench-search: venv
+	@test -n "$(TEACHER)" || { echo "give a teacher and pictures: make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER"; exit 2; }
+	$(BIN)/python benchmarks/search_costs.py $(RECIPE) --teacher "$(TEACHER)" --data "$(DATA)" --validation "$(VALIDATION)"
 
 bench-rank: venv
 	$(BIN)/python -m edgegan.benchmarks.rank
