@@ -130,6 +130,7 @@ def train(
         "distill.feature_weight=1.0",
         f"distill.freeze_statistics={0.0 if norm == NORMS[0] else arguments.freeze}",
     ]
+    settings += arguments.set
     options = [word for setting in settings for word in ("--set", setting)]
     edgegan(
         *("compress", arguments.recipe, "--teacher", teacher, "--data", arguments.data, "-o", run),
@@ -138,10 +139,30 @@ def train(
     )
     edgegan("export", run, "--target", "tflite", "--precision", "fp32", "--precision", "int8")
     pictures = arguments.validation or arguments.data
+    weights = arguments.feature_weights
+    if weights.is_file() and not (run / "int8.json").is_file():
+        judged = (
+            "evaluate",
+            run / "export" / INT8,
+            teacher,
+            "--images",
+            pictures,
+            "-o",
+            run / "int8.json",
+        )
+        edgegan(*judged, "--feature-weights", weights)
     shown = work / "pictures" / norm
     if not shown.is_dir():
         edgegan("run", run / "export" / INT8, pictures, "-o", shown, "--fit", "resize")
     return run
+
+
+def frechet(path: Path) -> float | None:
+    """Frechet distance of the int8 pictures to the teacher's; None where it was not measured."""
+    if not path.is_file():
+        return None
+    figures = read_json(path)["figures"]
+    return next((each["value"] for each in figures if each["name"].startswith("frechet")), None)
 
 
 def main() -> None:
@@ -150,6 +171,11 @@ def main() -> None:
     data = Path(os.environ.get("EDGEGAN_DATA", "."))
     parser.add_argument("--work", type=Path, default=Path("runs/bench_norms"))
     parser.add_argument("--teacher", type=Path, default=data / "weights/cartoongan_hayao_fp16.pth")
+    parser.add_argument(
+        "--feature-weights",
+        type=Path,
+        default=data / "weights/inception_2015_12_05_upto_mixed8_fp16.pth",
+    )
     parser.add_argument("--recipe", default="cartoongan")
     parser.add_argument("--data", type=Path, default=data / "images/bsds500/train/photo")
     parser.add_argument("--validation", type=Path, default=data / "images/bsds500/val/photo")
@@ -160,6 +186,9 @@ def main() -> None:
     parser.add_argument("--crops", type=int, default=200)
     parser.add_argument("--validation-images", type=int, default=40)
     parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument(
+        "--set", action="append", default=[], help="more recipe keys, for every norm"
+    )
     parser.add_argument(
         "--freeze", type=float, default=0.3, help="share of steps with frozen statistics"
     )
@@ -182,6 +211,7 @@ def main() -> None:
                 "macs": int8.macs,
                 "fp32_db": fp32.psnr_to_teacher_db,
                 "int8_db": int8.psnr_to_teacher_db,
+                "frechet": frechet(run / "int8.json"),
                 **times[norm],
             }
         )
@@ -193,12 +223,22 @@ def main() -> None:
             f"{each['macs'] / 1e9:.3f}",
             f"{each['fp32_db']:.2f}",
             f"{each['int8_db']:.2f}",
+            "" if each["frechet"] is None else f"{each['frechet']:.3f}",
             f"{each['median_ms']:.2f}",
             f"{each['interval_low_ms']:.2f}-{each['interval_high_ms']:.2f}",
         ]
         for each in lines
     ]
-    headers = ["norm", "scale", "GMACs", "fp32 dB", "int8 dB", "int8 ms", "95 % interval"]
+    headers = [
+        "norm",
+        "scale",
+        "GMACs",
+        "fp32 dB",
+        "int8 dB",
+        "Frechet",
+        "int8 ms",
+        "95 % interval",
+    ]
     sys.stdout.write(table(headers, rows) + "\n")
 
 
