@@ -51,6 +51,11 @@ class Distill(Computing):
         2e-3, gt=0, description="Adam's step size after warm-up; falls linearly to zero"
     )
     warmup: int = Field(100, ge=0, description="steps in which the learning rate rises linearly")
+    teacher: Literal["cached", "loop"] = Field(
+        "cached",
+        description="cached: run once over data.crops crops; loop: run in every step, on fresh crops (data.crops "
+        "then only calibrate)",
+    )
     reconstruction: Literal["auto", "teacher", "truth"] = Field(
         "auto",
         description="what the student's output is compared with; auto: the true picture when data are paired, else "

@@ -16,12 +16,15 @@ import torch
 from conftest import compress_arguments, edgegan
 
 from edgegan.compress.cache import Cache, sample
-from edgegan.compress.distill import learning_rate
+from edgegan.compress.distill import hooked, learning_rate
+from edgegan.compress.examples import open_examples
+from edgegan.compress.live import Live
 from edgegan.compress.loop import check_finite, keep_metrics
 from edgegan.compress.losses import FeatureMaps, gradient_l1
-from edgegan.config import Distill
+from edgegan.config import Distill, load_recipe
 from edgegan.errors import TrainingError
 from edgegan.files import sha256_file
+from edgegan.models.zoo import load_generator
 from edgegan.run import Run
 
 
@@ -155,3 +158,28 @@ def test_gan_weight_without_discriminator_is_refused(
     )
     assert done.returncode == 2
     assert "keeps no discriminator" in done.stderr
+
+
+def test_teacher_in_the_loop(tmp_path: Path, resnet_checkpoint: Path, pictures: Path) -> None:
+    """Fresh crops with the teacher's own output and features; two runs are alike, and unlike the cached one."""
+    more = ["distill.teacher=loop", "distill.steps=6", "data.crops=2"]
+    digests = []
+    for name, settings in (("a", more), ("b", more), ("cached", more[1:])):
+        edgegan(*compress_arguments(resnet_checkpoint, pictures, tmp_path / name, *settings))
+        digests.append(sha256_file(tmp_path / name / "student" / "model.safetensors"))
+    assert digests[0] == digests[1] != digests[2]
+
+    recipe = load_recipe(str(tmp_path / "a" / "recipe.yaml"), [])
+    teacher = tmp_path / "a" / "teacher"
+    live = Live(
+        teacher, open_examples(recipe, 0, None), ["blocks.0"], 2, torch.device("cpu"), reals=False
+    )
+    first, again = (live.draw([0, 1, 2], True, 5) for _ in range(2))
+    assert torch.equal(first.x, again.x)
+    assert not torch.equal(first.x, live.draw([3, 4, 5], True, 5).x)
+    output, features = live.teach(first.x)
+    module = load_generator(teacher)[1]
+    with hooked(module, ["blocks.0"]) as recorded, torch.no_grad():
+        assert torch.equal(module(first.x), output)
+        pooled = torch.nn.functional.avg_pool2d(recorded["blocks.0"], 2)
+    assert torch.equal(features[0], pooled)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from pydantic import TypeAdapter
 
+from edgegan.compress.live import Live
 from edgegan.compress.stored import Codec, load_pictures
 from edgegan.compress.teacher import tap_file
 from edgegan.config import Distill
@@ -38,6 +39,7 @@ class Cache:
         self.search_inputs = optional(folder / "search_input.npy")
         self.search_outputs = optional(folder / "search_output.npy")
         self.search_features = self.tap_arrays(folder, "search")
+        self.live: Live | None = None
 
     def tap_arrays(self, folder: Path, split: str) -> list[np.ndarray]:
         """A split's features, one array a tap."""
@@ -88,6 +90,13 @@ def sample(
     count = len(cache.inputs)
     indices = []
     first = (step * world_size() + rank()) * settings.batch
+    if cache.live is not None:
+        drawn = cache.live.draw(list(range(first, first + settings.batch)), flip, seed)
+        x = drawn.x.to(device)
+        truth, reals = (
+            None if each is None else each.to(device) for each in (drawn.truth, drawn.reals)
+        )
+        return Batch(x, *cache.live.teach(x), truth, reals)
     for position in range(first, first + settings.batch):
         epoch, place = divmod(position, count)
         order = list(range(count))

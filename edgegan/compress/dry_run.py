@@ -309,7 +309,16 @@ class Probe:
             teacher_s.append(time.monotonic() - began)
             began = time.monotonic()
             train_student(
-                make_job(run, recipe, self.teacher, self.config, self.spec, cache, self.device)
+                make_job(
+                    run,
+                    recipe,
+                    self.teacher,
+                    self.config,
+                    self.spec,
+                    cache,
+                    self.examples,
+                    self.device,
+                )
             )
             step_s.append(time.monotonic() - began)
             arrays = [path.stat().st_size for path in cache.glob("*.npy")]

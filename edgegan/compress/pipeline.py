@@ -16,6 +16,7 @@ from edgegan.compress.evaluate import measure_quality
 from edgegan.compress.examples import Examples, announce, open_examples
 from edgegan.compress.gan_compression import check_budget, gan_compression
 from edgegan.compress.job import Job, training_settings
+from edgegan.compress.live import Live
 from edgegan.compress.slimming.stage import choose_start, slim_student
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher import cache_teacher, resolve_teacher
@@ -92,7 +93,7 @@ def run_stages(run: Run, recipe: Recipe, examples: Examples, device: torch.devic
         if recipe.method == "gan-compression":
             check_budget(config, spec, recipe)
         cache_folder = cache_teacher(run, recipe, teacher, examples, device)
-        job = make_job(run, recipe, teacher, config, spec, cache_folder, device)
+        job = make_job(run, recipe, teacher, config, spec, cache_folder, examples, device)
         if start is not None:
             slim_teacher(job, start, teacher, config)
             return
@@ -176,6 +177,7 @@ def make_job(
     config: PackageConfig,
     spec: Any,
     cache_folder: Path,
+    examples: Examples,
     device: torch.device,
 ) -> Job:
     """What the training stages work on, and the hash of all of it."""
@@ -187,8 +189,11 @@ def make_job(
         "flip": recipe.data.flip,
         "seed": recipe.seed,
     }
-    cache = Cache(cache_folder)
-    inherited = inherit(teacher, recipe.distill, cache.taps, device)
+    cache, settings = Cache(cache_folder), recipe.distill
+    if settings.teacher == "loop":
+        reals = settings.gan_weight > 0
+        cache.live = Live(teacher, examples, cache.taps, settings.tap_pool, device, reals=reals)
+    inherited = inherit(teacher, settings, cache.taps, device)
     return Job(run, recipe, config.family, spec, config.output, cache, inherited, device, inputs)
 
 
