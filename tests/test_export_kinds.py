@@ -126,7 +126,7 @@ def test_scaling_label_maps_draws_borders_anew() -> None:
 @pytest.fixture(scope="module")
 def fuzzed() -> list[dict]:
     """Eight of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
-    command = [sys.executable, str(ROOT / "tests" / "fuzz_export.py"), "--count", "8", "--cases"]
+    command = [sys.executable, str(ROOT / "tests" / "fuzz_export.py"), "--count", "15", "--cases"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done.stderr[-2000:]
