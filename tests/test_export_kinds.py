@@ -125,7 +125,7 @@ def test_scaling_label_maps_draws_borders_anew() -> None:
 
 @pytest.fixture(scope="module")
 def fuzzed() -> list[dict]:
-    """Eight of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
+    """Fifteen of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
     command = [sys.executable, str(ROOT / "tests" / "fuzz_export.py"), "--count", "15", "--cases"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -135,7 +135,8 @@ def fuzzed() -> list[dict]:
 
 def test_random_nets_are_never_silently_wrong(fuzzed: list[dict]) -> None:
     nets = [line for line in fuzzed if "seed" in line]
-    assert [line["verdict"] for line in nets] == ["equal"] * 8, nets
+    verdicts = [line["verdict"] for line in nets]
+    assert sorted(verdicts) == ["equal"] * 14 + ["refused"], nets
 
 
 def test_families_reach_parity(fuzzed: list[dict]) -> None:
