@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+import torch.nn.functional as F
 from edgegan.export.flatbuffer import read_operations
 from edgegan.export.signature import Boundary, Example
 
@@ -18,6 +21,7 @@ def convert_fp32(boundaries: list[tuple[Boundary, Example]], path: Path) -> list
     The first is serving_default, the others size_HEIGHTxWIDTH; weights that are equal are stored once.
     """
     litert_torch = optional_import("litert_torch", "tflite")
+    teach_padding()
     converter: Any = None
     names: list[str] = []
     for boundary, example in boundaries:
@@ -27,6 +31,23 @@ def convert_fp32(boundaries: list[tuple[Boundary, Example]], path: Path) -> list
     assert converter is not None
     converter.convert().export(str(path))
     return names
+
+
+def teach_padding() -> None:
+    """Zero padding in channel-last pictures: without this rule litert-torch puts a TRANSPOSE on either side of it."""
+    name = "litert_torch._convert.fx_passes.optimize_layout_transposes_pass.layout_rewrite"
+    rewriters: Any = optional_import(name, "tflite").rewriters
+
+    def rule(node: torch.fx.Node) -> None:
+        node.target = pad_channel_last
+
+    rewriters.register(torch.ops.aten.constant_pad_nd.default)(rule)
+
+
+def pad_channel_last(x: torch.Tensor, pad: Sequence[int], value: float = 0.0) -> torch.Tensor:
+    """`constant_pad_nd` of (N, H, W, C), `pad` in the order of (N, C, H, W): last dimension first."""
+    width, height, channels, batch = zip(*[iter([*pad, *[0] * (8 - len(pad))])] * 2, strict=True)
+    return F.pad(x, [*channels, *width, *height, *batch], value=value)
 
 
 def to_fp16(source: Path, path: Path) -> None:

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, SIZE, edgegan
+from edgegan.export.flatbuffer import read_operations
+from edgegan.export.to_tflite import pad_channel_last
 from PIL import Image
 
 from edgegan.apply import Generator, apply_generator, open_generator, read_input
 from edgegan.artefact import read_model
 from edgegan.data.images import read_image
+from edgegan.models.cartoon import CartoonSpec
 from edgegan.models.packaging import store
 from edgegan.models.sngan import SnganSpec
 from edgegan.models.spade import SpadeSpec
@@ -150,3 +153,28 @@ def test_the_converters_nearest_error_is_caught_and_named(fuzzed: list[dict]) ->
     assert found["plain"]["psnr_db"] < 60
     assert found["ours"]["psnr_db"] > 110
     assert (found["culprit"]["layer"], found["culprit"]["kind"]) == ("2", "Upsample")
+
+
+def test_channel_last_padding_needs_no_transpose(tmp_path: Path) -> None:
+    """What litert-torch learns from us: a transposed convolution behind a norm pads where it is."""
+    spec = CartoonSpec().scaled(0.125, 8, block="separable", norm="instance_affine")
+    folder = tmp_path / "cartoon"
+    torch.manual_seed(0)
+    folder.mkdir()
+    about = {"name": "cartoon", "source": {"changes": []}, "licence": "unstated"}
+    store(folder, "cartoon", spec, build("cartoon", spec).eval(), (32, 32), about, None)
+    options = ["--target", "tflite", "--precision", "fp32"]
+    edgegan("export", folder, "-o", tmp_path / "out", *options)
+    shapes = [
+        each.inputs[0].shape
+        for each in read_operations(tmp_path / "out" / "teacher_fp32.tflite")
+        if each.kind == "TRANSPOSE"
+    ]
+    assert all(len(shape) == 6 for shape in shapes), shapes  # those of depth_to_space
+
+
+def test_padding_rule_by_hand() -> None:
+    x = torch.arange(2 * 3 * 4 * 5.0).reshape(2, 3, 4, 5)
+    for pad in ([1, 2], [1, 2, 3, 0], [0, 1, 2, 3, 1, 0], [1, 0, 0, 2, 0, 1, 1, 1]):
+        expected = torch.nn.functional.pad(x, pad, value=7.0).permute(0, 2, 3, 1)
+        assert torch.equal(pad_channel_last(x.permute(0, 2, 3, 1), pad, 7.0), expected)

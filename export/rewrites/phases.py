@@ -166,11 +166,8 @@ class PhaseConvolution(nn.Module):
             (max(0, front), max(0, back)) for front, back in (rows, columns)
         )
         if not self.replicate:
-            if not any((left, right, top, bottom)):
-                return x
-            # In NHWC, or the converter puts a TRANSPOSE on either side.
-            x = F.pad(x.permute(0, 2, 3, 1), (0, 0, left, right, top, bottom))
-            return x.permute(0, 3, 1, 2)
+            outside = (left, right, top, bottom)
+            return F.pad(x, outside) if any(outside) else x
         x = torch.cat([x[:, :, :1]] * top + [x] + [x[:, :, -1:]] * bottom, 2)
         return torch.cat([x[..., :1]] * left + [x] + [x[..., -1:]] * right, 3)
 
