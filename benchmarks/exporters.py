@@ -21,6 +21,7 @@ import torch
 from edgegan.benchmarks.one_op import build as build_one
 from edgegan.benchmarks.one_op import convolution
 from edgegan.benchmarks.timing import summarise
+from PIL import Image
 
 from edgegan.console import say, table
 from edgegan.data.images import center_crop, list_images, read_image, to_float
@@ -28,7 +29,7 @@ from edgegan.errors import EdgeGANError
 from edgegan.files import write_json
 from edgegan.models.packaging import GOLDEN_COUNT, card, golden_images, import_to_package
 from edgegan.models.zoo import build, count_parameters, describe_io, make_golden, parse_spec
-from edgegan.package import NoiseIO, is_package, read_config, write_package
+from edgegan.package import NoiseIO, is_package, read_config, read_tensors, write_package
 from edgegan.run import environment
 from edgegan.runtime import Session
 
@@ -36,6 +37,8 @@ HERE = Path(__file__).resolve().parent
 FLOOR_SIDE, FLOOR_CHANNELS = 64, 256
 FLOOR_MACS = FLOOR_SIDE**2 * 9 * FLOOR_CHANNELS**2
 CALIBRATION_IMAGES = 8
+# Values of a random input, by its type; of uint8, class numbers.
+REACH = {"int8": (-64, 64), "uint8": (0, 12), "float32": (-1, 1)}
 
 
 def mobile(ngf: int, norm: str) -> dict[str, Any]:
@@ -152,6 +155,8 @@ def convert_ours(folder: Path, pictures: Path | None) -> dict[str, Path]:
         config = read_config(folder / "package")
         if pictures is not None and config.input.kind == "image":
             command += ["--calibration", str(pictures)]
+        if config.input.kind == "label_map":
+            command += ["--calibration", str(write_labels(folder / "package", folder / "labels"))]
         child(command, folder / "ours.log")
         (out / "done").touch()
     found = {}
@@ -159,6 +164,15 @@ def convert_ours(folder: Path, pictures: Path | None) -> dict[str, Path]:
         precision = path.stem.rsplit("_", 1)[-1]
         found[f"edgegan {path.suffix[1:]} {precision}"] = path
     return found
+
+
+def write_labels(package: Path, folder: Path) -> Path:
+    """The package's golden label maps as PNG files."""
+    golden = read_tensors(package, read_config(package), "golden.safetensors")["input"]
+    folder.mkdir(exist_ok=True)
+    for index, labels in enumerate(golden.argmax(1).to(torch.uint8).numpy()):
+        Image.fromarray(labels).save(folder / f"{index}.png")
+    return folder
 
 
 def peer(kind: str, folder: Path, output: str, *more: str) -> Path:
@@ -275,9 +289,10 @@ def time_row(
                 continue
             first = sessions[label].inputs[0]
             shape = [size if isinstance(size, int) and size > 0 else 1 for size in first["shape"]]
-            dtype = np.int8 if first["dtype"] == "int8" else np.float32
-            item = np.random.default_rng(0).uniform(-1, 1, shape) * (64 if dtype is np.int8 else 1)
-            warm = sessions[label].time(3, item.astype(dtype))["samples_ms"]
+            kind = first["dtype"].removeprefix("tensor(").rstrip(")")
+            kind = kind if kind in REACH else "float32"
+            item = np.random.default_rng(0).uniform(*REACH[kind], shape).astype(kind)
+            warm = sessions[label].time(3, item)["samples_ms"]
             runs[label] = max(1, min(200, int(seconds * 1e3 / min(warm))))
         for _ in range(rounds):
             for label, session in sessions.items():
@@ -378,7 +393,6 @@ def measure_macs(package: Path) -> int:
     """True multiply-adds of a package's generator."""
     from edgegan.metrics.complexity import measure
     from edgegan.models.zoo import load_generator
-    from edgegan.package import read_tensors
 
     config, module = load_generator(package)
     return measure(module, read_tensors(package, config, "golden.safetensors")["input"][:1]).macs
