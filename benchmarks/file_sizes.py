@@ -44,6 +44,8 @@ def shapes(norm: Norm) -> list[tuple[str, object]]:
         )
     found.append(("cartoon", CartoonSpec(inner=(256,) * 4).scaled(0.25, 8, "dense", norm)))
     found.append(("resnet", ResnetSpec.from_ngf(16, 3, norm=norm)))
+    small = ResnetSpec.from_ngf(8, 1, norm=norm, block="separable")
+    found += [("resnet", small), ("resnet", small.model_copy(update={"stem": 6}))]
     found.append(("transformer_net", TransformerSpec().scaled(0.25, 8, "dense", norm)))
     return found
 
