@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from edgegan.benchmarks.interleaved import pooled, time_rounds
 from edgegan.benchmarks.one_op import build as build_one
 from edgegan.benchmarks.one_op import convolution
 from edgegan.benchmarks.timing import summarise
@@ -31,14 +32,11 @@ from edgegan.models.packaging import GOLDEN_COUNT, card, golden_images, import_t
 from edgegan.models.zoo import build, count_parameters, describe_io, make_golden, parse_spec
 from edgegan.package import NoiseIO, is_package, read_config, read_tensors, write_package
 from edgegan.run import environment
-from edgegan.runtime import Session
 
 HERE = Path(__file__).resolve().parent
 FLOOR_SIDE, FLOOR_CHANNELS = 64, 256
 FLOOR_MACS = FLOOR_SIDE**2 * 9 * FLOOR_CHANNELS**2
 CALIBRATION_IMAGES = 8
-# Values of a random input, by its type; of uint8, class numbers.
-REACH = {"int8": (-64, 64), "uint8": (0, 12), "float32": (-1, 1)}
 
 
 def mobile(ngf: int, norm: str) -> dict[str, Any]:
@@ -272,37 +270,6 @@ def floor_artefacts(work: Path) -> dict[str, Path]:
     return found
 
 
-def time_row(
-    artefacts: dict[str, Path], threads: int, rounds: int, seconds: float
-) -> dict[str, list[float]]:
-    """Samples in ms of every artefact, a few inferences of each in turn, round after round."""
-    sessions: dict[str, Session] = {}
-    samples: dict[str, list[float]] = {label: [] for label in artefacts}
-    runs = {}
-    try:
-        for label, path in artefacts.items():
-            try:
-                sessions[label] = Session(path, threads=threads)
-            except EdgeGANError as error:
-                say(f"{label} does not load: {error}")
-                del samples[label]
-                continue
-            first = sessions[label].inputs[0]
-            shape = [size if isinstance(size, int) and size > 0 else 1 for size in first["shape"]]
-            kind = first["dtype"].removeprefix("tensor(").rstrip(")")
-            kind = kind if kind in REACH else "float32"
-            item = np.random.default_rng(0).uniform(*REACH[kind], shape).astype(kind)
-            warm = sessions[label].time(3, item)["samples_ms"]
-            runs[label] = max(1, min(200, int(seconds * 1e3 / min(warm))))
-        for _ in range(rounds):
-            for label, session in sessions.items():
-                samples[label] += session.time(runs[label])["samples_ms"]
-    finally:
-        for session in sessions.values():
-            session.close()
-    return samples
-
-
 def summarise_row(
     name: str, macs: int, threads: int, samples: dict[str, list[float]]
 ) -> list[dict]:
@@ -374,12 +341,13 @@ def main() -> None:
             continue
         macs = measure_macs(arguments.work / name / "package")
         for threads in arguments.threads:
-            samples = time_row(
+            rounds = time_rounds(
                 floor_artefacts(arguments.work) | artefacts,
                 threads,
                 arguments.rounds,
                 arguments.seconds,
             )
+            samples = {label: pooled(each) for label, each in rounds.items()}
             found = summarise_row(name, macs, threads, samples)
             say(show(found))
             lines += found

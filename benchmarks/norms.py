@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from edgegan.benchmarks.interleaved import pooled, time_rounds
 from edgegan.benchmarks.timing import summarise
 
 from edgegan.artefact import read_model
@@ -24,11 +24,10 @@ from edgegan.files import read_json, write_json
 from edgegan.models.packaging import GOLDEN_COUNT, card, golden_images, import_to_package
 from edgegan.models.zoo import build, count_parameters, make_golden, parse_spec
 from edgegan.package import is_package, read_config, write_package
-from edgegan.runtime import Session
 
 NORMS = ("instance_affine", "batch", "batch-global")
 STEP = 0.03125
-ROUNDS, RUNS = 10, 5
+ROUNDS, SECONDS = 10, 0.1
 INT8 = "student_int8.tflite"
 
 
@@ -76,19 +75,8 @@ def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[
 
 def time_together(artefacts: dict[str, Path]) -> dict[str, dict[str, float]]:
     """Latencies on one thread, a few inferences of each in turn."""
-    sessions = {name: Session(path, threads=1) for name, path in artefacts.items()}
-    samples: dict[str, list[float]] = {name: [] for name in sessions}
-    try:
-        for session in sessions.values():
-            shape = session.inputs[0]["shape"]
-            session.time(3, np.zeros(shape, np.float32))
-        for _ in range(ROUNDS):
-            for name, session in sessions.items():
-                samples[name] += session.time(RUNS)["samples_ms"]
-    finally:
-        for session in sessions.values():
-            session.close()
-    return {name: summarise(values) for name, values in samples.items()}
+    rounds = time_rounds(artefacts, 1, ROUNDS, SECONDS)
+    return {name: summarise(pooled(each)) for name, each in rounds.items()}
 
 
 def equal_scale(work: Path, teacher: Path, norm: str, scale: float, size: tuple[int, int]) -> float:
@@ -141,16 +129,10 @@ def train(
     pictures = arguments.validation or arguments.data
     weights = arguments.feature_weights
     if weights.is_file() and not (run / "int8.json").is_file():
-        judged = (
-            "evaluate",
-            run / "export" / INT8,
-            teacher,
-            "--images",
-            pictures,
-            "-o",
-            run / "int8.json",
+        edgegan(
+            *("evaluate", run / "export" / INT8, teacher, "--images", pictures),
+            *("--feature-weights", weights, "-o", run / "int8.json"),
         )
-        edgegan(*judged, "--feature-weights", weights)
     shown = work / "pictures" / norm
     if not shown.is_dir():
         edgegan("run", run / "export" / INT8, pictures, "-o", shown, "--fit", "resize")

@@ -7,20 +7,17 @@ budget. Both winners are fine-tuned alike and exported, and their int8 artefacts
 from __future__ import annotations
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from edgegan.benchmarks.interleaved import pooled, time_rounds
 from edgegan.benchmarks.timing import compare_rounds, summarise
 
 from edgegan.compress.pipeline import compress
 from edgegan.config import Recipe, load_recipe
 from edgegan.console import emit, format_cost, table
 from edgegan.run import Run
-from edgegan.runtime import Session
 
 SHARED_STAGES = ("teacher_cache", "pretrain", "supernet")
 LOOSE = 1e15
@@ -51,11 +48,12 @@ def main() -> None:
     hand_over(first, tight, folder)
     second = compress(tight, folder)
     runs = {"MACs": first, f"MACs and {given.cost}": second}
-    samples = time_students([export(run.folder) for run in runs.values()], given)
+    artefacts = {name: export(run.folder) for name, run in runs.items()}
+    samples = time_rounds(artefacts, 1, given.rounds, given.seconds)
     rows = []
-    for (name, run), rounds in zip(runs.items(), samples, strict=True):
+    for name, run in runs.items():
         searched, quality = run.figures("search"), run.figures("distill")
-        latency = summarise([value for each in rounds for value in each])
+        latency = summarise(pooled(samples[name]))
         rows.append(
             [
                 name,
@@ -68,7 +66,7 @@ def main() -> None:
         )
     headers = ["searched for", "MACs", f"predicted {given.cost}", "int8 ms", "95 % interval"]
     emit(table([*headers, "PSNR to teacher dB"], rows))
-    compared = compare_rounds(samples[0], samples[1])
+    compared = compare_rounds(*samples.values())
     emit(
         f"latency of the second over the first: {compared['ratio']:.3f} (95 % interval "
         f"{compared['interval_low']:.3f} to {compared['interval_high']:.3f}, {given.rounds} rounds)"
@@ -79,15 +77,12 @@ def hand_over(first: Run, recipe: Recipe, folder: Path) -> None:
     """Gives the second run the first one's finished stages up to the supernet, and its predictor, by hard links."""
     if (folder / "run.json").is_file():
         return
-    run = Run.start(folder, recipe, overwrite=False)
-    with run.locked():
-        for name, entry in first.manifest["stages"].items():
-            if name in SHARED_STAGES or name.startswith("predictor_"):
-                for relative in entry["outputs"]:
-                    (folder / relative).parent.mkdir(parents=True, exist_ok=True)
-                    os.link(first.folder / relative, folder / relative)
-                run.manifest["stages"][name] = entry
-        run.save()
+    stages = [
+        name
+        for name in first.manifest["stages"]
+        if name in SHARED_STAGES or name.startswith("predictor_")
+    ]
+    Run.start(folder, recipe, overwrite=False).take_over(first, stages)
 
 
 def export(folder: Path) -> Path:
@@ -95,28 +90,6 @@ def export(folder: Path) -> Path:
     command = [sys.executable, "-m", "edgegan", "export", str(folder), "--which", "student"]
     subprocess.run([*command, "--target", "tflite", "--precision", "int8"], check=True)
     return folder / "export" / "student_int8.tflite"
-
-
-def time_students(artefacts: list[Path], given: Any) -> list[list[list[float]]]:
-    """Milliseconds of each artefact, round by round, in turn, on one thread."""
-    sessions = [Session(path, threads=1) for path in artefacts]
-    try:
-        for session in sessions:
-            shape = [int(size) for size in session.inputs[0]["shape"]]
-            item = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
-            session.time(3, item)
-        counts = [
-            max(1, int(given.seconds * 1e3 / min(session.time(5)["samples_ms"])))
-            for session in sessions
-        ]
-        found: list[list[list[float]]] = [[] for _ in sessions]
-        for _ in range(given.rounds):
-            for place, session in enumerate(sessions):
-                found[place].append(list(session.time(counts[place])["samples_ms"]))
-        return found
-    finally:
-        for session in sessions:
-            session.close()
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
@@ -189,6 +189,17 @@ class Run:
             wait()
             self.manifest = read_json(self.folder / MANIFEST)
             yield
+
+    def take_over(self, other: Run, stages: Iterable[str]) -> None:
+        """Finished stages of another run as its own, by hard links; the ledger goes on checking their hashes."""
+        with self.locked():
+            for name in stages:
+                entry = other.manifest["stages"][name]
+                for relative in entry["outputs"]:
+                    make_folder((self.folder / relative).parent)
+                    os.link(other.folder / relative, self.folder / relative)
+                self.manifest["stages"][name] = entry
+            self.save()
 
     def stage_folder(self, name: str) -> Path:
         """Where a stage keeps its files."""

@@ -48,11 +48,11 @@ class Speed:
         module.forward = forward
 
     @contextmanager
-    def attached(self, *modules: nn.Module, compiled: bool = True) -> Iterator[None]:
+    def attached(self, *modules: nn.Module) -> Iterator[None]:
         """Context in which the modules compute so."""
         with ExitStack() as stack:
             for module in modules:
-                self.attach(module, compiled=compiled)
+                self.attach(module)
                 stack.callback(detach, module)
             yield
 

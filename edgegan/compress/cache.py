@@ -14,6 +14,7 @@ from edgegan.compress.live import Live
 from edgegan.compress.stored import Codec, load_pictures
 from edgegan.compress.teacher import tap_file
 from edgegan.config import Distill
+from edgegan.data.batches import choose
 from edgegan.distributed import rank, world_size
 from edgegan.files import read_json
 from edgegan.package import InputIO, NoiseIO
@@ -87,21 +88,17 @@ def sample(
 
     Of several processes each takes its own part of a batch that is as many times larger.
     """
-    count = len(cache.inputs)
-    indices = []
     first = (step * world_size() + rank()) * settings.batch
+    positions = range(first, first + settings.batch)
     if cache.live is not None:
-        drawn = cache.live.draw(list(range(first, first + settings.batch)), flip, seed)
+        drawn = cache.live.draw(positions, flip, seed)
         x = drawn.x.to(device)
         truth, reals = (
             None if each is None else each.to(device) for each in (drawn.truth, drawn.reals)
         )
         return Batch(x, *cache.live.teach(x), truth, reals)
-    for position in range(first, first + settings.batch):
-        epoch, place = divmod(position, count)
-        order = list(range(count))
-        random.Random(f"order:{seed}:{epoch}").shuffle(order)
-        indices.append(order[place])
+    count = len(cache.inputs)
+    indices = [choose(count, each, seed, "order") for each in positions]
     mirrored = [
         flip
         and cache.mirrors

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import nn
 
 from edgegan.compress.examples import Examples
 from edgegan.compress.teacher import recorder
+from edgegan.data.batches import choose, mirrored
 from edgegan.data.images import Crop
 from edgegan.models.zoo import load_generator
 from edgegan.package import InputIO, NoiseIO
@@ -51,17 +53,17 @@ class Live:
             module.get_submodule(name).register_forward_hook(recorder(self.recorded, name))
         self.taps = taps
 
-    def draw(self, positions: list[int], flip: bool, seed: int) -> Drawn:
+    def draw(self, positions: Sequence[int], flip: bool, seed: int) -> Drawn:
         """The examples at these places of an endless row of shuffled epochs, cropped and mirrored at random."""
         inputs, truths, reals = [], [], []
         for position in positions:
             chance = random.Random(f"live:{seed}:{position}")
             crop = Crop(self.index(position, seed), chance.random(), chance.random())
             x, truth = self.examples.read("train", crop, self.spec, self.channels, seed)
-            mirrored = flip and chance.random() < 0.5 and not isinstance(self.spec, NoiseIO)
-            inputs.append(x[..., ::-1] if mirrored else x)
+            mirror = flip and chance.random() < 0.5 and not isinstance(self.spec, NoiseIO)
+            inputs.append(mirrored(x, mirror))
             if truth is not None:
-                truths.append(truth[..., ::-1] if mirrored else truth)
+                truths.append(mirrored(truth, mirror))
             if self.reals:
                 reals.append(self.examples.read_real(position, self.channels, seed))
         return Drawn(stack(inputs), *(stack(each) if each else None for each in (truths, reals)))
@@ -70,10 +72,7 @@ class Live:
         """The example at a place; noise has one for every place."""
         if isinstance(self.spec, NoiseIO):
             return position
-        epoch, place = divmod(position, self.examples.count("train"))
-        order = list(range(self.examples.count("train")))
-        random.Random(f"order:{seed}:{epoch}").shuffle(order)
-        return order[place]
+        return choose(self.examples.count("train"), position, seed, "order")
 
     def teach(self, x: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The teacher's output, and its features at the taps, averaged as a cache keeps them."""

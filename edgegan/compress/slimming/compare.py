@@ -6,7 +6,6 @@ on where it was, and any entry can be looked at, exported and benched like any r
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -185,14 +184,7 @@ def share_cache(recipe: Recipe, folder: Path, others: Sequence[Path]) -> None:
         source = Run.open(other)
         if cached_of(parse_recipe(source.manifest["recipe"], str(other))) != cached_of(recipe):
             continue
-        run = Run.start(folder, recipe, overwrite=False)
-        with run.locked():
-            entry = source.manifest["stages"]["teacher_cache"]
-            run.stage_folder("teacher_cache")
-            for relative in entry["outputs"]:
-                os.link(other / relative, folder / relative)
-            run.manifest["stages"]["teacher_cache"] = entry
-            run.save()
+        Run.start(folder, recipe, overwrite=False).take_over(source, ["teacher_cache"])
         return
 
 
