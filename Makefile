@@ -101,6 +101,9 @@ bench-throttling: venv
 bench-parity: venv
 	$(BIN)/python benchmarks/parity.py
 
+bench-arm64: venv
+	$(BIN)/python benchmarks/arm64.py
+
 bench-rewrites: venv
 	$(BIN)/python tests/time_rewrites.py
 

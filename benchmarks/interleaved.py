@@ -29,12 +29,7 @@ def time_rounds(
             except EdgeGANError as error:
                 say(f"{label} does not load: {error}")
                 continue
-            first = sessions[label].inputs[0]
-            shape = [size if isinstance(size, int) and size > 0 else 1 for size in first["shape"]]
-            kind = first["dtype"].removeprefix("tensor(").rstrip(")")
-            kind = kind if kind in REACH else "float32"
-            item = np.random.default_rng(0).uniform(*REACH[kind], shape).astype(kind)
-            warm = sessions[label].time(3, item)["samples_ms"]
+            warm = sessions[label].time(3, draw_input(sessions[label]))["samples_ms"]
             runs[label] = max(1, min(MOST_RUNS, int(seconds * 1e3 / min(warm))))
         samples: dict[str, list[list[float]]] = {label: [] for label in sessions}
         for _ in range(rounds):
@@ -44,6 +39,15 @@ def time_rounds(
     finally:
         for session in sessions.values():
             session.close()
+
+
+def draw_input(session: Session) -> np.ndarray:
+    """Random values of the input's shape and type; free sizes are 1."""
+    first = session.inputs[0]
+    shape = [size if isinstance(size, int) and size > 0 else 1 for size in first["shape"]]
+    kind = first["dtype"].removeprefix("tensor(").rstrip(")")
+    kind = kind if kind in REACH else "float32"
+    return np.random.default_rng(0).uniform(*REACH[kind], shape).astype(kind)
 
 
 def pooled(rounds: list[list[float]]) -> list[float]:

@@ -123,9 +123,11 @@ def train(module: nn.Module, photos: Path, steps: int) -> None:
         optimiser.step()
 
 
-def export(package: Path, inputs: Path | None, output: Path, precisions: list[str]) -> str:
+def export(
+    package: Path, inputs: Path | None, output: Path, precisions: list[str], *more: str
+) -> str:
     """Runs `edgegan export`; returns what it said when a gate failed, else nothing."""
-    command = [sys.executable, "-m", "edgegan", "export", str(package), "-o", str(output)]
+    command = [sys.executable, "-m", "edgegan", "export", str(package), "-o", str(output), *more]
     command += [] if inputs is None else ["--calibration", str(inputs)]
     for precision in precisions:
         command += ["--precision", precision]

@@ -76,6 +76,18 @@ class FileEntry(BaseModel):
     size_bytes: int
 
 
+class LearnedEnds(BaseModel):
+    """An activation's int8 range, low <= 0 <= high. The activation is the one whose smallest and largest values are
+    `golden_low` and `golden_high` when the first golden input goes through in float."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    low: float
+    high: float
+    golden_low: float
+    golden_high: float
+
+
 class PackageConfig(BaseModel):
     """config.json: everything needed to rebuild the module and to feed it."""
 
@@ -97,6 +109,9 @@ class PackageConfig(BaseModel):
     licence: str = Field("unstated", description="licence of the weights as the user states it")
     discriminator: dict[str, Any] | None = Field(
         None, description="spec of discriminator.safetensors, when kept"
+    )
+    int8_ranges: list[LearnedEnds] = Field(
+        default_factory=list, description="ranges of activations that int8 training learned"
     )
     files: dict[str, FileEntry] = Field(description="every other file with its sha256")
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from edgegan.export.flatbuffer import Operation, read_operations
 
-from edgegan.console import progress
+from edgegan.console import progress, say
 from edgegan.files import optional_import
 
-METHODS = ("auto", "min-max", "percentile", "moving-average")
+METHODS = ("auto", "learned", "min-max", "percentile", "moving-average")
 PERCENTILE = 99.99
 BINS = 2048
 TANH_LIMIT = 3.0
@@ -27,14 +28,42 @@ COPIES = (
     "DEPTH_TO_SPACE",
 )
 Ranges = dict[str, tuple[float, float]]
+GOLDEN_TOLERANCE = 1e-3  # of an activation's reach, beside what rewrites and another runtime change
 
 
-def find_ranges(model: Path, images: np.ndarray, method: str) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Learned:
+    """Ranges that training learned, and the golden input (1, ...) by which their activations are recognised."""
+
+    ends: Sequence[Mapping[str, float]]
+    golden: np.ndarray
+
+    def apply(self, ranges: Ranges, reached: Ranges) -> Ranges:
+        """The learned range of every tensor that reaches on the golden input what a learned one's activation does;
+        the given one of the others."""
+        found = dict(ranges)
+        used = set()
+        for name, (low, high) in reached.items():
+            gap, place = min(
+                (abs(low - each["golden_low"]) + abs(high - each["golden_high"]), index)
+                for index, each in enumerate(self.ends)
+            )
+            if name in ranges and gap <= GOLDEN_TOLERANCE * (high - low):
+                found[name] = (self.ends[place]["low"], self.ends[place]["high"])
+                used.add(place)
+        say(f"  calibrate learned: {len(used)} of {len(self.ends)} learned ranges have their place")
+        return found
+
+
+def find_ranges(
+    model: Path, images: np.ndarray, method: str, learned: Learned | None = None
+) -> dict[str, Any]:
     """The quantizer's table {tensor: {"min", "max"}} of an fp32 .tflite over (N, ...) inputs in its own form.
 
-    min-max takes the extremes over all images. percentile leaves out one value in ten thousand at each end, counted in
-    histograms of at most 65,536 evenly spaced values a tensor and image. moving-average is the quantizer's own:
-    extremes of one image after another, each moving the range by a twentieth; it holds every tensor of an image twice.
+    min-max takes the extremes over all images; learned, what training learned, and the extremes elsewhere. percentile
+    leaves out one value in ten thousand at each end, counted in histograms of at most 65,536 evenly spaced values a
+    tensor and image. moving-average is the quantizer's own: extremes of one image after another, each moving the range
+    by a twentieth; it holds every tensor of an image twice.
     """
     if method == "moving-average":
         return quantizer_ranges(model, images)
@@ -43,6 +72,10 @@ def find_ranges(model: Path, images: np.ndarray, method: str) -> dict[str, Any]:
         ranges = percentiles(model, images, ranges)
     operations = read_operations(model)
     ranges = clip_before_tanh(join_copies(ranges, operations), operations)
+    if method == "learned":
+        assert learned is not None
+        reached = join_copies(extremes(model, learned.golden), operations)
+        ranges = learned.apply(ranges, reached)
     return {
         name: {"min": np.array([low], np.float32), "max": np.array([high], np.float32)}
         for name, (low, high) in ranges.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
 import traceback
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 from edgegan.export import to_onnx, to_tflite
-from edgegan.export.int8 import make_int8
+from edgegan.export.finish_tflite import finish, short_names
+from edgegan.export.int8 import layer_weights, make_int8
 from edgegan.export.lint import lint
 from edgegan.export.rewrite import rewrite
 from edgegan.export.rewrites.graph import Rewrite
@@ -46,9 +48,9 @@ def main() -> None:
     if job.get("locate"):
         write_json(output / "result.json", {"culprit": find_culprit(job)})
         return
-    fp32 = output / f"fp32.{target}"
+    source = output / f"source.{target}"
     try:
-        graph, records, signatures = convert_fp32(job, fp32)
+        graph, records, signatures = convert_fp32(job, source)
     except ConfigError as error:
         write_json(output / "result.json", {"refused": str(error)})
         return
@@ -63,15 +65,18 @@ def main() -> None:
     quantization: dict[str, str] = {}
     described: dict[str, Any] = {}
     int8: dict[str, Any] = {}
+    names = short_names(source, layer_weights(graph)) if target == "tflite" else {}
     for precision in job["precisions"]:
         path = output / f"{precision}.{target}"
         sys.stdout.write(f"{precision}\n")
         sys.stdout.flush()
         if precision == "int8":
-            int8 = make_int8(target, fp32, path, job["int8"], graph)
+            int8 = make_int8(target, source, path, job["int8"], graph)
             quantization[precision] = int8["quantization"]
         else:
-            quantization[precision] = convert_precision(target, precision, fp32, path)
+            quantization[precision] = convert_precision(target, precision, source, path)
+        if target == "tflite":  # last: the quantizer does not know the operation
+            finish(path, names)
         described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
         described[precision]["lint"] = [each.as_dict() for each in lint(path)]
     rewrites = [record.as_dict() for record in records]
@@ -121,11 +126,12 @@ def find_culprit(job: dict[str, Any]) -> dict[str, str] | None:
     return None if culprit is None else culprit.as_dict()
 
 
-def convert_precision(target: str, precision: str, fp32: Path, path: Path) -> str:
-    """Derives one float precision from the fp32 artefact; returns how its numbers are held."""
+def convert_precision(target: str, precision: str, source: Path, path: Path) -> str:
+    """Derives one float precision from what was converted; returns how its numbers are held."""
     if precision == "fp32":
+        shutil.copyfile(source, path)
         return "none"
-    (to_tflite if target == "tflite" else to_onnx).to_fp16(fp32, path)
+    (to_tflite if target == "tflite" else to_onnx).to_fp16(source, path)
     return "float16"
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from edgegan.export.calibrate import Learned
 from edgegan.export.int8_onnx import OnnxInt8
 from edgegan.export.int8_tflite import TfliteInt8
 from edgegan.export.policy import STORED_AS
@@ -17,6 +18,7 @@ from torch import nn
 from edgegan.artefact import TensorInfo
 from edgegan.console import say
 from edgegan.metrics.quality import psnr
+from edgegan.tensors import to_artefact
 
 ENOUGH_DB = 40.0  # a conversion that close to fp32 cannot be told from it by eye
 GATE_MARGIN_DB = 1.0
@@ -39,6 +41,7 @@ def make_int8(
         job["method"],
         TensorInfo.model_validate(job["takes"]),
         TensorInfo.model_validate(job["gives"]),
+        learned_of(job),
     )
     proof = np.load(job["proof"], mmap_mode="r")[:PROOF_IMAGES]
     reference = maker.run(fp32, proof)
@@ -81,6 +84,14 @@ def make_int8(
     made["float_layers"] = [each.layer for each in kept]
     made["ranking"] = [asdict(each) for each in ranking]
     return made
+
+
+def learned_of(job: dict[str, Any]) -> Learned | None:
+    """What training learned of ranges, where the job goes by it."""
+    if job["method"] != "learned":
+        return None
+    golden = to_artefact(np.load(job["golden"]), TensorInfo.model_validate(job["takes"]))
+    return Learned(job["learned"], golden)
 
 
 def hold_drop(

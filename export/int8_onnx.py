@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.calibrate import TANH_LIMIT
+from edgegan.export.calibrate import TANH_LIMIT, Learned, Ranges
 from edgegan.export.sensitivity import Layer
 
 from edgegan.artefact import TensorInfo
@@ -50,6 +50,7 @@ class OnnxInt8:
         method: str,
         takes: TensorInfo,
         gives: TensorInfo,
+        learned: Learned | None = None,
     ) -> None:
         onnx = optional_import("onnx", "onnx")
         inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
@@ -76,6 +77,13 @@ class OnnxInt8:
             given = to_artefact(calibration, takes)
             self.ranges = calibrate(self.prepared, given, self.method)
             clip_before_tanh(self.ranges, model)
+            if self.method == "learned":
+                assert learned is not None
+                reached = calibrate(self.prepared, learned.golden, "min-max")
+                ends = learned.apply(as_ranges(self.ranges), as_ranges(reached))
+                for name, (low, high) in ends.items():
+                    self.ranges.data[name].lowest = np.float32(low)
+                    self.ranges.data[name].highest = np.float32(high)
 
     def up_to(self, pixels: int) -> set[str]:
         """Convolutions whose output has at most this many pixels."""
@@ -206,6 +214,7 @@ def calibrate(prepared: Path, images: np.ndarray, method: str) -> Any:
     calibration = optional_import("onnxruntime.quantization.calibrate", "onnx")
     kinds = {
         "min-max": (calibration.CalibrationMethod.MinMax, {}),
+        "learned": (calibration.CalibrationMethod.MinMax, {}),
         "moving-average": (
             calibration.CalibrationMethod.MinMax,
             {"moving_average": True, "averaging_constant": 0.05},
@@ -228,6 +237,14 @@ def calibrate(prepared: Path, images: np.ndarray, method: str) -> Any:
             reader = type("Reader", (Images, quantization.CalibrationDataReader), {})(image[None])
             calibrator.collect_data(reader)
         return calibrator.compute_data()
+
+
+def as_ranges(table: Any) -> Ranges:
+    """A table's ends by tensor."""
+    return {
+        name: (float(np.min(found.lowest)), float(np.max(found.highest)))
+        for name, found in table.data.items()
+    }
 
 
 def clip_before_tanh(ranges: Any, model: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.calibrate import find_ranges
+from edgegan.export.calibrate import Learned, find_ranges
 from edgegan.export.flatbuffer import Operation, name_layers, read_operations
 from edgegan.export.sensitivity import Layer
 
@@ -36,6 +36,7 @@ class TfliteInt8:
         method: str,
         takes: TensorInfo,
         gives: TensorInfo,
+        learned: Learned | None = None,
     ) -> None:
         self.source, self.policy = source, policy
         self.takes, self.gives = takes, gives
@@ -55,13 +56,15 @@ class TfliteInt8:
         self.method = method
         if policy != "dynamic":
             assert calibration is not None
-            self.method, self.ranges = self.find_best_ranges(calibration, method)
+            self.method, self.ranges = self.find_best_ranges(calibration, method, learned)
 
-    def find_best_ranges(self, calibration: np.ndarray, method: str) -> tuple[str, dict[str, Any]]:
+    def find_best_ranges(
+        self, calibration: np.ndarray, method: str, learned: Learned | None
+    ) -> tuple[str, dict[str, Any]]:
         """Ranges by a method; `auto` is min-max or percentile, whichever is closer to fp32 on calibration images."""
         given = to_artefact(calibration, self.takes)
         if method != "auto":
-            return method, find_ranges(self.source, given, method)
+            return method, find_ranges(self.source, given, method, learned)
         images = calibration[:TRIAL_IMAGES]
         reference = self.run(self.source, images)
         trial, found = self.source.with_name("ranges.tflite"), []

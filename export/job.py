@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from edgegan.export.parity import GATES
 from edgegan.export.policy import Int8Options
-from edgegan.export.sources import Source
+from edgegan.export.sources import Source, own_golden
 
 from edgegan.console import say
 from edgegan.errors import ConfigError
+from edgegan.package import read_config
 
 HEAVY_MACS = 5_000_000_000
 HEAVY_CALIBRATION_IMAGES = 8
@@ -39,6 +40,7 @@ def int8_job(
         return job, None
     if source.calibration is None:
         raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
+    job["method"] = learned_method(source, job, work, policy)
     images, note = source.calibration, source.calibration_note
     if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
         images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]
@@ -46,6 +48,22 @@ def int8_job(
         say(f"int8 calibration uses {note}")
     job["calibration"] = store(work, "calibration", images)
     return job, note
+
+
+def learned_method(source: Source, job: dict[str, Any], work: Path, policy: str) -> str:
+    """How ranges are found: as training learned them, where it did and nothing else is asked for."""
+    config, method = read_config(source.folder), str(job["method"])
+    fits = bool(config.int8_ranges) and source.size == config.size and policy != "int16x8"
+    if method == "learned" and not fits:
+        raise ConfigError(
+            f"--calibration-method learned: {source.folder} has no learned ranges for this size and policy; "
+            "leave it out"
+        )
+    if method not in ("auto", "learned") or not fits:
+        return method
+    job["learned"] = [each.model_dump() for each in config.int8_ranges]
+    job["golden"] = store(work, "golden", own_golden(source.folder, config)[:1])
+    return "learned"
 
 
 def store(work: Path, name: str, values: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ from edgegan.compress.slimming.deployed import (
     ImageOnly,
     bake,
     calibrate,
+    learned_ends,
+    ranges_of,
     simulate,
 )
 from edgegan.compress.slimming.int8_layers import QuantizedConvolution, Scheme
@@ -29,7 +32,7 @@ from edgegan.data.procedural import draw_pair
 from edgegan.models.packaging import card, golden_images
 from edgegan.models.resnet import ResnetSpec
 from edgegan.models.zoo import build, describe_io, make_golden
-from edgegan.package import write_package
+from edgegan.package import LearnedEnds, write_package
 from edgegan.runtime import Session
 
 SIDE = 64
@@ -63,8 +66,11 @@ def student() -> tuple[ResnetSpec, nn.Module]:
     return final, whole
 
 
-def learn_steps(module: nn.Module, x: torch.Tensor, scheme: Scheme) -> torch.Tensor:
-    """Simulates int8 with steps that were moved by training, bakes them, and returns what was simulated."""
+def learn_steps(
+    module: nn.Module, x: torch.Tensor, scheme: Scheme
+) -> tuple[torch.Tensor, list[LearnedEnds]]:
+    """Simulates int8 with steps and ranges that were moved by training, bakes them, and returns what was simulated and
+    the ranges."""
     simulated = simulate(module, x, scheme, [])
     calibrate(simulated, x.split(1))
     generator = torch.Generator().manual_seed(1)
@@ -75,16 +81,25 @@ def learn_steps(module: nn.Module, x: torch.Tensor, scheme: Scheme) -> torch.Ten
                     factor = each.get_parameter("factor")
                     factor.copy_(torch.rand(factor.shape, generator=generator) * 0.2 - 0.1)
         calibrate(simulated, x.split(1))
+        for each in ranges_of(simulated):
+            each.factors.copy_(torch.rand(2, generator=generator) * -0.3)
         output = ImageOnly(simulated).eval()(x)
     bake(simulated)
-    return output
+    return output, learned_ends(simulated, x[:1])
 
 
-def package(folder: Path, spec: ResnetSpec, module: nn.Module, x: torch.Tensor) -> Path:
+def package(
+    folder: Path,
+    spec: ResnetSpec,
+    module: nn.Module,
+    x: torch.Tensor,
+    ranges: Sequence[LearnedEnds] = (),
+) -> Path:
     takes, gives = describe_io(spec)
     folder.mkdir()
     config = {"family": "resnet", "spec": spec.model_dump(mode="json"), "size": (SIDE, SIDE)}
     config |= {"input": takes, "output": gives, "parameters": 1}
+    config["int8_ranges"] = list(ranges)
     golden = make_golden(module, x)
     write_package(folder, config, module.state_dict(), golden, card("x", "resnet", 1, "none", []))
     return folder
@@ -102,7 +117,7 @@ def test_litert_computes_what_was_simulated(
     x = golden_images(4, (SIDE, SIDE), 3)
     with torch.no_grad():
         whole = module(x).numpy()
-    simulated = learn_steps(module, x, "litert_dynamic").numpy()
+    simulated = learn_steps(module, x, "litert_dynamic")[0].numpy()
     folder = package(tmp_path / "package", spec, module, x)
     export(folder, tmp_path / "export", ["tflite"], ["int8"])
     path = tmp_path / "export" / "teacher_int8.tflite"
@@ -142,9 +157,10 @@ def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Pat
     module.eval()
     with torch.no_grad():
         whole = module(x).numpy()
-    simulated = learn_steps(module, x, "litert_static").numpy()
-    folder = package(tmp_path / "package", spec, module, x)
-    int8 = Int8Options(policy="static", method="min-max")
+    output, ranges = learn_steps(module, x, "litert_static")
+    simulated = output.numpy()
+    folder = package(tmp_path / "package", spec, module, x, ranges)
+    int8 = Int8Options(policy="static")
     export(folder, tmp_path / "export", ["tflite"], ["int8"], calibration=pictures, int8=int8)
     path = tmp_path / "export" / "teacher_int8.tflite"
     with Session(path, threads=1) as session:
@@ -162,9 +178,10 @@ def test_onnx_runtime_computes_what_was_simulated(
 ) -> None:
     spec, module = student
     x = as_input(pictures)
-    simulated = learn_steps(module, x, "onnxruntime").numpy()
-    folder = package(tmp_path / "package", spec, module, x)
-    int8 = Int8Options(policy="mixed", method="min-max")
+    learned, ranges = learn_steps(module, x, "onnxruntime")
+    simulated = learned.numpy()
+    folder = package(tmp_path / "package", spec, module, x, ranges)
+    int8 = Int8Options(policy="mixed")
     export(folder, tmp_path / "export", ["onnx"], ["int8"], calibration=pictures, int8=int8)
     with Session(tmp_path / "export" / "teacher_int8.onnx", threads=1) as session:
         output = session.run(x.numpy())

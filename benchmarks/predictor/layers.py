@@ -12,7 +12,10 @@ from edgegan.benchmarks.tflite_graph import content, cut, operator_name, read_gr
 from edgegan.files import sha256_json
 
 CONVOLUTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}
-MOVES = {"PAD", "PADV2", "MIRROR_PAD", "SLICE", "CONCATENATION", "TRANSPOSE", "RESHAPE"}
+MOVES = {
+    *("PAD", "PADV2", "MIRROR_PAD", "SLICE", "CONCATENATION", "TRANSPOSE", "RESHAPE"),
+    "DEPTH_TO_SPACE",
+}
 SMALL = 16  # constants of at most so many integers are shapes, paddings and axes, never biases
 
 

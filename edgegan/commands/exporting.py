@@ -65,7 +65,7 @@ def export(
     ] = "auto",
     calibration_method: Annotated[
         str,
-        typer.Option(help="int8 ranges: auto, min-max, percentile or moving-average"),
+        typer.Option(help="int8 ranges: auto, learned, min-max, percentile or moving-average"),
     ] = "auto",
     sensitivity: Annotated[
         bool,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,7 @@ from edgegan.models.zoo import (
 )
 from edgegan.package import (
     CONFIG_FILE,
+    LearnedEnds,
     PackageConfig,
     input_shape,
     package_hash,
@@ -124,7 +125,16 @@ def slim_teacher(job: Job, start: Start, teacher: Path, config: PackageConfig) -
         say("student is up to date")
         return
     slimmed = slim_student(start, job, teacher, inputs)
-    write_student(job, config, slimmed.spec, slimmed.module, inputs, started, slimmed.figures)
+    write_student(
+        job,
+        config,
+        slimmed.spec,
+        slimmed.module,
+        inputs,
+        started,
+        slimmed.figures,
+        slimmed.ranges,
+    )
 
 
 def choose_device(name: str) -> torch.device:
@@ -265,6 +275,7 @@ def write_student(
     inputs: str,
     started: float,
     figures: Mapping[str, Any] | None = None,
+    ranges: Sequence[LearnedEnds] = (),
 ) -> None:
     """Writes the student package with golden tensors from validation pictures, and records its quality and figures."""
     files: list[Path] = []
@@ -272,12 +283,16 @@ def write_student(
     if distributed.is_main():
         student.cpu().eval()
         quality = measure_quality(student, job.cache)
-        files = write_package_of(job, teacher, spec, student)
+        files = write_package_of(job, teacher, spec, student, ranges)
     job.run.finish("distill", inputs, files, started, **quality, **(figures or {}))
 
 
 def write_package_of(
-    job: Job, teacher: PackageConfig, spec: Any, student: torch.nn.Module
+    job: Job,
+    teacher: PackageConfig,
+    spec: Any,
+    student: torch.nn.Module,
+    ranges: Sequence[LearnedEnds],
 ) -> list[Path]:
     """The student's folder, written anew."""
     recipe, cache = job.recipe, job.cache
@@ -299,6 +314,7 @@ def write_package_of(
         "output": teacher.output,
         "parameters": parameters,
         "source": {"teacher": teacher.name, "recipe": recipe.name},
+        "int8_ranges": list(ranges),
         "licence": teacher.licence,
     }
     write_package(

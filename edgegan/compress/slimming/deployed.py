@@ -27,6 +27,7 @@ from edgegan.compress.slimming.int8_layers import (
 )
 from edgegan.compress.slimming.quantizers import TANH_LIMIT, LearnedRange
 from edgegan.errors import ConfigError
+from edgegan.package import LearnedEnds
 
 PASSING = (
     *(nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d, nn.Upsample, nn.UpsamplingNearest2d),
@@ -272,6 +273,28 @@ def calibrate(simulated: nn.Module, images: Iterable[torch.Tensor]) -> None:
         each.watch(False)
     for layer, mode in modes.items():
         layer.training = mode
+
+
+def learned_ends(simulated: nn.Module, golden: torch.Tensor) -> list[LearnedEnds]:
+    """Every learned range, with what its activation reaches in float on the first golden input (1, ...)."""
+    found: list[LearnedEnds] = []
+
+    def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...], _: torch.Tensor) -> torch.Tensor:
+        assert isinstance(layer, LearnedRange)
+        (x,) = inputs
+        low, high = (float(end) for end in layer.ends())
+        ends = {"golden_low": float(x.amin()), "golden_high": float(x.amax())}
+        found.append(LearnedEnds(low=low, high=high, **ends))
+        return x
+
+    hooks = [each.register_forward_hook(note) for each in ranges_of(simulated)]
+    training = simulated.training
+    with torch.no_grad():
+        simulated.eval()(golden)
+    simulated.train(training)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 class ImageOnly(nn.Module):

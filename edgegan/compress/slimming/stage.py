@@ -17,7 +17,14 @@ from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited, distill
 from edgegan.compress.evaluate import measure_quality
 from edgegan.compress.job import Job
-from edgegan.compress.slimming.deployed import ImageOnly, bake, calibrate, scheme_of, simulate
+from edgegan.compress.slimming.deployed import (
+    ImageOnly,
+    bake,
+    calibrate,
+    learned_ends,
+    scheme_of,
+    simulate,
+)
 from edgegan.compress.slimming.extract import Extracted, cut_after_training
 from edgegan.compress.slimming.narrow import finished
 from edgegan.compress.slimming.objective import published_judge
@@ -30,7 +37,7 @@ from edgegan.distributed import world_size
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import format_macs
 from edgegan.models.zoo import load_generator, parse_spec
-from edgegan.package import PackageConfig, input_shape
+from edgegan.package import LearnedEnds, PackageConfig, input_shape
 
 FINETUNE_SHARE = 0.1
 
@@ -42,6 +49,7 @@ class Slimmed:
     spec: BaseModel
     module: nn.Module
     figures: dict[str, Any]
+    ranges: list[LearnedEnds]
 
 
 def choose_start(
@@ -88,6 +96,7 @@ def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
     learner = slim(start, job, inputs)
     learner.runner.cpu()
     figures: dict[str, Any] = {}
+    ranges: list[LearnedEnds] = []
     if slimming.form == "paper":
         figures["psnr_trained_db"] = fidelity(ImageOnly(learner.runner), cache)
         extracted: Extracted = cut_after_training(learner, start, slimming, job.family)
@@ -96,6 +105,10 @@ def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
     else:
         if learner.scheme is not None:
             bake(learner.runner)
+            if not slimming.finetune_steps:  # it would move what the ranges were learned for
+                ranges = learned_ends(learner.runner, cache.codec.load(cache.validation_inputs[:1]))
+            if ranges:
+                figures |= int8_figures(learner.runner, cache)
         if learner.gates is not None:
             learner.gates.fold(learner.student.module)
         spec, module = finished(job.family, start.spec, start.graph, learner.student)
@@ -105,8 +118,9 @@ def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
         finetune(module, job, inputs)
         figures["psnr_after_finetune_db"] = fidelity(module.cpu(), cache)
     figures |= final_costs(start, widths)
-    figures |= int8_quality(module, cache)
-    return Slimmed(spec, module.cpu().eval(), figures)
+    if not ranges:
+        figures |= int8_quality(module, cache)
+    return Slimmed(spec, module.cpu().eval(), figures, ranges)
 
 
 def fidelity(module: nn.Module, cache: Cache) -> float:
@@ -158,6 +172,11 @@ def int8_quality(module: nn.Module, cache: Cache) -> dict[str, Any]:
     example = calibration(cache, torch.device("cpu"))
     simulated = simulate(module.eval(), example[0], scheme_of(module), [], learned=False)
     calibrate(simulated, example)
+    return int8_figures(simulated, cache)
+
+
+def int8_figures(simulated: nn.Module, cache: Cache) -> dict[str, Any]:
+    """Quality of a simulation in int8."""
     found = measure_quality(ImageOnly(simulated).eval(), cache)
     return {
         "int8_psnr_to_teacher_db": found["psnr_to_teacher_db"],
