@@ -111,6 +111,7 @@ def train(
     settings = [
         f"student.norm={norm}",
         f"student.scale={scale}",
+        "student.widths={}",  # else those of the recipe stand, whatever the scale
         f"data.size=[{height},{width}]",
         f"data.crops={arguments.crops}",
         f"data.validation_images={arguments.validation_images}",
