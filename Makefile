@@ -84,6 +84,10 @@ bench-segmentation: venv
 	@test -n "$(DATA)" || { echo "give the folder of photos and label maps: make bench-segmentation DATA=FOLDER"; exit 2; }
 	$(BIN)/python benchmarks/segmentation.py "$(DATA)" --seconds $(SECONDS)
 
+bench-classifier: venv
+	@test -n "$(DATA)" || { echo "give labelled pictures: make bench-classifier DATA=FILE.npz"; exit 2; }
+	$(BIN)/python benchmarks/classifier.py "$(DATA)"
+
 RECIPE ?= cartoongan_search
 bench-search: venv
 	@test -n "$(TEACHER)" || { echo "give a teacher and pictures: make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER"; exit 2; }

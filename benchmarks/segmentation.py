@@ -170,7 +170,7 @@ def judge(
     return total
 
 
-def save(network: Segmenter, path: Path, example: torch.Tensor, card: dict[str, object]) -> None:
+def save(network: nn.Module, path: Path, example: torch.Tensor, card: dict[str, object]) -> None:
     """TorchScript and its card."""
     import io
 
