@@ -27,20 +27,20 @@ FEW_OUTPUTS = (
 # Bytes of a .tflite that no width changes: operators, tensors and their names, by the layer that they come from.
 # Fitted by benchmarks/file_sizes.py to files that `edgegan export` wrote.
 DYNAMIC_OVERHEAD = {
-    "file": 370.0,
-    "convolution": 1846.0,
-    "doubling": 1693.0,
-    "depthwise": 136.0,
-    "norm": 3305.0,
-    "pad_pixel": 1789.0,
+    "file": 193.0,
+    "convolution": 707.0,
+    "doubling": 585.0,
+    "depthwise": 88.0,
+    "norm": 1186.0,
+    "pad_pixel": 1279.0,
 }
 STATIC_OVERHEAD = {
-    "file": 611.0,
-    "convolution": -912.0,
-    "doubling": 726.0,
-    "depthwise": 683.0,
-    "norm": -114.0,
-    "pad_pixel": 3134.0,
+    "file": 285.0,
+    "convolution": -626.0,
+    "doubling": -166.0,
+    "depthwise": 780.0,
+    "norm": -297.0,
+    "pad_pixel": 2270.0,
 }
 
 
