@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.data.images import center_crop, from_stored, list_images, read_image, to_float
+from edgegan.data.images import center_crop, list_images, read_image, to_float
 from edgegan.data.labels import find_edges, one_hot, read_labels
+from edgegan.data.stored import Codec
 from edgegan.errors import ConfigError
 from edgegan.models.packaging import golden_inputs
 from edgegan.models.zoo import check_package_size, image_sides, parse_spec
@@ -114,6 +115,7 @@ def run_sources(
     own = folder / "teacher"
     teacher = own if own.is_dir() else Path(run.manifest["recipe"]["teacher"])
     config = read_config(folder / "student")
+    codec = Codec(config.input)
     shape, *more = sizes or [config.size]
     for size in (shape, *more):
         check_package_size(config, size)
@@ -126,11 +128,12 @@ def run_sources(
         chosen = load_folder(calibration, shape, config.input)
         note = f"{len(chosen)} images of {calibration}"
     else:
-        chosen = from_stored(np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES])
+        kept = np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES]
+        chosen = codec.load(kept).numpy()
         note = f"{len(chosen)} training crops of the run"
     validation = outputs = None
     if shape == config.size:
-        validation = from_stored(np.load(cache / "validation_input.npy", mmap_mode="r"))
+        validation = codec.load(np.load(cache / "validation_input.npy", mmap_mode="r")).numpy()
         outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
     proof = chosen if validation is None else validation
     others: tuple[tuple[Size, np.ndarray], ...] = ()

@@ -86,6 +86,10 @@ def to_fp16(source: Path, path: Path) -> None:
         keep_io_types=True,
         op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, "InstanceNormalization"],
     )
+    taken: set[str] = set()
+    for number, node in enumerate(model.graph.node):  # its casts of one value share a name
+        node.name = node.name if node.name not in taken else f"{node.name}_{number}"
+        taken.add(node.name)
     onnx.save(model, str(path))
 
 

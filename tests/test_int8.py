@@ -119,7 +119,7 @@ def test_sensitivity_names_layers(global_export: Path) -> None:
 def test_policies(global_export: Path, tmp_path: Path) -> None:
     """Each policy quantises what it says; a layer with a ruined range is found and saved.
 
-    The source is a finished artefact, whose DEPTH_TO_SPACE the quantizer leaves alone; `edgegan export` quantises first.
+    The source is a finished artefact, whose DEPTH_TO_SPACE the quantizer leaves alone; an export quantises first.
     """
     exported = read_operations(global_export / "out" / "student_int8.tflite")
     assert {each.computed_in for each in exported if "QUANTIZE" not in each.kind} == {"int8"}

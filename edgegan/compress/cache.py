@@ -11,10 +11,10 @@ import torch
 from pydantic import TypeAdapter
 
 from edgegan.compress.live import Live
-from edgegan.compress.stored import Codec, load_pictures
 from edgegan.compress.teacher import tap_file
 from edgegan.config import Distill
 from edgegan.data.batches import choose
+from edgegan.data.stored import Codec, load_pictures
 from edgegan.distributed import rank, world_size
 from edgegan.files import read_json
 from edgegan.package import InputIO, NoiseIO

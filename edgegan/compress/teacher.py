@@ -16,9 +16,9 @@ from numpy.lib.format import open_memmap
 from torch import nn
 
 from edgegan.compress.examples import Examples, check_kind
-from edgegan.compress.stored import Codec, store_picture
 from edgegan.config import Recipe
 from edgegan.console import progress
+from edgegan.data.stored import Codec, store_picture
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json

@@ -24,6 +24,7 @@ STEP_BYTES = 12  # a float32 scale and an int64 zero point for each quantised ou
 FEW_OUTPUTS = (
     4  # a convolution to so few channels is deployed with stride 2 and four times the outputs
 )
+PHASES, PHASE_TAPS = 4, 4  # of a 3x3 convolution behind a doubling by nearest neighbours
 # Bytes of a .tflite that no width changes: operators, tensors and their names, by the layer that they come from.
 # Fitted by benchmarks/file_sizes.py to files that `edgegan export` wrote.
 DYNAMIC_OVERHEAD = {
@@ -35,12 +36,12 @@ DYNAMIC_OVERHEAD = {
     "pad_pixel": 1279.0,
 }
 STATIC_OVERHEAD = {
-    "file": 285.0,
-    "convolution": -626.0,
-    "doubling": -166.0,
-    "depthwise": 780.0,
-    "norm": -297.0,
-    "pad_pixel": 2270.0,
+    "file": 0.0,
+    "convolution": 749.0,
+    "doubling": 1208.0,
+    "depthwise": 377.0,
+    "norm": 0.0,
+    "pad_pixel": 701.0,
 }
 
 
@@ -54,6 +55,7 @@ class Weighted:
     columns: tuple[Segment, ...]
     branch: str | None
     folds: bool
+    enlarged: bool
 
     def shape(self, graph: ChannelGraph, widths: Widths) -> tuple[int, int]:
         """Entries of the weight's two channel dimensions under these widths, (rows, columns)."""
@@ -104,7 +106,7 @@ class LayerTable:
         dynamic = self.overhead is DYNAMIC_OVERHEAD
 
         def of_layer(each: Weighted, rows: int, columns: int) -> float:
-            fixed = overhead_kinds(each.layer).items()
+            fixed = overhead_kinds(each).items()
             return layer_bytes(each, rows, columns, dynamic) + sum(
                 self.overhead.get(kind, 0.0) * count for kind, count in fixed
             )
@@ -149,7 +151,9 @@ def layer_bytes(each: Weighted, rows: int, columns: int, dynamic: bool) -> float
         return rows * columns * 16 + columns * 4 * STEP_BYTES + biases(each, 4 * columns, dynamic)
     if isinstance(layer, nn.Conv2d) and layer.groups == 1:
         taps = layer.kernel_size[0] * layer.kernel_size[1]
-        if is_strided(layer):
+        if each.enlarged:
+            taps, rows = PHASE_TAPS, rows * PHASES
+        elif is_strided(layer):
             taps = (layer.kernel_size[0] + 1) * (layer.kernel_size[1] + 1)
             rows *= 4
         return rows * columns * taps + rows * STEP_BYTES + biases(each, rows, dynamic)
@@ -174,13 +178,14 @@ def biases(each: Weighted, count: int, dynamic: bool) -> float:
 
 def is_strided(layer: nn.Conv2d) -> bool:
     """Whether the exporter writes this convolution with stride 2 and depth_to_space."""
-    plain = layer.stride == (1, 1) and layer.padding == (0, 0) and layer.dilation == (1, 1)
+    plain = layer.stride == (1, 1) and layer.dilation == (1, 1)
     return plain and layer.out_channels <= FEW_OUTPUTS and min(layer.kernel_size) >= 3
 
 
-def overhead_kinds(layer: nn.Module) -> dict[str, int]:
+def overhead_kinds(each: Weighted) -> dict[str, int]:
     """What a layer adds to the parts of a file that no width changes."""
-    if isinstance(layer, nn.ConvTranspose2d):
+    layer = each.layer
+    if isinstance(layer, nn.ConvTranspose2d) or each.enlarged:
         return {"doubling": 1}
     if isinstance(layer, nn.Conv2d) and layer.groups > 1:
         return {"depthwise": 1}
@@ -206,6 +211,7 @@ def tabulate(
     dynamic = any(isinstance(layer, picture) for layer in module.modules())
     order = [cost.name for cost in costs]
     rows = []
+    enlarged = behind_enlargement(module, example)
     for index, cost in enumerate(costs):
         layer = module.get_submodule(cost.name)
         dims = graph.dimensions.get(f"{cost.name}.weight", {})
@@ -214,9 +220,44 @@ def tabulate(
         depthwise = getattr(layer, "groups", 1) > 1
         second = () if depthwise else dims.get(1, ())
         after = module.get_submodule(order[index + 1]) if index + 1 < len(order) else None
-        rows.append(Weighted(cost, layer, first, second, branch, folds(layer, after)))
+        rows.append(
+            Weighted(cost, layer, first, second, branch, folds(layer, after), cost.name in enlarged)
+        )
     full = {name: group.size for name, group in graph.groups.items()}
     return LayerTable(graph, tuple(rows), full, DYNAMIC_OVERHEAD if dynamic else STATIC_OVERHEAD)
+
+
+def behind_enlargement(module: nn.Module, example: torch.Tensor) -> set[str]:
+    """Names of the 3x3 convolutions that read a picture doubled by nearest neighbours, at once or behind a border: the
+    exporter writes each as a 2x2 convolution for every one of four phases."""
+    marked: list[torch.Tensor] = []
+    found: set[str] = set()
+
+    def is_marked(inputs: tuple[torch.Tensor, ...]) -> bool:
+        return any(inputs[0] is each for each in marked)
+
+    def mark(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+        doubled = output.shape[-1] == 2 * inputs[0].shape[-1]
+        if is_marked(inputs) or (doubled and isinstance(layer, nn.Upsample)):
+            marked.append(output)
+
+    def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if is_marked(inputs):
+            found.add(names[layer])
+
+    names: dict[nn.Module, str] = {}
+    hooks = []
+    for name, layer in module.named_modules():
+        if isinstance(layer, (nn.Upsample, nn.ReflectionPad2d, nn.ReplicationPad2d)):
+            hooks.append(layer.register_forward_hook(mark))
+        elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.groups == 1:
+            names[layer] = name
+            hooks.append(layer.register_forward_pre_hook(note))
+    with torch.no_grad():
+        module(example)
+    for hook in hooks:
+        hook.remove()
+    return found
 
 
 def folds(layer: nn.Module, after: nn.Module | None) -> bool:
