@@ -36,7 +36,7 @@ SPECS: dict[str, tuple[BaseModel, tuple[int, int]]] = {
     "resnet": (ResnetSpec.from_ngf(16, block="separable", norm="batch"), SIZE),
     "cartoon": (CartoonSpec().scaled(0.25, 8, "separable", "batch"), SIZE),
     "transformer_net": (TransformerSpec().scaled(0.5, 8, "separable", "batch"), SIZE),
-    "animegan": (AnimeSpec().scaled(0.5, 8, "separable", "batch"), SIZE),
+    "animegan": (AnimeSpec().scaled(0.5, 8, "dense", "batch"), SIZE),
     "unet": (UnetSpec.from_ngf(8, 7), SIZE),
     "spade": (
         SpadeSpec.from_ngf(8, classes=12, upsampling="normal", block="separable"),

@@ -75,7 +75,8 @@ def make_int8(
         kept, ranking, made["fp32_to_teacher_db"] = hold_drop(
             maker, job, fp32, build, to_fp32_db, plain_db, ranking
         )
-    elif needs_rescue and made["forms"]:
+        needs_rescue = to_fp32_db(build(all_operations(kept))) < job["gate_db"]
+    if needs_rescue and (made["forms"] or job["max_drop_db"] is not None):
         limit = job["gate_db"] + GATE_MARGIN_DB
         ranking = ranking or rank_layers(build, to_fp32_db, maker.layers, plain_db)
         kept, _ = keep_worst_float(build, to_fp32_db, ranking, maker.layers, limit, plain_db)
