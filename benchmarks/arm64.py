@@ -10,28 +10,31 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from edgegan.benchmarks.devices.emulated import EmulatedDevice
 from edgegan.benchmarks.interleaved import draw_input
 from edgegan.benchmarks.parity import export, initial
 from pydantic import BaseModel
+from torch import nn
 
 from edgegan.artefact import read_model
 from edgegan.console import emit, say, table
 from edgegan.data.images import to_pixels, write_image
 from edgegan.models.animegan import AnimeSpec
 from edgegan.models.cartoon import CartoonSpec
-from edgegan.models.packaging import golden_images, store
+from edgegan.models.packaging import golden_images, golden_inputs, store
 from edgegan.models.resnet import ResnetSpec
 from edgegan.models.sngan import SnganSpec
 from edgegan.models.spade import SpadeSpec
 from edgegan.models.transformer_net import TransformerSpec
 from edgegan.models.unet import UnetSpec
-from edgegan.models.zoo import build
+from edgegan.models.zoo import build, describe_io
 from edgegan.package import is_package
 from edgegan.runtime import Session
 
 SIZE = (128, 128)
 PICTURES = 4
+SPREAD = 0.5  # standard deviation of an output in [-1, 1]
 SPECS: dict[str, tuple[BaseModel, tuple[int, int]]] = {
     "resnet": (ResnetSpec.from_ngf(16, block="separable", norm="batch"), SIZE),
     "cartoon": (CartoonSpec().scaled(0.25, 8, "separable", "batch"), SIZE),
@@ -52,6 +55,7 @@ def make_int8(work: Path, family: str) -> Path:
     package, pictures, output = (work / family / name for name in ("package", "drawn", "export"))
     if not is_package(package):
         module = initial(build(family, spec), family, spec, pictures, 0)
+        widen(module, spec, size)
         package.mkdir(parents=True)
         about = {"name": family, "source": {"changes": ["not trained"]}, "licence": "unstated"}
         store(package, family, spec, module, size, about, None)
@@ -70,6 +74,14 @@ def make_int8(work: Path, family: str) -> Path:
         if failure:
             say(failure)
     return path
+
+
+def widen(module: nn.Module, spec: BaseModel, size: tuple[int, int]) -> None:
+    """Scales the last convolution so that outputs use the whole range: equal greys would prove little."""
+    last = [x for x in module.modules() if isinstance(x, (nn.Conv2d, nn.ConvTranspose2d))][-1]
+    with torch.no_grad():
+        spread = module(golden_inputs(2, size, describe_io(spec)[0])).std()
+        last.weight.mul_(SPREAD / spread)
 
 
 def write_labels(folder: Path, size: tuple[int, int]) -> None:

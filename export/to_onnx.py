@@ -86,10 +86,13 @@ def to_fp16(source: Path, path: Path) -> None:
         keep_io_types=True,
         op_block_list=[*float16.DEFAULT_OP_BLOCK_LIST, "InstanceNormalization"],
     )
-    taken: set[str] = set()
-    for number, node in enumerate(model.graph.node):  # its casts of one value share a name
-        node.name = node.name if node.name not in taken else f"{node.name}_{number}"
-        taken.add(node.name)
+    made: set[str] = set()
+    for node in list(
+        model.graph.node
+    ):  # a value that one operation reads twice was cast twice, under one name
+        if node.output[0] in made:
+            model.graph.node.remove(node)
+        made.update(node.output)
     onnx.save(model, str(path))
 
 
