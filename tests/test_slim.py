@@ -17,7 +17,9 @@ import numpy as np
 import pytest
 import torch
 from conftest import compress_arguments, edgegan
+from edgegan.export.exporter import export
 
+from edgegan.artefact import read_model
 from edgegan.compress.pipeline import compress
 from edgegan.compress.slimming.slim import cut_steps, int8_step
 from edgegan.config import Recipe, Slim, load_recipe
@@ -29,7 +31,7 @@ from edgegan.models.zoo import build, load_generator
 from edgegan.package import read_config
 from edgegan.run import Run
 
-BUDGET = 110_000
+BUDGET = 106_000
 SLIM = ["method=gan-slimming", f"budget.bytes={BUDGET}", "slim.prune_times=3"]
 
 
@@ -197,6 +199,12 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
     noise = np.load(run.folder / "stages" / "teacher_cache" / "train_input.npy")
     outputs = np.load(run.folder / "stages" / "teacher_cache" / "train_output.npy")
     assert np.allclose(module(torch.from_numpy(noise[:2])).detach(), outputs[:2], atol=1e-3)
+    folder = export(run.folder, None, ["tflite"], ["fp32", "int8"], which="student")
+    model = read_model(folder / "student_fp32.tflite")
+    assert model.psnr_to_teacher_db == pytest.approx(figures["psnr_to_teacher_db"], abs=0.01)
+    assert read_model(folder / "student_int8.tflite").bytes == pytest.approx(
+        figures["predicted_bytes"], rel=0.03
+    )
 
 
 def test_comparison_resumes_and_reports(tmp_path: Path, teacher: Path, pictures: Path) -> None:
