@@ -19,7 +19,7 @@ SHRINK = [
     "distill.warmup=5",
     "student.widths={}",
     "student.scale=1.0",
-    "budget.bytes=150000",
+    "budget.bytes=100000",
 ]
 
 
