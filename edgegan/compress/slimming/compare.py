@@ -52,6 +52,8 @@ METHODS: dict[str, dict[str, Any]] = {
     "gs32": {"slim.form": "paper", "slim.quantize": "none", "slim.rho": 0.01},
     "gs8": {"slim.form": "paper", "slim.quantize": "int8", "slim.rho": 0.01},
     "slimming": {},
+    "norm_scores": {"slim.importance": "norm"},
+    "no_int8": {"slim.quantize": "none"},
     "gan_compression": {
         "method": "gan-compression",
         "supernet.pretrain_steps": 0,
@@ -65,6 +67,8 @@ TITLES = {
     "gs32": "GAN Slimming as published, fp32 (GS-32)",
     "gs8": "GAN Slimming as published, int8 (GS-8)",
     "slimming": "ours: budget, Taylor scores, runtime's int8",
+    "norm_scores": "ours, scores from norm scales",
+    "no_int8": "ours, int8 after training only",
     "gan_compression": "GAN Compression's student",
 }
 
