@@ -25,7 +25,8 @@ def compare(
     methods: Annotated[
         str,
         typer.Option(
-            help="comma-separated: distillation, pruning, cascade, gs32, gs8, slimming, gan_compression"
+            help="comma-separated: distillation, pruning, cascade, gs32, gs8, slimming, gan_compression; "
+            "ablations: norm_scores, no_int8"
         ),
     ] = "distillation,pruning,cascade,gs32,gs8,slimming,gan_compression",
     seeds: Annotated[

@@ -125,6 +125,7 @@ def compare(
             known = read_json(note) if note.is_file() else {}
             if known.get("inputs") == key:
                 entries.append(Entry(**known["entry"]))
+                shared.append(place)
                 continue
             say(f"{name}, seed {seed}: {TITLES[name]}")
             share_cache(own, place, shared)
