@@ -243,9 +243,9 @@ def check_ranks(job: Job, shared: Shared, found: Found) -> None:
     count = min(settings.check_networks, len(found.candidates))
     if count < 2:
         return
-    schedule = job.recipe.distill.model_copy(
-        update={"steps": settings.check_steps, "warmup": settings.check_steps // 10}
-    )
+    short = {"steps": settings.check_steps, "warmup": settings.check_steps // 10}
+    # compiling would take longer than it saves in so few steps
+    schedule = job.recipe.distill.model_copy(update={**short, "compile": False})
     inputs = job.hash(found.inputs, training_settings(schedule), count)
     if not job.run.is_done("check", inputs):
         started = time.monotonic()
