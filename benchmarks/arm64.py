@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from edgegan.benchmarks.devices.emulated import EmulatedDevice
+from edgegan.benchmarks.exporters import write_labels
 from edgegan.benchmarks.interleaved import draw_input
 from edgegan.benchmarks.parity import export, initial
 from pydantic import BaseModel
@@ -59,20 +60,21 @@ def make_int8(work: Path, family: str) -> Path:
         package.mkdir(parents=True)
         about = {"name": family, "source": {"changes": ["not trained"]}, "licence": "unstated"}
         store(package, family, spec, module, size, about, None)
+    path = output / "teacher_int8.tflite"
+    if path.is_file():
+        return path
     calibration = None
     if family == "spade":
-        calibration = work / family / "labels"
-        write_labels(calibration, size)
+        calibration = write_labels(package, work / family / "labels")
     elif family != "sngan":
         calibration = pictures
         for index, image in enumerate(golden_images(PICTURES, size, 3).numpy()):
             write_image(pictures / f"{index}.png", to_pixels(image))
-    path = output / "teacher_int8.tflite"
-    if not path.is_file():
-        more = ("--target", "tflite", "--int8", "static")
-        failure = export(package, calibration, output, ["int8"], *more)
-        if failure:
-            say(failure)
+    failure = export(
+        package, calibration, output, ["int8"], "--target", "tflite", "--int8", "static"
+    )
+    if failure:
+        say(failure)
     return path
 
 
@@ -82,17 +84,6 @@ def widen(module: nn.Module, spec: BaseModel, size: tuple[int, int]) -> None:
     with torch.no_grad():
         spread = module(golden_inputs(2, size, describe_io(spec)[0])).std()
         last.weight.mul_(SPREAD / spread)
-
-
-def write_labels(folder: Path, size: tuple[int, int]) -> None:
-    """Label maps drawn in stripes and blocks."""
-    from PIL import Image
-
-    folder.mkdir(parents=True, exist_ok=True)
-    rows, columns = np.mgrid[: size[0], : size[1]]
-    for index in range(PICTURES):
-        labels = (rows // (8 + index) + columns // (16 + index)) % 12
-        Image.fromarray(labels.astype(np.uint8)).save(folder / f"{index}.png")
 
 
 def main() -> None:

@@ -10,18 +10,16 @@ depends on the classifier: compare figures of one network only.
 from __future__ import annotations
 
 import argparse
-import math
 import random
-import time
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from edgegan.benchmarks.segmentation import LEARNING_RATE, Residual, save, unit
+from edgegan.benchmarks.segmentation import Residual, save, train_for, unit
 from torch import nn
 
-from edgegan.console import emit, progress
+from edgegan.console import emit
 from edgegan.data.images import from_stored
 
 BATCH = 64
@@ -53,21 +51,15 @@ def sample(pixels: torch.Tensor, chance: random.Random) -> tuple[torch.Tensor, l
 
 
 def train(pixels: torch.Tensor, labels: torch.Tensor, classes: int, seconds: float) -> Classifier:
-    """Trains for so long (AdamW, cosine learning rate over time)."""
+    """Trains for so long."""
     torch.manual_seed(0)
     chance, network = random.Random(0), Classifier(classes)
-    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-2)
-    began = time.monotonic()
-    with progress("classifier, seconds", math.ceil(seconds)) as bar:
-        while (elapsed_s := time.monotonic() - began) < seconds:
-            for group in optimizer.param_groups:
-                group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * elapsed_s / seconds)) / 2
-            x, chosen = sample(pixels, chance)
-            loss = F.cross_entropy(network(x), labels[chosen], label_smoothing=0.1)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            bar.step(round(elapsed_s), f"loss {loss.item():.3f}")
+
+    def loss_of_batch() -> torch.Tensor:
+        x, chosen = sample(pixels, chance)
+        return F.cross_entropy(network(x), labels[chosen], label_smoothing=0.1)
+
+    train_for(network, seconds, 1e-2, "classifier", loss_of_batch)
     return network.eval()
 
 

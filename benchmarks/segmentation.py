@@ -14,6 +14,7 @@ import math
 import random
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -133,29 +134,45 @@ def class_weights(labels: np.ndarray, classes: int, ignore: int | None) -> torch
 def train(
     photos: np.ndarray, labels: np.ndarray, classes: int, ignore: int | None, seconds: float
 ) -> tuple[Segmenter, int]:
-    """Trains for so long (Adam, cosine learning rate over time); returns the network and the steps it made."""
+    """Trains for so long; returns the network and the steps it made."""
     torch.manual_seed(0)
     chance = random.Random(0)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = Segmenter(classes).to(device)
-    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=1e-4)
     weights = class_weights(labels, classes, ignore).to(device)
+
+    def loss_of_batch() -> torch.Tensor:
+        x, y = sample(photos, labels, chance)
+        y = y.to(device)
+        if ignore is not None:
+            y[y == ignore] = -100
+        return F.cross_entropy(network(x.to(device)), y, weights)
+
+    steps = train_for(network, seconds, 1e-4, "segmentation", loss_of_batch)
+    return network.cpu().eval(), steps
+
+
+def train_for(
+    network: nn.Module,
+    seconds: float,
+    weight_decay: float,
+    title: str,
+    loss_of_batch: Callable[[], torch.Tensor],
+) -> int:
+    """Trains for so long (AdamW, cosine learning rate over time); returns the steps it made."""
+    optimizer = torch.optim.AdamW(network.parameters(), LEARNING_RATE, weight_decay=weight_decay)
     began, step = time.monotonic(), 0
-    with progress("segmentation, seconds", math.ceil(seconds)) as bar:
+    with progress(f"{title}, seconds", math.ceil(seconds)) as bar:
         while (elapsed_s := time.monotonic() - began) < seconds:
             for group in optimizer.param_groups:
                 group["lr"] = LEARNING_RATE * (1 + math.cos(math.pi * elapsed_s / seconds)) / 2
-            x, y = sample(photos, labels, chance)
-            y = y.to(device)
-            if ignore is not None:
-                y[y == ignore] = -100
-            loss = F.cross_entropy(network(x.to(device)), y, weights)
+            loss = loss_of_batch()
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
             step += 1
             bar.step(round(elapsed_s), f"step {step}, loss {loss.item():.3f}")
-    return network.cpu().eval(), step
+    return step
 
 
 def judge(

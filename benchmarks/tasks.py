@@ -17,8 +17,9 @@ from edgegan.console import emit, format_duration
 
 @dataclass(frozen=True)
 class Task:
-    """Where a task's pictures lie below its data folder; `trained` says whether its teacher is trained first."""
+    """Its recipe, and where its pictures lie below its data folder; `trained`: its teacher is trained first."""
 
+    recipe: str
     train: str
     target: str | None
     validation: str
@@ -27,10 +28,10 @@ class Task:
 
 
 TASKS = {
-    "pix2pix": Task("train/label", "train/photo", "val/label", "val/photo"),
-    "gaugan": Task("train/label", "train/photo", "val/label", "val/photo"),
-    "cyclegan": Task("train/photo", "painting", "val/photo", "painting"),
-    "cartoongan": Task("train/photo", None, "val/photo", None, trained=False),
+    "pix2pix": Task("pix2pix_cpu", "train/label", "train/photo", "val/label", "val/photo"),
+    "gaugan": Task("gaugan_cpu", "train/label", "train/photo", "val/label", "val/photo"),
+    "cyclegan": Task("cyclegan_cpu", "train/photo", "painting", "val/photo", "painting"),
+    "cartoongan": Task("cartoongan_search", "train/photo", None, "val/photo", None, trained=False),
 }
 
 
@@ -44,14 +45,14 @@ def main() -> None:
     parser.add_argument(
         "--target", type=Path, help="folder of the other domain's pictures (cyclegan)"
     )
-    parser.add_argument("--teacher", type=Path, help="checkpoint (cartoongan)")
+    parser.add_argument("--teacher", type=Path, help="checkpoint or package; none is trained then")
     parser.add_argument("--quick", action="store_true", help="the recipe of minutes")
     parser.add_argument("--output", type=Path, default=Path("runs"))
     given = parser.parse_args()
     task = TASKS[given.task]
-    recipe = (
-        f"{given.task}_{'quick' if given.quick else 'cpu'}" if task.trained else "cartoongan_search"
-    )
+    if given.teacher is None and not task.trained:
+        parser.error(f"{given.task} starts from a trained teacher: give --teacher CHECKPOINT")
+    recipe = f"{given.task}_quick" if given.quick else task.recipe
     places = {
         "--data": given.data / task.train,
         "--target": given.target or (given.data / task.target if task.target else None),
@@ -62,7 +63,7 @@ def main() -> None:
     data = [part for option, path in places.items() if path for part in (option, str(path))]
     teacher, run = given.output / f"{recipe}_teacher", given.output / recipe
     began = time.monotonic()
-    if task.trained:
+    if given.teacher is None:
         edgegan("train", recipe, "-o", str(teacher), *data)
     source = given.teacher or teacher / "teacher"
     edgegan("compress", recipe, "--teacher", str(source), *data, "-o", str(run))

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.flatbuffer import name_layers, read_operations
+from edgegan.export.flatbuffer import kind_of, name_layers, read_operations
 
 from edgegan.files import optional_import, write_atomic
 
 ORDER = (0, 1, 3, 2, 4, 5)  # (N, H, W, rows, columns, C) -> (N, H, rows, W, columns, C)
 INT8_VERSION = 2
-PARTS = ("input", "weight", "bias")
+PARTS = ("weight", "bias")
 
 
 def finish(path: Path, names: Mapping[str, str]) -> None:
@@ -47,7 +47,7 @@ def short_names(source: Path, weights: dict[str, np.ndarray]) -> dict[str, str]:
         for tensor in operation.outputs:
             names[tensor.name] = own
         if operation.is_layer:
-            for part, tensor in zip(PARTS[1:], operation.inputs[1:], strict=False):
+            for part, tensor in zip(PARTS, operation.inputs[1:], strict=False):
                 names.setdefault(tensor.name, f"{own}.{part}")
     return names
 
@@ -103,12 +103,6 @@ def fuse_depth_to_space(schema: Any, model: Any, graph: Any) -> None:
         whole.builtinOptions.blockSize = rows
         gone |= {id(op), id(first)}
     graph.operators = [op for op in graph.operators if id(op) not in gone]
-
-
-def kind_of(model: Any, op: Any) -> int:
-    """The operation's number in BuiltinOperator."""
-    code = model.operatorCodes[op.opcodeIndex]
-    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def is_int8(schema: Any, graph: Any, op: Any) -> bool:

@@ -91,16 +91,21 @@ def read_operations(path: Path) -> list[Operation]:
     tensors = [make_tensor(each, model.buffers, types) for each in graph.tensors]
     operations = []
     for operator in graph.operators:
-        code = model.operatorCodes[operator.opcodeIndex]
         operations.append(
             Operation(
-                kinds[max(code.builtinCode, code.deprecatedBuiltinCode)],
+                kinds[kind_of(model, operator)],
                 tuple(tensors[index] for index in operator.inputs if index >= 0),
                 tuple(tensors[index] for index in operator.outputs),
                 dict(vars(operator.builtinOptions)) if operator.builtinOptions else {},
             )
         )
     return operations
+
+
+def kind_of(model: Any, operator: Any) -> int:
+    """The operation's number in BuiltinOperator; small ones stand where files once had them."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def names_of(enumeration: type) -> dict[int, str]:

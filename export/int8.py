@@ -66,18 +66,20 @@ def make_int8(
         return psnr(maker.run(artefact, proof), reference)
 
     plain_db = to_fp32_db(build(()))
-    needs_rescue = plain_db < job["gate_db"] + GATE_MARGIN_DB and job["max_drop_db"] is None
+    limit = job["gate_db"] + GATE_MARGIN_DB
     kept: list[Effect] = []
     ranking: list[Effect] = []
     if job["sensitivity"] or plain_db < job["gate_db"]:
         ranking = rank_layers(build, to_fp32_db, maker.layers, plain_db)
-    if job["max_drop_db"] is not None and job.get("teacher_outputs"):
+    if job["max_drop_db"] is None:
+        is_short = bool(made["forms"]) and plain_db < limit
+    else:
         kept, ranking, made["fp32_to_teacher_db"] = hold_drop(
             maker, job, fp32, build, to_fp32_db, plain_db, ranking
         )
-        needs_rescue = to_fp32_db(build(all_operations(kept))) < job["gate_db"]
-    if needs_rescue and (made["forms"] or job["max_drop_db"] is not None):
-        limit = job["gate_db"] + GATE_MARGIN_DB
+        reached_db = to_fp32_db(build(all_operations(kept))) if kept else plain_db
+        is_short = reached_db < job["gate_db"]
+    if is_short:
         ranking = ranking or rank_layers(build, to_fp32_db, maker.layers, plain_db)
         kept, _ = keep_worst_float(build, to_fp32_db, ranking, maker.layers, limit, plain_db)
     maker.build(path, all_operations(kept))
@@ -89,7 +91,7 @@ def make_int8(
 
 def learned_of(job: dict[str, Any]) -> Learned | None:
     """What training learned of ranges, where the job goes by it."""
-    if job["method"] != "learned":
+    if "learned" not in job:
         return None
     golden = to_artefact(np.load(job["golden"]), TensorInfo.model_validate(job["takes"]))
     return Learned(job["learned"], golden)

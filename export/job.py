@@ -40,7 +40,7 @@ def int8_job(
         return job, None
     if source.calibration is None:
         raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
-    job["method"] = learned_method(source, job, work, policy)
+    job |= learned_ranges(source, options.method, work, policy)
     images, note = source.calibration, source.calibration_note
     if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
         images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]
@@ -50,9 +50,10 @@ def int8_job(
     return job, note
 
 
-def learned_method(source: Source, job: dict[str, Any], work: Path, policy: str) -> str:
-    """How ranges are found: as training learned them, where it did and nothing else is asked for."""
-    config, method = read_config(source.folder), str(job["method"])
+def learned_ranges(source: Source, method: str, work: Path, policy: str) -> dict[str, Any]:
+    """The part of a job that says to go by the ranges that training learned, where it did and nothing else is asked
+    for; else nothing."""
+    config = read_config(source.folder)
     fits = bool(config.int8_ranges) and source.size == config.size and policy != "int16x8"
     if method == "learned" and not fits:
         raise ConfigError(
@@ -60,10 +61,10 @@ def learned_method(source: Source, job: dict[str, Any], work: Path, policy: str)
             "leave it out"
         )
     if method not in ("auto", "learned") or not fits:
-        return method
-    job["learned"] = [each.model_dump() for each in config.int8_ranges]
-    job["golden"] = store(work, "golden", own_golden(source.folder, config)[:1])
-    return "learned"
+        return {}
+    golden = store(work, "golden", own_golden(source.folder, config)[:1])
+    ends = [each.model_dump() for each in config.int8_ranges]
+    return {"method": "learned", "learned": ends, "golden": golden}
 
 
 def store(work: Path, name: str, values: np.ndarray) -> str:

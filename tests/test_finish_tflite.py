@@ -46,40 +46,41 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     return path, short_names(path, layer_weights(graph))
 
 
-def test_same_values_in_fewer_operations(
-    converted: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
+@pytest.fixture
+def finished(converted: tuple[Path, dict[str, str]], tmp_path: Path) -> Path:
+    """A finished copy of it."""
     source, names = converted
     path = tmp_path / "finished.tflite"
     path.write_bytes(source.read_bytes())
     finish(path, names)
-    before, after = (read_operations(each) for each in (source, path))
+    return path
+
+
+def test_same_values_in_fewer_operations(
+    converted: tuple[Path, dict[str, str]], finished: Path
+) -> None:
+    source, _ = converted
+    before, after = (read_operations(each) for each in (source, finished))
     assert [each.kind for each in before].count("TRANSPOSE") == 4
     kinds = [each.kind for each in after]
     assert "TRANSPOSE" not in kinds and kinds.count("DEPTH_TO_SPACE") == 4
     assert len(after) == len(before) - 8
     item = np.random.default_rng(0).uniform(-1, 1, (1, *SIZES[0], 3)).astype(np.float32)
     outputs = []
-    for each in (source, path):
+    for each in (source, finished):
         with Session(each, threads=1) as session:
             outputs.append(session.run(item))
     assert outputs[0].std() > 0 and np.array_equal(*outputs)
-    assert path.stat().st_size < source.stat().st_size
-    again = path.read_bytes()
-    finish(path, {})
-    assert len(path.read_bytes()) <= len(again)
+    assert finished.stat().st_size < source.stat().st_size
+    again = finished.read_bytes()
+    finish(finished, {})
+    assert len(finished.read_bytes()) <= len(again)
 
 
-def test_tensors_are_named_after_layers(
-    converted: tuple[Path, dict[str, str]], tmp_path: Path
-) -> None:
-    source, names = converted
-    path = tmp_path / "finished.tflite"
-    path.write_bytes(source.read_bytes())
-    finish(path, names)
-    layers = [each for each in read_operations(path) if each.is_layer]
+def test_tensors_are_named_after_layers(finished: Path) -> None:
+    layers = [each for each in read_operations(finished) if each.is_layer]
     assert [each.name for each in layers][:3] == ["stem.conv", "down1", "down2"]
     assert layers[0].inputs[1].name == "stem.conv.weight"
-    found = [t.name for each in read_operations(path) for t in each.outputs]
+    found = [t.name for each in read_operations(finished) for t in each.outputs]
     assert len(found) == len(set(found))
     assert not any("torch.nn" in name for name in found[:-1])

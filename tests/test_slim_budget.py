@@ -15,7 +15,7 @@ from edgegan.compress.slimming.budget import (
     make_bundles,
     project,
 )
-from edgegan.compress.slimming.cost import LayerTable, tabulate
+from edgegan.compress.slimming.cost import LayerTable, behind_enlargement, tabulate
 from edgegan.compress.slimming.narrow import removable_groups, tied_groups
 from edgegan.compress.slimming.start import find_scale, make_start
 from edgegan.config import Slim
@@ -33,6 +33,13 @@ def table_of(spec: ResnetSpec, side: int = 32) -> tuple[nn.Module, LayerTable]:
     module, x = build("resnet", spec).eval(), torch.zeros(1, 3, side, side)
     graph = trace_channels(module, x)
     return module, tabulate(module, x, graph, removable_groups(spec, graph))
+
+
+@pytest.mark.parametrize(("mode", "found"), [("nearest", {"2"}), ("bilinear", set())])
+def test_only_nearest_neighbours_become_phases(mode: str, found: set[str]) -> None:
+    doubling = nn.Upsample(scale_factor=2, mode=mode)
+    module = nn.Sequential(doubling, nn.ReflectionPad2d(1), nn.Conv2d(3, 3, 3))
+    assert behind_enlargement(module, torch.zeros(1, 3, 8, 8)) == found
 
 
 def test_macs_of_widths_are_those_of_the_extracted_network() -> None:

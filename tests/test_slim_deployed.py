@@ -173,6 +173,18 @@ def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Pat
     assert table.bytes(table.full) == pytest.approx(read_model(path).bytes, rel=0.02)
 
 
+def test_dynamic_int8_of_a_student_with_learned_ranges(
+    tmp_path: Path, student: tuple[ResnetSpec, nn.Module]
+) -> None:
+    spec, module = student
+    ranges = [LearnedEnds(low=-1, high=1, golden_low=-1, golden_high=1)]
+    x = golden_images(4, (SIDE, SIDE), 3)
+    folder = package(tmp_path / "package", spec, module, x, ranges)
+    int8 = Int8Options(policy="dynamic", method="learned")
+    export(folder, tmp_path / "export", ["tflite"], ["int8"], int8=int8)
+    assert (tmp_path / "export" / "teacher_int8.tflite").is_file()
+
+
 def test_onnx_runtime_computes_what_was_simulated(
     tmp_path: Path, student: tuple[ResnetSpec, nn.Module], pictures: Path
 ) -> None:

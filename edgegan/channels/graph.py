@@ -21,6 +21,7 @@ from edgegan.channels.program import (
     WAY_OUT,
     aliases,
     describe,
+    evaluating,
     follow_channels,
     operands_of,
     shape_of,
@@ -109,14 +110,8 @@ def trace_channels(
     and for an operation without a rule, naming it and its place in the module tree.
     """
     program = symbolic_trace(module)
-    modes = {layer: layer.training for layer in module.modules()}
-    module.eval()
-    try:
-        with torch.no_grad():
-            ShapeProp(program).propagate(*(example if isinstance(example, tuple) else (example,)))
-    finally:
-        for layer, mode in modes.items():
-            layer.training = mode
+    with evaluating(module):
+        ShapeProp(program).propagate(*(example if isinstance(example, tuple) else (example,)))
     values: dict[fx.Node, Any] = {}
     buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}

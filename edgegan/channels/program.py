@@ -3,8 +3,11 @@ follow widths."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import torch
 from torch import fx, nn
 
 from edgegan.channels import rules
@@ -49,6 +52,19 @@ def symbolic_trace(module: nn.Module) -> fx.GraphModule:
             f"{where} cannot be traced ({error}); remove control flow that depends on tensors "
             "from its forward"
         ) from error
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Context of evaluation mode without gradients; afterwards every layer is in the mode it was in."""
+    modes = {layer: layer.training for layer in module.modules()}
+    module.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for layer, mode in modes.items():
+            layer.training = mode
 
 
 def operands_of(node: fx.Node) -> list[fx.Node]:

@@ -21,6 +21,7 @@ Widths = Mapping[str, int]
 CostFunction = Callable[[Widths], float]
 
 STEP_BYTES = 12  # a float32 scale and an int64 zero point for each quantised output channel
+NEAREST = ("nearest", "nearest-exact")
 FEW_OUTPUTS = (
     4  # a convolution to so few channels is deployed with stride 2 and four times the outputs
 )
@@ -238,7 +239,7 @@ def behind_enlargement(module: nn.Module, example: torch.Tensor) -> set[str]:
 
     def mark(layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         doubled = output.shape[-1] == 2 * inputs[0].shape[-1]
-        if is_marked(inputs) or (doubled and isinstance(layer, nn.Upsample)):
+        if is_marked(inputs) or (doubled and getattr(layer, "mode", None) in NEAREST):
             marked.append(output)
 
     def note(layer: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
@@ -253,10 +254,12 @@ def behind_enlargement(module: nn.Module, example: torch.Tensor) -> set[str]:
         elif isinstance(layer, nn.Conv2d) and layer.kernel_size == (3, 3) and layer.groups == 1:
             names[layer] = name
             hooks.append(layer.register_forward_pre_hook(note))
-    with torch.no_grad():
-        module(example)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with torch.no_grad():
+            module(example)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 

@@ -15,6 +15,7 @@ import torch
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
+from edgegan.channels.program import evaluating
 from edgegan.compress.slimming.int8_layers import (
     Convolution,
     PaperActivation,
@@ -78,12 +79,8 @@ def simulate(
     otherwise they follow the largest weights, as a converter's do.
     """
     graph = trace_with_taps(student, taps)
-    modes = {layer: layer.training for layer in student.modules()}
-    student.eval()
-    with torch.no_grad():
+    with evaluating(student):
         ShapeProp(graph).propagate(example[:1])
-    for each, mode in modes.items():
-        each.training = mode
     nodes = list(graph.graph.nodes)
     trunk = trunk_width(graph)
     for node in nodes:
@@ -262,17 +259,13 @@ def ranges_of(simulated: nn.Module) -> Iterable[LearnedRange]:
 def calibrate(simulated: nn.Module, images: Iterable[torch.Tensor]) -> None:
     """Sets ranges to the smallest and largest values that these inputs (1, ...) make, as converters do."""
     ranges = list(ranges_of(simulated))
-    modes = {layer: layer.training for layer in simulated.modules()}
-    simulated.eval()
     for each in ranges:
         each.watch(True)
-    with torch.no_grad():
+    with evaluating(simulated):
         for image in images:
             simulated(image)
     for each in ranges:
         each.watch(False)
-    for layer, mode in modes.items():
-        layer.training = mode
 
 
 def learned_ends(simulated: nn.Module, golden: torch.Tensor) -> list[LearnedEnds]:
@@ -288,12 +281,12 @@ def learned_ends(simulated: nn.Module, golden: torch.Tensor) -> list[LearnedEnds
         return x
 
     hooks = [each.register_forward_hook(note) for each in ranges_of(simulated)]
-    training = simulated.training
-    with torch.no_grad():
-        simulated.eval()(golden)
-    simulated.train(training)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with evaluating(simulated):
+            simulated(golden)
+    finally:
+        for hook in hooks:
+            hook.remove()
     return found
 
 
