@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from edgegan.channels.program import evaluating
 from edgegan.compress.cache import Batch, Cache, sample
 from edgegan.compress.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.compress.loop import run_steps
@@ -122,10 +123,8 @@ def make_judge(
 
 def tap_channels(student: nn.Module, cache: Cache, device: torch.device) -> list[int]:
     """Channels of the student's outputs at the taps."""
-    with hooked(student, cache.taps) as recorded, torch.no_grad():
-        was_training = student.training
-        student.eval()(cache.load(cache.inputs[:1], device))
-        student.train(was_training)
+    with hooked(student, cache.taps) as recorded, evaluating(student):
+        student(cache.load(cache.inputs[:1], device))
         return [recorded[name].shape[1] for name in cache.taps]
 
 

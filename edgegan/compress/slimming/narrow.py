@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, Segment, trace_channels
+from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import extract, kept_entries, slice_tensor
 from edgegan.channels.space import BLOCK as BLOCK_FIELD
 from edgegan.channels.space import FIELDS, field_of, renumber_blocks, spec_of
@@ -96,10 +97,8 @@ def check_cut(
 ) -> None:
     """Raises TrainingError unless cutting out equals silencing, in evaluation mode."""
     masked = prune_in_place(whole, graph, plan)
-    modes = (cut.training, masked.training)
-    with torch.no_grad():
-        difference = float((masked.eval()(example) - cut.eval()(example)).abs().max())
-    cut.train(modes[0])
+    with evaluating(masked), evaluating(cut):
+        difference = float((masked(example) - cut(example)).abs().max())
     if not difference <= EXACT:
         raise TrainingError(
             f"the cut network differs from the masked one by {difference:.2e}; please report this"
