@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes bench-search android
+.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes bench-search bench-uniform android
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -21,6 +21,7 @@ help:
 	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
 	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
 	@echo "make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER   search by MACs against search by milliseconds"
+	@echo "make bench-uniform RUN=FOLDER   a uniform-width student of what a search chose, trained as long"
 	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
 	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
@@ -91,7 +92,12 @@ bench-classifier: venv
 RECIPE ?= cartoongan_search
 bench-search: venv
 	@test -n "$(TEACHER)" || { echo "give a teacher and pictures: make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER"; exit 2; }
-	$(BIN)/python benchmarks/search_costs.py $(RECIPE) --teacher "$(TEACHER)" --data "$(DATA)" --validation "$(VALIDATION)"
+	$(BIN)/python benchmarks/search_costs.py $(RECIPE) --teacher "$(TEACHER)" --data "$(DATA)" --validation "$(VALIDATION)" $(OPTIONS)
+
+# RUN is a finished gan-compression run.
+bench-uniform: venv
+	@test -n "$(RUN)" || { echo "give a finished search: make bench-uniform RUN=FOLDER"; exit 2; }
+	$(BIN)/python benchmarks/uniform.py "$(RUN)"
 
 bench-rank: venv
 	$(BIN)/python -m edgegan.benchmarks.rank

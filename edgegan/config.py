@@ -218,7 +218,11 @@ class Search(Section):
         ge=0,
         description="sub-networks trained alone to measure the rank correlation of the search; 0: none",
     )
-    check_steps: int = Field(300, ge=1, description="steps each of them is trained")
+    check_steps: int = Field(
+        1000,
+        ge=1,
+        description="steps each of them is trained; after too few, their order is chance",
+    )
     finetune_steps: int = Field(
         2000,
         ge=0,

@@ -50,6 +50,7 @@ class Progress:
         self.label, self.total, self.start = label, total, start
         self.began = self.last_line = time.monotonic()
         self.done, self.note = start, ""
+        self.printed: tuple[int, str] | None = None
         self.bar = None
         if sys.stderr.isatty() and is_main():
             from rich.console import Console
@@ -78,6 +79,7 @@ class Progress:
     def line(self) -> None:
         """Prints the plain form."""
         self.last_line = time.monotonic()
+        self.printed = (self.done, self.note)
         elapsed_s = self.last_line - self.began
         advanced = self.done - self.start
         eta = ""
@@ -91,7 +93,7 @@ class Progress:
         """Ends the bar, or prints the last plain line."""
         if self.bar is not None:
             self.bar.stop()
-        else:
+        elif self.printed != (self.done, self.note):
             self.line()
 
 

@@ -53,8 +53,9 @@ class Found:
     inputs: str
 
 
-def gan_compression(job: Job) -> tuple[nn.Module, Any, str]:
-    """Runs every stage that is not done; returns the student, its spec, and the hash of what it was made from."""
+def gan_compression(job: Job) -> tuple[nn.Module, Any, str, float]:
+    """Runs every stage that is not done; returns the student, its spec, the hash of what it was made from, and when
+    its fine-tuning began."""
     example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
     shared = make_shared(job.family, job.spec, example, job.recipe, job.cache.taps)
     searcher = make_searcher(job, shared)
@@ -62,7 +63,8 @@ def gan_compression(job: Job) -> tuple[nn.Module, Any, str]:
     trained = train_shared(job, shared, pretrained)
     found = search(job, shared, searcher, trained)
     check_ranks(job, shared, found)
-    return finetune(job, shared, trained, found)
+    started = time.monotonic()
+    return (*finetune(job, shared, trained, found), started)
 
 
 def check_budget(config: PackageConfig, spec: Any, recipe: Recipe) -> None:

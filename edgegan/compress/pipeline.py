@@ -254,9 +254,9 @@ def perceptual_network(
 
 def train_student(job: Job) -> tuple[torch.nn.Module, Any, str, float]:
     """The trained student, its spec, the hash of what it was made from, and when its training began."""
-    started = time.monotonic()
     if job.recipe.method == "gan-compression":
-        return (*gan_compression(job), started)
+        return gan_compression(job)
+    started = time.monotonic()
     settings = job.recipe.distill
     inputs = job.hash(training_settings(settings))
     torch.manual_seed(job.recipe.seed)

@@ -217,7 +217,9 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
 
 
 def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap:
-    """An array on disk with all its room reserved: writing to a mapped file on a full disk would kill the process."""
+    """An array on disk with all its room reserved: writing to a mapped file on a full disk would kill the process.
+    It is a new file: runs that share an old one by hard link keep theirs."""
+    path.unlink(missing_ok=True)
     array = open_memmap(path, "w+", dtype, shape)
     try:
         with path.open("r+b") as file:
