@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -92,7 +93,7 @@ def nearest_scale(config: PackageConfig, recipe: Recipe, macs: float) -> float:
     return min(costs, key=lambda scale: abs(costs[scale] - macs))
 
 
-def cost(config: PackageConfig, spec: object, recipe: Recipe) -> int:
+def cost(config: PackageConfig, spec: Any, recipe: Recipe) -> int:
     """MACs of a spec at the recipe's size."""
     with torch.device("meta"):
         module = build(config.family, spec)
