@@ -11,16 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
 from alone import run_alone
 from conftest import edgegan
 from edgegan.benchmarks import uniform
 
+from edgegan.compress.teacher import new_array
 from edgegan.files import read_json, sha256_file
-from edgegan.metrics.complexity import measure
 from edgegan.models.zoo import load_generator
-from edgegan.package import input_shape
 from edgegan.run import Run
 
 SETTINGS: dict[str, Any] = {
@@ -114,31 +113,12 @@ def test_unreachable_budget_is_refused_before_training(
     assert not (run / "stages/supernet/supernet.safetensors").exists()
 
 
-def test_a_uniform_student_of_the_same_cost_shares_the_cache(
-    searched: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    folder = tmp_path / "uniform"
-    monkeypatch.setattr("sys.argv", ["uniform", str(searched), "-o", str(folder)])
-    uniform.main()
-    run = Run.open(folder)
-    ours, theirs = run.manifest["recipe"], Run.open(searched).figures("search")
-    assert ours["distill"]["steps"] == 3 + 4 + 3
-    config, module = load_generator(folder / "student")
-    macs = measure(module, torch.zeros(input_shape(config.input, (32, 32)))).macs
-    assert macs == pytest.approx(theirs["chosen_macs"], rel=0.1)
-    assert f"uniform, {ours['student']['scale']:g}" in capsys.readouterr().out
-    kept = "stages/teacher_cache/train_output.npy"
-    assert (folder / kept).samefile(searched / kept)
-
-    run.manifest["stages"]["teacher_cache"]["inputs"] = "of another data set"
-    run.save()
-    uniform.main()  # writes its cache again, as its own
-    assert not (folder / kept).samefile(searched / kept)
-    first = Run.open(searched)
-    assert first.is_done("teacher_cache", first.manifest["stages"]["teacher_cache"]["inputs"])
+def test_an_array_written_anew_leaves_the_one_it_was_linked_to(tmp_path: Path) -> None:
+    new_array(tmp_path / "ours.npy", np.dtype(np.uint8), (3,))[:] = 7
+    os.link(tmp_path / "ours.npy", tmp_path / "theirs.npy")
+    new_array(tmp_path / "ours.npy", np.dtype(np.uint8), (3,))[:] = 1
+    assert np.load(tmp_path / "theirs.npy").tolist() == [7, 7, 7]
+    assert np.load(tmp_path / "ours.npy").tolist() == [1, 1, 1]
 
 
 def test_a_uniform_student_of_no_search_is_refused(
