@@ -10,23 +10,20 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
-
-import torch
 
 from edgegan.compress.examples import open_examples
 from edgegan.compress.pipeline import choose_device, run_stages, spec_at
+from edgegan.compress.slimming.start import find_scale
 from edgegan.compress.teacher import resolve_teacher
-from edgegan.config import Recipe, parse_recipe
+from edgegan.config import parse_recipe
 from edgegan.console import emit, format_cost, table
 from edgegan.errors import ConfigError, EdgeGANError
-from edgegan.metrics.complexity import measure
-from edgegan.models.zoo import build
-from edgegan.package import PackageConfig, input_shape, read_config
+from edgegan.models.catalogue import measure_spec
+from edgegan.models.zoo import parse_spec
+from edgegan.package import read_config
 from edgegan.run import MANIFEST, Run
 
-SCALES = [step / 200 for step in range(4, 201)]
-ROUND_TO = 2
+ROUND_TO, BELOW = 2, 0.005
 
 
 def main() -> None:
@@ -58,7 +55,12 @@ def compare(searched: Run, folder: Path) -> None:
         }
     )
     config = read_config(resolve_teacher(searched, recipe))
-    scale = nearest_scale(config, plain, chosen)
+
+    def cost(scale: float) -> int:
+        return measure_spec(config.family, spec_at(config, plain, scale), plain.data.size).macs
+
+    above = find_scale(cost, chosen)
+    scale = min(above - BELOW, above, key=lambda each: abs(cost(each) - chosen))
     plain = plain.model_copy(update={"student": plain.student.model_copy(update={"scale": scale})})
     if not (folder / MANIFEST).is_file():
         stages = {"import", "teacher_cache"} & searched.manifest["stages"].keys()
@@ -69,36 +71,13 @@ def compare(searched: Run, folder: Path) -> None:
     rows = []
     for name, each in (("searched", searched), (f"uniform, {scale:g}", run)):
         student = read_config(each.folder / "student")
-        macs = cost(student, student.spec, recipe)
+        spec = parse_spec(student.family, student.spec)
+        macs = measure_spec(student.family, spec, recipe.data.size).macs
         rows.append(
             [name, format_cost(macs), f"{each.figures('distill')['psnr_to_teacher_db']:.2f}"]
         )
     emit(table(["widths", "MACs", "PSNR to teacher dB"], rows))
     emit(f"next: edgegan evaluate {folder}")
-
-
-def nearest_scale(config: PackageConfig, recipe: Recipe, macs: float) -> float:
-    """The scale whose MACs come nearest; MACs grow with it."""
-    low, high = 0, len(SCALES) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if cost(config, spec_at(config, recipe, SCALES[middle]), recipe) < macs:
-            low = middle
-        else:
-            high = middle
-    costs = {
-        scale: cost(config, spec_at(config, recipe, scale), recipe)
-        for scale in (SCALES[low], SCALES[high])
-    }
-    return min(costs, key=lambda scale: abs(costs[scale] - macs))
-
-
-def cost(config: PackageConfig, spec: Any, recipe: Recipe) -> int:
-    """MACs of a spec at the recipe's size."""
-    with torch.device("meta"):
-        module = build(config.family, spec)
-        example = torch.zeros(input_shape(config.input, recipe.data.size))
-    return measure(module, example, cross_check=False).macs
 
 
 if __name__ == "__main__":
