@@ -55,70 +55,70 @@ android: venv
 lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python tests/typecheck.py
+	$(BIN)/mypy
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 # Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
 bench-exporters: venv
-	$(BIN)/python benchmarks/exporters.py $(if $(TENSORFLOW),--tensorflow $(TENSORFLOW))
+	$(BIN)/python -m edgegan.benchmarks.studies.exporters $(if $(TENSORFLOW),--tensorflow $(TENSORFLOW))
 
 bench-lint-costs: venv
-	$(BIN)/python benchmarks/lint_costs.py
+	$(BIN)/python -m edgegan.benchmarks.studies.lint_costs
 
 bench-norms: venv
-	$(BIN)/python benchmarks/norms.py
+	$(BIN)/python -m edgegan.benchmarks.studies.norm_students
 
 bench-slicing: venv
-	$(BIN)/python benchmarks/slicing.py
+	$(BIN)/python -m edgegan.benchmarks.studies.slicing_time
 
 bench-file-sizes: venv
-	$(BIN)/python benchmarks/file_sizes.py
+	$(BIN)/python -m edgegan.benchmarks.studies.file_sizes
 
 bench-train: venv
-	$(BIN)/python benchmarks/training.py
+	$(BIN)/python -m edgegan.benchmarks.studies.step_time
 
 # DATA holds train/photo, train/label, val/photo, val/label, such as CamVid; 300 s of training by default.
 SECONDS ?= 300
 bench-segmentation: venv
 	@test -n "$(DATA)" || { echo "give the folder of photos and label maps: make bench-segmentation DATA=FOLDER"; exit 2; }
-	$(BIN)/python benchmarks/segmentation.py "$(DATA)" --seconds $(SECONDS)
+	$(BIN)/python -m edgegan.benchmarks.studies.train_segmenter "$(DATA)" --seconds $(SECONDS)
 
 bench-classifier: venv
 	@test -n "$(DATA)" || { echo "give labelled pictures: make bench-classifier DATA=FILE.npz"; exit 2; }
-	$(BIN)/python benchmarks/classifier.py "$(DATA)"
+	$(BIN)/python -m edgegan.benchmarks.studies.classifier "$(DATA)"
 
 RECIPE ?= cartoongan_search
 bench-search: venv
 	@test -n "$(TEACHER)" || { echo "give a teacher and pictures: make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER"; exit 2; }
-	$(BIN)/python benchmarks/search_costs.py $(RECIPE) --teacher "$(TEACHER)" --data "$(DATA)" --validation "$(VALIDATION)" $(OPTIONS)
+	$(BIN)/python -m edgegan.benchmarks.studies.search_costs $(RECIPE) --teacher "$(TEACHER)" --data "$(DATA)" --validation "$(VALIDATION)" $(OPTIONS)
 
 # RUN is a finished gan-compression run.
 bench-uniform: venv
 	@test -n "$(RUN)" || { echo "give a finished search: make bench-uniform RUN=FOLDER"; exit 2; }
-	$(BIN)/python benchmarks/uniform.py "$(RUN)"
+	$(BIN)/python -m edgegan.benchmarks.studies.uniform "$(RUN)"
 
 bench-rank: venv
-	$(BIN)/python -m edgegan.benchmarks.rank
+	$(BIN)/python -m edgegan.benchmarks.studies.rank
 
 bench-overhead: venv
-	$(BIN)/python -m edgegan.benchmarks.overhead
+	$(BIN)/python -m edgegan.benchmarks.studies.overhead
 
 bench-throttling: venv
-	$(BIN)/python -m edgegan.benchmarks.throttling
+	$(BIN)/python -m edgegan.benchmarks.studies.throttling
 
 bench-parity: venv
-	$(BIN)/python benchmarks/parity.py
+	$(BIN)/python -m edgegan.benchmarks.studies.family_parity
 
 bench-arm64: venv
-	$(BIN)/python benchmarks/arm64.py
+	$(BIN)/python -m edgegan.benchmarks.studies.arm64
 
 bench-rewrites: venv
-	$(BIN)/python tests/time_rewrites.py
+	$(BIN)/python -m edgegan.benchmarks.studies.rewrite_costs
 
 fuzz-export: venv
-	$(BIN)/python tests/fuzz_export.py --count 200
+	$(BIN)/python tests/support/fuzz_export.py --count 200
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

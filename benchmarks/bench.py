@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from edgegan.artefact import ModelManifest, read_model
 from edgegan.benchmarks.benchmark_tool import measure_with_tool
 from edgegan.benchmarks.counting import count_inference
 from edgegan.benchmarks.devices.adb import AdbDevice
@@ -15,13 +16,11 @@ from edgegan.benchmarks.measure import Entry, Method, measure, write_records
 from edgegan.benchmarks.record import AnyRecord, BenchRecord, CountRecord, subject
 from edgegan.benchmarks.subjects import check_input, check_output, find_artefacts, reference_output
 from edgegan.benchmarks.timing import compare_rounds
-
-from edgegan.artefact import ModelManifest, read_model
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError, InputError
 from edgegan.files import check_sha256, make_folder
 from edgegan.run import command_line, environment, now
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 
 COMPARE_ROUNDS = 20
 ROLES = {"both": ("teacher", "student"), "teacher": ("teacher",), "student": ("student",)}

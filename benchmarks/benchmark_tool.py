@@ -12,12 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.adb import AdbDevice
 from edgegan.benchmarks.measure import Method, brief, reasons_to_doubt
 from edgegan.benchmarks.record import BenchRecord, subject
 from edgegan.benchmarks.timing import summarise, verdict
-
-from edgegan.artefact import ModelManifest
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from edgegan.benchmarks.devices.emulated import EmulatedDevice
 
+from edgegan.benchmarks.devices.emulated import EmulatedDevice
 from edgegan.errors import DeviceError
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 
 COUNTED_RUNS = 2  # the first inference does a little more; the last is reported
 

@@ -11,18 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.interface import WorkerDevice
 from edgegan.benchmarks.devices.state import DeviceState
 from edgegan.benchmarks.peak import PeakProbe
 from edgegan.benchmarks.record import NOT_MEASURED, BenchRecord, Correctness, subject
 from edgegan.benchmarks.subjects import check_input, check_on_host, check_output, reference_output
 from edgegan.benchmarks.timing import summarise, verdict
-
-from edgegan.artefact import ModelManifest
 from edgegan.console import progress, say
 from edgegan.files import write_json
 from edgegan.run import command_line, environment, now
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 
 WARMUP_RUNS = 3
 WARMUP_MS = 500.0

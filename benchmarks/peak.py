@@ -9,9 +9,9 @@ from pathlib import Path
 from types import TracebackType
 
 import numpy as np
-from edgegan.benchmarks.tflite_graph import conv_model
 
-from edgegan.runtime import Place, Session
+from edgegan.benchmarks.tflite_graph import conv_model
+from edgegan.runtime.session import Place, Session
 
 # (side, channels, kernel): dense convolutions that fit the caches and keep every kernel busy.
 SHAPES = ((32, 64, 3), (32, 128, 1), (16, 128, 3))

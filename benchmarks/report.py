@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from edgegan.benchmarks.reporting.compare import compare_runs
+from pydantic import BaseModel
+
 from edgegan.benchmarks.reporting.facts import RunFacts, gather
 from edgegan.benchmarks.reporting.gallery import Gallery, make_gallery
 from edgegan.benchmarks.reporting.headline import Headline, macs
 from edgegan.benchmarks.reporting.markdown import render_markdown
-from pydantic import BaseModel
-
+from edgegan.benchmarks.reporting.side_by_side import compare_runs
 from edgegan.errors import ConfigError
 from edgegan.files import make_folder, write_atomic
 from edgegan.run import Run, now

@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from edgegan.benchmarks.record import Correctness
 
 from edgegan.artefact import ModelManifest, exported_models, read_model
+from edgegan.benchmarks.record import Correctness
 from edgegan.errors import InputError, ParityError
 from edgegan.files import check_sha256, sha256_bytes
 from edgegan.run import MANIFEST
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 from edgegan.tensors import example_input, from_artefact, to_artefact
 
 # Other kernels sum in another order; quantised outputs may land on the neighbouring step.

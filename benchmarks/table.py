@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from edgegan.benchmarks.record import AnyRecord, BenchRecord, CountRecord
-
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.files import write_atomic

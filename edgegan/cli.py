@@ -26,7 +26,7 @@ from edgegan.commands import (
     measuring,
     packages,
     quickstarting,
-    training,
+    teaching,
 )
 from edgegan.console import emit, say
 from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE, EdgeGANError
@@ -35,7 +35,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "import": packages.import_command,
     "zoo": packages.zoo,
     "inspect": packages.inspect,
-    "train": training.train,
+    "train": teaching.train,
     "compress": compressing.compress,
     "compare": comparing.compare,
     "export": exporting.export,

@@ -18,7 +18,7 @@ import numpy as np
 from edgegan.errors import EdgeGANError
 from edgegan.files import optional_import
 from edgegan.run import environment
-from edgegan.runtime import EXTRAS, MODULES, RUNTIMES, Session
+from edgegan.runtime.session import EXTRAS, MODULES, RUNTIMES, Session
 
 State = Literal["ok", "missing", "broken"]
 TOOL_TIMEOUT_S = 15.0

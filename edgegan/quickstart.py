@@ -13,13 +13,13 @@ from edgegan.benchmarks.report import report
 from edgegan.benchmarks.reporting.headline import Headline
 from edgegan.compress.embedded import train_teacher
 from edgegan.compress.pipeline import compress
-from edgegan.config import load_recipe
 from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
 from edgegan.export.bundle import ASSETS, Choice, bundle_run
 from edgegan.export.exporter import export
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
 from edgegan.package import is_package
+from edgegan.recipe.schema import load_recipe
 
 MARKER = "quickstart.json"
 

@@ -16,7 +16,6 @@ from typing import Any
 import yaml
 
 from edgegan import __version__
-from edgegan.config import Recipe
 from edgegan.distributed import is_main, wait
 from edgegan.errors import EdgeGANError, InputError, OutputError
 from edgegan.files import (
@@ -28,6 +27,7 @@ from edgegan.files import (
     write_atomic,
     write_json,
 )
+from edgegan.recipe.schema import Recipe
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export import licences, web_page
-from edgegan.export.parity import run_artefact
 
 from edgegan.artefact import BundledModel, Golden, ModelManifest, TensorInfo, exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels, write_image
 from edgegan.errors import ConfigError, InputError, OutputError
+from edgegan.export import licences, web_page
+from edgegan.export.parity import run_artefact
 from edgegan.files import (
     atomic_folder,
     check_sha256,

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.flatbuffer import Operation, read_operations
 
 from edgegan.console import progress, say
+from edgegan.export.flatbuffer import Operation, read_operations
 from edgegan.files import optional_import
 
 METHODS = ("auto", "learned", "min-max", "percentile", "moving-average")

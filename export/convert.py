@@ -13,6 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
+
+from edgegan.errors import ConfigError
 from edgegan.export import to_onnx, to_tflite
 from edgegan.export.finish_tflite import finish, short_names
 from edgegan.export.int8 import layer_weights, make_int8
@@ -20,9 +23,6 @@ from edgegan.export.lint import lint
 from edgegan.export.rewrite import rewrite
 from edgegan.export.rewrites.graph import Rewrite
 from edgegan.export.signature import Boundary, Example, Signature
-from torch import nn
-
-from edgegan.errors import ConfigError
 from edgegan.files import read_json, write_json
 from edgegan.models.zoo import load_generator
 from edgegan.tensors import to_artefact

@@ -10,14 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from edgegan.export.child import run_converter, wrong_layer
-from edgegan.export.job import int8_job, store
-from edgegan.export.parity import check, check_drop
-from edgegan.export.policy import Int8Options, check_one_range, choose_policy
-from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
-from edgegan.export.sensitivity import write_csv
-from edgegan.export.signature import Signature
-from edgegan.export.sources import Source, collect_sources, size_multiple, smallest_size
 
 from edgegan.artefact import (
     EXPORT_MANIFEST,
@@ -29,6 +21,14 @@ from edgegan.artefact import (
 )
 from edgegan.console import say
 from edgegan.errors import ConfigError, OutputError, ParityError
+from edgegan.export.child import run_converter, wrong_layer
+from edgegan.export.job import int8_job, store
+from edgegan.export.parity import check, check_drop
+from edgegan.export.policy import Int8Options, check_one_range, choose_policy
+from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures
+from edgegan.export.sensitivity import write_csv
+from edgegan.export.signature import Signature
+from edgegan.export.sources import Source, collect_sources, size_multiple, smallest_size
 from edgegan.files import (
     folder_lock,
     make_folder,

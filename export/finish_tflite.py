@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.flatbuffer import kind_of, name_layers, read_operations
 
+from edgegan.export.flatbuffer import kind_of, name_layers, read_operations
 from edgegan.files import optional_import, write_atomic
 
 ORDER = (0, 1, 3, 2, 4, 5)  # (N, H, W, rows, columns, C) -> (N, H, rows, W, columns, C)

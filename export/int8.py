@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
+
+from edgegan.artefact import TensorInfo
+from edgegan.console import say
 from edgegan.export.calibrate import Learned
 from edgegan.export.int8_onnx import OnnxInt8
 from edgegan.export.int8_tflite import TfliteInt8
 from edgegan.export.policy import STORED_AS
 from edgegan.export.sensitivity import Effect, all_operations, keep_worst_float, rank_layers
-from torch import nn
-
-from edgegan.artefact import TensorInfo
-from edgegan.console import say
 from edgegan.metrics.quality import psnr
 from edgegan.tensors import to_artefact
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.calibrate import TANH_LIMIT, Learned, Ranges
-from edgegan.export.sensitivity import Layer
 
 from edgegan.artefact import TensorInfo
+from edgegan.export.calibrate import TANH_LIMIT, Learned, Ranges
+from edgegan.export.sensitivity import Layer
 from edgegan.files import optional_import
 from edgegan.metrics.quality import psnr
-from edgegan.runtime_worker import OnnxRuntime
+from edgegan.runtime.worker import OnnxRuntime
 from edgegan.tensors import from_artefact, to_artefact
 
 ROUNDS = 8

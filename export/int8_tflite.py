@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.calibrate import Learned, find_ranges
-from edgegan.export.flatbuffer import Operation, name_layers, read_operations
-from edgegan.export.sensitivity import Layer
 
 from edgegan.artefact import TensorInfo
 from edgegan.console import say
+from edgegan.export.calibrate import Learned, find_ranges
+from edgegan.export.flatbuffer import Operation, name_layers, read_operations
+from edgegan.export.sensitivity import Layer
 from edgegan.files import optional_import
 from edgegan.metrics.quality import psnr
-from edgegan.runtime_worker import LiteRT
+from edgegan.runtime.worker import LiteRT
 from edgegan.tensors import from_artefact, to_artefact
 
 TRIAL_IMAGES = 8

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.export.parity import GATES
-from edgegan.export.policy import Int8Options
-from edgegan.export.sources import Source, own_golden
 
 from edgegan.console import say
 from edgegan.errors import ConfigError
+from edgegan.export.parity import GATES
+from edgegan.export.policy import Int8Options
+from edgegan.export.sources import Source, own_golden
 from edgegan.package import read_config
 
 HEAVY_MACS = 5_000_000_000

@@ -8,10 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from edgegan.export.flatbuffer import Operation, read_operations
-
 from edgegan.console import table
 from edgegan.errors import InputError
+from edgegan.export.flatbuffer import Operation, read_operations
 from edgegan.files import optional_import
 
 SMALL = 4096  # elements below which nothing is worth a finding

@@ -14,14 +14,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import fx, nn
+
+from edgegan.artefact import TensorInfo
 from edgegan.export import to_onnx, to_tflite
 from edgegan.export.rewrite import PASSES, rewrite
 from edgegan.export.rewrites.graph import layer_of
 from edgegan.export.signature import Boundary, Example
-from torch import fx, nn
-
-from edgegan.artefact import TensorInfo
-from edgegan.runtime_worker import LiteRT, OnnxRuntime
+from edgegan.runtime.worker import LiteRT, OnnxRuntime
 from edgegan.tensors import to_artefact
 
 WRONG_SHARE = 1e-3  # of a layer's largest value

@@ -12,7 +12,7 @@ import numpy as np
 from edgegan.artefact import Parity
 from edgegan.errors import ParityError
 from edgegan.metrics.quality import psnr
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 
 EQUAL_DB = 200.0  # stands for "no difference" in JSON, which has no infinity
 

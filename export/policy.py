@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from edgegan.export.calibrate import METHODS
 
 from edgegan.errors import ConfigError, nearest
+from edgegan.export.calibrate import METHODS
 
 POLICIES = {
     "auto": "TFLite: static where norms fold into convolutions, dynamic where they look at each picture; "

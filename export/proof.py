@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from edgegan.export.parity import compare
 from torch import nn
 
 from edgegan.artefact import Parity, TensorInfo
 from edgegan.console import say
 from edgegan.errors import DeviceError, MissingDependency
+from edgegan.export.parity import compare
 from edgegan.metrics.quality import psnr
-from edgegan.runtime import Session, installed_runtimes
+from edgegan.runtime.session import Session, installed_runtimes
 from edgegan.tensors import from_artefact, to_artefact
 
 Size = tuple[int, int]

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import torch
+from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.passes.shape_prop import ShapeProp
+
 from edgegan.export.rewrites.activations import (
     activate_before_concat,
     activate_in_phases,
@@ -44,9 +48,6 @@ from edgegan.export.rewrites.removal import (
     split_padding,
 )
 from edgegan.export.rewrites.resizing import block_shuffle, slice_nearest
-from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.passes.shape_prop import ShapeProp
 
 FOLDS: dict[str, Pass] = {
     "drop_no_op": drop_no_op,

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from edgegan.export.signature import Boundary, Example
 
+from edgegan.export.signature import Boundary, Example
 from edgegan.files import optional_import
 
 OPSET = 20

@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+
 from edgegan.export.flatbuffer import read_operations
 from edgegan.export.signature import Boundary, Example
-
 from edgegan.files import optional_import
 
 

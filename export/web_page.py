@@ -7,7 +7,6 @@ from pathlib import Path
 
 from edgegan.export import licences
 from edgegan.export.npm import Package, unpack
-
 from edgegan.files import sha256_file, sha256_json, write_atomic, write_json
 
 CORE = Package(

@@ -8,9 +8,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgegan.export.npm import Package, cache_folder, fetch, unpack
-
 from edgegan.errors import DeviceError, MissingDependency
+from edgegan.export.npm import Package, cache_folder, fetch, unpack
 
 DEX_PACKAGE = Package(
     "@nativescript/android",

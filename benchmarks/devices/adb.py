@@ -13,7 +13,6 @@ from pathlib import Path
 
 from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, Finished, call, check_plain
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
-
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from edgegan.benchmarks.devices import adb, ssh
 from edgegan.benchmarks.devices.emulated import EmulatedDevice
 from edgegan.benchmarks.devices.host import HostDevice
-
 from edgegan.console import say
 from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.files import read_json, write_json

@@ -15,10 +15,8 @@ from edgegan.benchmarks.devices.interface import (
 )
 from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
 from edgegan.benchmarks.devices.state import DeviceState, parse_state
-
-from edgegan import runtime_worker
 from edgegan.errors import DeviceError
-from edgegan.runtime import RUNTIMES
+from edgegan.runtime.session import RUNTIMES, WORKER_FILE
 
 INSTALLED = ("litert", "onnxruntime")
 
@@ -75,7 +73,7 @@ class EmulatedDevice:
 
     def worker_command(self, runtime: str) -> list[str]:  # noqa: ARG002
         python = str(self.view / "usr/bin/python3.11")
-        worker = str(Path(runtime_worker.__file__))
+        worker = str(WORKER_FILE)
         return [*self.qemu(), python, "-u", worker, str(WORKER_DEADLINE_S)]
 
     def push(self, local: Path) -> str:

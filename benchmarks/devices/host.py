@@ -8,8 +8,7 @@ from pathlib import Path
 
 from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, Finished, call
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
-
-from edgegan.runtime import Here
+from edgegan.runtime.session import Here
 
 
 class HostDevice(Here):

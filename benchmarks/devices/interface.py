@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Protocol
 
 from edgegan.benchmarks.devices.state import DeviceState
-
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 
 COMMAND_TIMEOUT_S = 60.0

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgegan.benchmarks.devices.interface import call
-
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, MissingDependency, nearest
 from edgegan.files import atomic_folder, make_folder, read_json, sha256_file, write_json

@@ -19,12 +19,10 @@ from edgegan.benchmarks.devices.interface import (
 )
 from edgegan.benchmarks.devices.root import scratch
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
-
-from edgegan import runtime_worker
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 from edgegan.files import sha256_file
-from edgegan.runtime import MODULES, RUNTIMES
+from edgegan.runtime.session import MODULES, RUNTIMES, WORKER_FILE
 
 SSH_FAILED = 255
 CONNECT_TIMEOUT_S = 10
@@ -190,7 +188,7 @@ class SshDevice:
 
     def worker_command(self, runtime: str) -> list[str]:  # noqa: ARG002
         """ssh with the worker's stdin and stdout. The worker ends with the connection and by its own deadline."""
-        worker = self.push(Path(runtime_worker.__file__))
+        worker = self.push(WORKER_FILE)
         port = ["-p", str(self.port)] if self.port else []
         remote = shlex.join(
             ["sh", "-c", f'exec {self.python} -u "$@"', "worker", worker, str(WORKER_DEADLINE_S)]

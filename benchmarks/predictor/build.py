@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+
 from edgegan.benchmarks.counting import read_totals
 from edgegan.benchmarks.devices.emulated import EmulatedDevice
 from edgegan.benchmarks.devices.interface import WorkerDevice
@@ -23,11 +24,10 @@ from edgegan.benchmarks.predictor.tables import (
     plan_tables,
 )
 from edgegan.benchmarks.tflite_graph import pack
-
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError
 from edgegan.run import command_line, now
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 
 BATCH = 20
 PASSES = 3

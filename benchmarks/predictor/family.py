@@ -8,8 +8,8 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-from edgegan.benchmarks.predictor.layers import Part, split
 
+from edgegan.benchmarks.predictor.layers import Part, split
 from edgegan.errors import InputError
 from edgegan.files import sha256_json
 

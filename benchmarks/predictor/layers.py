@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from edgegan.benchmarks.tflite_graph import content, cut, operator_name, read_graph, schema
 
+from edgegan.benchmarks.tflite_graph import content, cut, operator_name, read_graph, schema
 from edgegan.files import sha256_json
 
 CONVOLUTIONS = {"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED"}

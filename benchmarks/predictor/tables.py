@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from edgegan.benchmarks.predictor.family import Family, Layer, Pattern
-from edgegan.benchmarks.predictor.layers import split
-from edgegan.benchmarks.record import PredictedRecord, subject
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.predictor.family import Family, Layer, Pattern
+from edgegan.benchmarks.predictor.layers import split
+from edgegan.benchmarks.record import PredictedRecord, subject
 from edgegan.errors import EXIT_GATE, ConfigError, EdgeGANError, InputError, first_problem
 from edgegan.files import read_json, write_json
 from edgegan.run import command_line, environment, now

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edgegan.artefact import ModelManifest, exported_models, read_export
 from edgegan.benchmarks.record import AnyRecord, BenchRecord, of_one_device, read_all
 from edgegan.benchmarks.reporting.curves import Plot, budget_plot, training_plots
-from edgegan.benchmarks.reporting.gates import warning_texts
 from edgegan.benchmarks.reporting.headline import Headline, Models, make_headline
 from edgegan.benchmarks.reporting.latency import BarGroup, OperatorTime, bar_groups, operator_times
-
-from edgegan.artefact import ModelManifest, exported_models, read_export
+from edgegan.benchmarks.reporting.verdicts import warning_texts
 from edgegan.errors import InputError
 from edgegan.files import check_sha256, read_json
 from edgegan.metrics.evaluations import read_evaluations

@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from edgegan.benchmarks.reporting.headline import Models
 from numpy.typing import NDArray
 from PIL import Image
 
 from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.reporting.headline import Models
 from edgegan.data.images import from_stored, to_pixels
 from edgegan.data.labels import colour_labels, one_hot
 from edgegan.errors import MissingDependency
 from edgegan.files import check_sha256, read_json
 from edgegan.run import Run
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 from edgegan.tensors import from_artefact, to_artefact
 
 MOST_PIXELS = 512  # of the longer side in the page

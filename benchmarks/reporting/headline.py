@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgegan.benchmarks.record import BenchRecord
-
 from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.record import BenchRecord
 
 Models = Mapping[str, tuple[Path, ModelManifest]]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgegan.benchmarks.reporting.compare import Table
 from edgegan.benchmarks.reporting.facts import Artefact, Evaluation, RunFacts, SearchFacts
 from edgegan.benchmarks.reporting.headline import macs
 from edgegan.benchmarks.reporting.latency import BarGroup
+from edgegan.benchmarks.reporting.side_by_side import Table
 
 SPECIAL = "\\`*_[]|#"
 

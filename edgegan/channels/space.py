@@ -14,13 +14,13 @@ from pydantic import BaseModel
 
 from edgegan.channels.graph import ChannelGraph
 from edgegan.errors import ConfigError
-from edgegan.models.animegan import AnimeSpec
-from edgegan.models.cartoon import CartoonSpec
-from edgegan.models.resnet import ResnetSpec
-from edgegan.models.sngan import SnganSpec
-from edgegan.models.spade import SpadeSpec
-from edgegan.models.transformer_net import TransformerSpec
-from edgegan.models.unet import UnetSpec
+from edgegan.models.animegan.network import AnimeSpec
+from edgegan.models.cartoon.network import CartoonSpec
+from edgegan.models.resnet.network import ResnetSpec
+from edgegan.models.sngan.network import SnganSpec
+from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.transformer_net.network import TransformerSpec
+from edgegan.models.unet.network import UnetSpec
 
 Space = dict[str, tuple[int, ...]]
 Widths = dict[str, int]

@@ -43,16 +43,16 @@ def compare(
 ) -> None:
     """Train slimming and its baselines on the same data, steps and budget: one table, one plot."""
     allow(generator)
-    from edgegan.config import load_recipe
+    from edgegan.recipe.schema import load_recipe
 
     overrides = list(settings or [])
     for key, value in (("teacher", teacher), ("data.train", data), ("data.validation", validation)):
         if value is not None:
             overrides.append(f"{key}={json.dumps(str(value.resolve()))}")
     parsed = load_recipe(recipe, overrides)
-    from edgegan.compress.slimming.compare import compare as run_compare
-    from edgegan.compress.slimming.compare import summary
-    from edgegan.compress.slimming.compare_report import markdown, write_comparison
+    from edgegan.compare.arms import compare as run_compare
+    from edgegan.compare.arms import summary
+    from edgegan.compare.summary import markdown, write_comparison
     from edgegan.files import clear_folder, folder_lock, make_folder
 
     if output.exists() and not (output / ".lock").is_file():

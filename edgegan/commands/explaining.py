@@ -25,7 +25,7 @@ def recipes(
     as_json: AsJson = False,
 ) -> None:
     """List the shipped recipes: what each reproduces, on which hardware, how long it takes, what to expect."""
-    from edgegan.recipe_headers import all_headers, find_header
+    from edgegan.recipe.headers import all_headers, find_header
 
     if name is not None:
         header = find_header(name)

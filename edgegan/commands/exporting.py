@@ -180,7 +180,7 @@ def run_command(
     """Apply a package or any artefact to pictures or label maps of any size, or draw pictures from noise."""
     allow(generator)
     choose("--fit", [fit], ("tile", "resize"))
-    from edgegan.apply import run_on_images, run_on_noise
+    from edgegan.runtime.apply import run_on_images, run_on_noise
 
     if count is not None and images:
         raise ConfigError("--count draws from noise and takes no pictures: leave one of them out")

@@ -17,7 +17,7 @@ def lint(
 ) -> None:
     """Find patterns that mobile runtimes run slowly or wrongly, each with its reason and cost."""
     from edgegan.errors import InputError, LintError
-    from edgegan.runtime import target_of
+    from edgegan.runtime.session import target_of
 
     if not artefact.is_file():
         raise InputError(f"artefact {artefact} does not exist; make it with: edgegan export")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,18 +11,19 @@ import torch
 from torch import nn
 
 from edgegan.channels.program import evaluating
-from edgegan.compress.cache import Batch, Cache, sample
-from edgegan.compress.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
-from edgegan.compress.loop import run_steps
-from edgegan.compress.losses import FeatureMaps
-from edgegan.compress.objective import Judge, Objective
-from edgegan.compress.teacher import recorder
-from edgegan.config import Distill
+from edgegan.compress.teacher.cache import Cache, sample
+from edgegan.compress.teacher.outputs import recorder
 from edgegan.distributed import average_gradients
 from edgegan.metrics.perceptual import Perceptual
 from edgegan.metrics.quality import psnr
 from edgegan.models.judges import JudgeSpec
-from edgegan.speed import choose_speed, in_float32
+from edgegan.recipe.schema import Distill
+from edgegan.training.batch import Batch
+from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
+from edgegan.training.loop import Training, run_steps
+from edgegan.training.losses import FeatureMaps
+from edgegan.training.objective import Judge, Objective
+from edgegan.training.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 12
 
@@ -194,21 +194,17 @@ def distill(
     cache: Cache,
     settings: Distill,
     inherited: Inherited,
+    training: Training,
     *,
     label: str = "distill",
     start: Mapping[str, Any] | None = None,
-    flip: bool,
-    seed: int,
-    folder: Path,
-    metrics: Path,
-    inputs: str,
-    device: torch.device,
 ) -> Trainer:
-    """Trains the student in place, resuming what `folder` holds; returns what trained it.
+    """Trains the student in place, resuming its checkpoint; returns what trained it.
 
     `start` holds states of "maps" and "judge" to go on from.
     """
-    torch.manual_seed(seed)
+    device = training.device
+    torch.manual_seed(training.seed)
     trainer = make_trainer(student, cache, settings, inherited, device)
     trainer.take_over(start or {})
     student.train()
@@ -222,7 +218,7 @@ def distill(
                 measure_statistics(student, cache.load(cache.inputs[:CROPS], device))
             if step >= frozen_from:
                 hold_statistics(student)
-            return train_step(trainer, recorded, sample(cache, settings, flip, seed, step, device))
+            return train_step(trainer, recorded, sample(cache, settings, training, step))
 
         run_steps(
             label,
@@ -230,13 +226,7 @@ def distill(
             settings.steps,
             take_step,
             lambda: {"validation_psnr_db": validate(student, cache, QUICK_VALIDATION, device)},
-            log_every=settings.log_every,
-            validate_every=settings.validate_every,
-            checkpoint_seconds=settings.checkpoint_seconds,
-            folder=folder,
-            metrics=metrics,
-            inputs=inputs,
-            device=device,
+            training,
         )
     student.eval()
     return trainer

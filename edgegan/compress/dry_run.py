@@ -13,17 +13,14 @@ from typing import Any
 
 import torch
 
-from edgegan.compress.examples import Examples, announce, open_examples
-from edgegan.compress.loop import read_metrics
 from edgegan.compress.pipeline import (
-    choose_device,
     make_job,
     plan_start,
     student_spec,
     train_student,
 )
-from edgegan.compress.teacher import cache_teacher, resolve_teacher
-from edgegan.config import Recipe
+from edgegan.compress.teacher.examples import Examples, announce, open_examples
+from edgegan.compress.teacher.outputs import cache_teacher, resolve_teacher
 from edgegan.console import format_duration, say
 from edgegan.errors import OutputError
 from edgegan.files import read_json
@@ -31,7 +28,10 @@ from edgegan.metrics.complexity import Complexity, format_macs, measure
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import build, load_generator
 from edgegan.package import input_shape, is_package, read_config
+from edgegan.recipe.schema import Recipe
 from edgegan.run import MANIFEST, Run, differing_keys
+from edgegan.training.loop import read_metrics
+from edgegan.training.speed import choose_device
 
 PROBE_STEPS = 3
 

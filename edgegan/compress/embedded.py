@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from edgegan.compress.losses import gradient_l1, lsgan_discriminator, lsgan_generator
 from edgegan.console import progress
 from edgegan.data.images import read_image, to_float
 from edgegan.files import atomic_folder
 from edgegan.models.blocks import initialise
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.packaging import GOLDEN_COUNT, card
-from edgegan.models.resnet import ResnetGenerator, ResnetSpec
+from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 from edgegan.models.zoo import count_parameters, make_golden
 from edgegan.package import CONFIG_FILE, write_package
+from edgegan.training.losses import gradient_l1, lsgan_discriminator, lsgan_generator
 
 GAN_WEIGHT = 0.01
 

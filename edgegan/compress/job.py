@@ -9,14 +9,15 @@ import torch
 
 from edgegan.channels.graph import ChannelGraph
 from edgegan.channels.space import Widths, spec_of
-from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited
-from edgegan.config import Distill, Recipe
+from edgegan.compress.teacher.cache import Cache
 from edgegan.distributed import world_size
 from edgegan.files import sha256_json
 from edgegan.models.zoo import CUSTOM
 from edgegan.package import ImageIO
+from edgegan.recipe.schema import Distill, Recipe
 from edgegan.run import Run
+from edgegan.training.loop import Training
 
 
 @dataclass(frozen=True)
@@ -37,17 +38,21 @@ class Job:
         """The hash of everything a stage depends on."""
         return sha256_json([self.inputs, *parts])
 
-    def training(self, stage: str, inputs: str) -> dict[str, Any]:
-        """Arguments that every training takes. A checkpoint is resumed by as many processes as wrote it; a finished
-        stage is finished for any number."""
-        return {
-            "flip": self.recipe.data.flip,
-            "seed": self.recipe.seed,
-            "folder": self.run.stage_folder(stage),
-            "metrics": self.run.folder / "metrics.jsonl",
-            "inputs": f"{inputs}:{world_size()}",
-            "device": self.device,
-        }
+    def training(self, stage: str, inputs: str) -> Training:
+        """How a stage's training runs. A checkpoint is resumed by as many processes as wrote it; a finished stage is
+        finished for any number."""
+        settings = self.recipe.distill
+        return Training(
+            folder=self.run.stage_folder(stage),
+            metrics=self.run.folder / "metrics.jsonl",
+            inputs=f"{inputs}:{world_size()}",
+            device=self.device,
+            seed=self.recipe.seed,
+            flip=self.recipe.data.flip,
+            log_every=settings.log_every,
+            validate_every=settings.validate_every,
+            checkpoint_seconds=settings.checkpoint_seconds,
+        )
 
     def spec_of(self, graph: ChannelGraph, plan: Widths) -> Any:
         """The spec of a sub-network of the job's own."""

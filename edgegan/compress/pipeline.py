@@ -10,21 +10,19 @@ from typing import Any
 import torch
 
 from edgegan import distributed
-from edgegan.compress.cache import Cache
 from edgegan.compress.distill import Inherited, distill
-from edgegan.compress.evaluate import measure_quality
-from edgegan.compress.examples import Examples, announce, open_examples
-from edgegan.compress.gan_compression import check_budget, gan_compression
+from edgegan.compress.fidelity import measure_quality
 from edgegan.compress.job import Job, training_settings
-from edgegan.compress.live import Live
-from edgegan.compress.slimming.stage import choose_start, slim_student
+from edgegan.compress.search.gan_compression import check_budget, gan_compression
+from edgegan.compress.slimming.gan_slimming import choose_start, slim_student
 from edgegan.compress.slimming.start import Start
-from edgegan.compress.teacher import cache_teacher, resolve_teacher
-from edgegan.config import Distill, Recipe, Student
+from edgegan.compress.teacher.cache import Cache
+from edgegan.compress.teacher.examples import Examples, announce, open_examples
+from edgegan.compress.teacher.live import Live
+from edgegan.compress.teacher.outputs import cache_teacher, resolve_teacher
 from edgegan.console import say
-from edgegan.errors import ConfigError, DeviceError
+from edgegan.errors import ConfigError
 from edgegan.files import clear_folder, sha256_file
-from edgegan.memory import explain_out_of_memory
 from edgegan.metrics.complexity import format_macs, measure
 from edgegan.metrics.perceptual import (
     PerceptualNetwork,
@@ -53,7 +51,10 @@ from edgegan.package import (
     read_config,
     write_package,
 )
+from edgegan.recipe.schema import Distill, Recipe, Student
 from edgegan.run import MANIFEST, Run
+from edgegan.training.memory import explain_out_of_memory
+from edgegan.training.speed import choose_device
 
 GOLDEN_COUNT = 4
 
@@ -135,17 +136,6 @@ def slim_teacher(job: Job, start: Start, teacher: Path, config: PackageConfig) -
         slimmed.figures,
         slimmed.ranges,
     )
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of a recipe; raises DeviceError when CUDA is asked for and absent."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise DeviceError(
-            "device 'cuda' is not available; set device: cpu, or install a CUDA build of torch"
-        )
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def student_spec(teacher: PackageConfig, student: Student) -> Any:
@@ -263,7 +253,7 @@ def train_student(job: Job) -> tuple[torch.nn.Module, Any, str, float]:
     student = build(job.family, job.spec)
     initialise(student)
     if not job.run.is_done("distill", inputs):
-        distill(student, job.cache, settings, job.inherited, **job.training("distill", inputs))
+        distill(student, job.cache, settings, job.inherited, job.training("distill", inputs))
     return student, job.spec, inputs, started
 
 

@@ -15,7 +15,7 @@ from edgegan.data.images import Crop, Floats, list_images, take_crop, to_float
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.pictures import Files, LabelFiles, Pictures, open_pictures
 from edgegan.errors import ConfigError, InputError, nearest
-from edgegan.recipe_data import Data
+from edgegan.recipe.data_section import Data
 
 SHOWN = 5
 SHOWN_BAD = 20

@@ -17,7 +17,7 @@ from edgegan.data.images import list_images, take_crop
 from edgegan.data.labels import read_labels
 from edgegan.data.pictures import Files
 from edgegan.errors import ConfigError, InputError
-from edgegan.evaluation.judges import (
+from edgegan.evaluation.figures import (
     Judge,
     distribution_figures,
     features_of,

@@ -11,9 +11,7 @@ import numpy as np
 import torch
 from numpy.lib.format import open_memmap
 
-from edgegan.apply import open_generator
 from edgegan.artefact import read_model
-from edgegan.config import parse_recipe
 from edgegan.console import progress
 from edgegan.data.datasets import Split, match, open_dataset
 from edgegan.data.images import Crop, Floats, Pixels, from_stored, list_images, take_crop, to_pixels
@@ -21,8 +19,10 @@ from edgegan.data.pictures import Files, LabelFiles, Pictures, Rows
 from edgegan.errors import ConfigError, InputError
 from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
-from edgegan.recipe_data import Data
+from edgegan.recipe.data_section import Data
+from edgegan.recipe.schema import parse_recipe
 from edgegan.run import MANIFEST, Run
+from edgegan.runtime.apply import open_generator
 
 MIDDLE = Crop(0, 0.5, 0.5)
 

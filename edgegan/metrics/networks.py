@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan.errors import CheckpointError, InputError, first_problem
 from edgegan.files import read_json, sha256_file
-from edgegan.runtime import Session
+from edgegan.runtime.session import Session
 
 TORCHSCRIPT = (".pt", ".ts", ".torchscript")
 SUFFIXES = (*TORCHSCRIPT, ".onnx")

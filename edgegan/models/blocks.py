@@ -8,8 +8,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from edgegan.config import Block, Norm
 from edgegan.errors import ConfigError
+from edgegan.recipe.schema import Block, Norm
 
 AnyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "layer"]
 PROBE = 8

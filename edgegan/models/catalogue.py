@@ -8,13 +8,13 @@ import torch
 from pydantic import BaseModel
 
 from edgegan.metrics.complexity import Complexity, measure
-from edgegan.models.animegan import AnimeSpec
-from edgegan.models.cartoon import CartoonSpec
-from edgegan.models.resnet import ResnetSpec
-from edgegan.models.sngan import SnganSpec
-from edgegan.models.spade import SpadeSpec
-from edgegan.models.transformer_net import TransformerSpec
-from edgegan.models.unet import UnetSpec
+from edgegan.models.animegan.network import AnimeSpec
+from edgegan.models.cartoon.network import CartoonSpec
+from edgegan.models.resnet.network import ResnetSpec
+from edgegan.models.sngan.network import SnganSpec
+from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.transformer_net.network import TransformerSpec
+from edgegan.models.unet.network import UnetSpec
 from edgegan.models.zoo import build, describe_io
 from edgegan.package import InputIO, input_shape
 

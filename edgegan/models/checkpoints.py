@@ -9,20 +9,18 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
+from edgegan.models.animegan import keymap as animegan
+from edgegan.models.cartoon import keymap as cartoon
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
-from edgegan.models.keymaps import (
-    animegan,
-    cartoon,
-    resnet,
-    sngan,
-    spade,
-    transformer_net,
-    unet,
-)
-from edgegan.models.keymaps.matching import Imported, expected_state, rename, shape_of
+from edgegan.models.matching import Imported, expected_state, rename, shape_of
 from edgegan.models.reading import State, read_state
-from edgegan.models.resnet import ResnetSpec
-from edgegan.models.spade import SpadeSpec
+from edgegan.models.resnet import keymap as resnet
+from edgegan.models.resnet.network import ResnetSpec
+from edgegan.models.sngan import keymap as sngan
+from edgegan.models.spade import keymap as spade
+from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.transformer_net import keymap as transformer_net
+from edgegan.models.unet import keymap as unet
 
 __all__ = ["Imported", "import_checkpoint", "import_discriminator", "public_state", "read_state"]
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgegan.config import Norm
 from edgegan.models.blocks import make_norm
+from edgegan.recipe.schema import Norm
 
 
 class PatchSpec(BaseModel):

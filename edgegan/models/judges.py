@@ -16,7 +16,7 @@ from edgegan.models.discriminator import (
     PatchDiscriminator,
     PatchSpec,
 )
-from edgegan.models.sngan import SnganDiscriminator, SnganDiscriminatorSpec
+from edgegan.models.sngan.network import SnganDiscriminator, SnganDiscriminatorSpec
 from edgegan.package import read_config, read_tensors
 
 JudgeSpec = PatchSpec | MultiscaleSpec | SnganDiscriminatorSpec

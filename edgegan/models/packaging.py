@@ -16,7 +16,7 @@ from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
 from edgegan.models.custom import allow_generator, describe_custom
-from edgegan.models.keymaps.matching import rename
+from edgegan.models.matching import rename
 from edgegan.models.reading import read_state
 from edgegan.models.zoo import (
     CUSTOM,

@@ -12,15 +12,15 @@ from pydantic import BaseModel, ValidationError
 from torch import nn
 
 from edgegan.errors import CheckpointError, ConfigError, InputError, first_problem, nearest
-from edgegan.models.animegan import AnimeGenerator, AnimeSpec
-from edgegan.models.cartoon import CartoonGenerator, CartoonSpec
+from edgegan.models.animegan.network import AnimeGenerator, AnimeSpec
+from edgegan.models.cartoon.network import CartoonGenerator, CartoonSpec
 from edgegan.models.custom import CustomSpec, build_custom
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
-from edgegan.models.resnet import ResnetGenerator, ResnetSpec
-from edgegan.models.sngan import SnganGenerator, SnganSpec
-from edgegan.models.spade import SpadeGenerator, SpadeSpec
-from edgegan.models.transformer_net import TransformerGenerator, TransformerSpec
-from edgegan.models.unet import UnetGenerator, UnetSpec
+from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
+from edgegan.models.sngan.network import SnganGenerator, SnganSpec
+from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
+from edgegan.models.transformer_net.network import TransformerGenerator, TransformerSpec
+from edgegan.models.unet.network import UnetGenerator, UnetSpec
 from edgegan.package import (
     ImageIO,
     InputIO,

@@ -1,176 +1,162 @@
-"""The loop of every method: steps, metrics, samples, checkpoints; killed at any moment, it resumes exactly."""
+"""The loop of every training: steps, metrics, checkpoints; killed at any moment, it resumes exactly."""
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from math import isfinite
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 
-from edgegan.compress.loop import append, keep_metrics, resume, save_checkpoint
 from edgegan.console import progress, say
-from edgegan.data.batches import Batch, ahead, draw_batch, middle_batch
-from edgegan.data.datasets import Dataset
-from edgegan.distributed import average, is_main, wait
+from edgegan.distributed import average, is_main
 from edgegan.errors import TrainingError
-from edgegan.recipe_train import Train
-from edgegan.training.networks import Parts, seed_step
-from edgegan.training.samples import write_samples
+from edgegan.files import make_folder, write_atomic
 
-SAMPLES = 4
-NOISE_SAMPLES = 64
+DIGEST_BYTES = 32
 
 
-class Trainer(Protocol):
-    """One method: what it changes, a step, and what is shown of it."""
+class Trainable(Protocol):
+    """What a loop keeps between runs."""
 
-    parts: Parts
+    def state(self, step: int) -> dict[str, Any]:
+        """What a resumed run needs."""
 
-    def take_step(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]: ...
-
-    def show(self, batch: Batch) -> list[torch.Tensor]: ...
-
-    def measure(self, batch: Batch) -> dict[str, float]: ...
+    def restore(self, state: dict[str, Any]) -> int:
+        """Loads it; returns the number of steps done."""
 
 
 @dataclass(frozen=True)
-class Feed:
-    """Where a trainer's batches come from."""
+class Training:
+    """How a training runs: what seeds it, where it keeps its state, how often it tells."""
 
-    dataset: Dataset
-    train: Train
-    channels: tuple[int, int]
-    latent: int
-    seed: int
+    folder: Path  # keeps checkpoint.pt
+    metrics: Path  # JSON lines, appended to
+    inputs: (
+        str  # hash of all that the result depends on; a checkpoint of other inputs is not resumed
+    )
     device: torch.device
-    rank: int = 0
-    world: int = 1
+    seed: int = 0
+    flip: bool = False  # whether examples are mirrored at random
+    log_every: int = 50  # steps between entries of `metrics`
+    validate_every: int = 500  # steps between validations
+    checkpoint_seconds: float = 60.0  # between checkpoints
 
-    def draw(self, step: int) -> list[Batch]:
-        """The batches of a step, one for each discriminator step: the only place where training examples are drawn."""
-        count = self.train.discriminator_steps
-        return [
-            draw_batch(
-                self.dataset.train,
-                self.train.batch,
-                self.seed,
-                step * count + index,
-                self.rank,
-                self.world,
-                channels=self.channels,
-                noise=self.latent,
-            )
-            for index in range(count)
-        ]
+    @property
+    def checkpoint(self) -> Path:
+        """The state that a killed training resumes from."""
+        return self.folder / "checkpoint.pt"
 
-    def held_out(self) -> Batch:
-        """The validation examples that are shown and measured on the way."""
-        kind = self.dataset.validation.data.kind
-        most = NOISE_SAMPLES if kind == "noise" else SAMPLES
-        split = self.dataset.validation
-        count = min(len(part) for part in (split.inputs, split.targets) if part is not None)
-        apart = 1 if kind == "noise" else max(1, count // most)  # neighbours are often alike
-        indices = range(0, apart * most if kind == "noise" else min(apart * most, count), apart)
-        return middle_batch(
-            self.dataset.validation, indices, channels=self.channels, noise=self.latent
-        ).to(self.device)
-
-
-def count_steps(train: Train, examples: int, world: int = 1) -> tuple[int, int]:
-    """Generator steps in all, and those at full learning rate."""
-    epochs = train.epochs + train.decay_epochs
-    a_pass = -(-examples // (train.batch * world * train.discriminator_steps))
-    total = train.steps or epochs * a_pass
-    return total, total * train.epochs // epochs
-
-
-def rate_factor(step: int, constant: int, total: int) -> float:
-    """Part of the full learning rate at a step: 1, then a linear fall that reaches zero after the last step."""
-    return 1.0 if step < constant else 1 - (step - constant) / max(1, total - constant)
+    def within(self, name: str) -> Training:
+        """The same with its state in a folder below this one's."""
+        return replace(self, folder=make_folder(self.folder / name))
 
 
 def run_steps(
-    trainer: Trainer, feed: Feed, *, folder: Path, run_folder: Path, label: str, inputs: str
-) -> int:
-    """Takes steps from the last checkpoint of the same `inputs` to the end; returns how many there are.
+    label: str,
+    trainer: Trainable,
+    steps: int,
+    take_step: Callable[[int], dict[str, torch.Tensor]],
+    validate: Callable[[], dict[str, float]],
+    training: Training,
+) -> None:
+    """Takes steps from the last checkpoint of the same inputs to the end.
 
-    Appends to `run_folder`/metrics.jsonl, writes `run_folder`/samples, keeps `folder`/checkpoint.pt up to date.
-    Of several processes the first writes; logged terms are means over all. Raises TrainingError naming step and term
-    when a term is not finite.
+    Appends {"stage", "step", terms} to the metrics and keeps the checkpoint up to date. Of several
+    processes the first writes; logged terms are means over all.
     """
-    train = feed.train
-    total, constant = count_steps(train, len(feed.dataset.train), feed.world)
-    checkpoint, metrics = folder / "checkpoint.pt", run_folder / "metrics.jsonl"
-    start = resume(trainer.parts, checkpoint, inputs, feed.device)
-    wait()
+    checkpoint, metrics, inputs = training.checkpoint, training.metrics, training.inputs
+    start = resume(trainer, checkpoint, inputs, training.device)
     if is_main():
         keep_metrics(metrics, label, start)
     if start:
-        say(f"resuming {label} at step {start} of {total}")
-    held_out = feed.held_out()
+        say(f"resuming {label} at step {start}")
     last_saved = time.monotonic()
-    for module in trainer.parts.modules.values():
-        module.train()
-    with progress(label, total, start) as bar:
-        for step, batches in enumerate(ahead(feed.draw, start, total), start):
-            seed_step(feed.seed, step, feed.rank)
-            factor = rate_factor(step, constant, total)
-            trainer.parts.set_rates(factor)
-            terms = trainer.take_step([batch.to(feed.device) for batch in batches], step)
+    with progress(label, steps, start) as bar:
+        for step in range(start, steps):
+            terms = take_step(step)
             done = step + 1
-            saving = time.monotonic() - last_saved > train.checkpoint_seconds
-            logging = done % train.log_every == 0 or done == total
-            if saving or logging:
-                values = {name: float(value.detach()) for name, value in terms.items()}
-                check_finite(values, trainer.parts, done, checkpoint, checking_weights=saving)
-            if logging:
-                values = average(values)
-                rate = train.learning_rate * factor
-                append(metrics, {"stage": label, "step": done, "learning_rate": rate, **values})
-                bar.step(done, "  ".join(f"{name} {values[name]:.3f}" for name in list(values)[:3]))
-            if is_main() and (done % train.sample_every == 0 or done == total):
-                with evaluating(trainer.parts):
-                    measured = trainer.measure(held_out)
-                    append(metrics, {"stage": label, "step": done, **measured})
-                    path = run_folder / "samples" / f"step{done:08d}.png"
-                    write_samples(path, trainer.show(held_out), feed.dataset.train.data)
-            if saving:
-                save_checkpoint(checkpoint, trainer.parts, done, inputs)
+            if done % training.log_every == 0 or done == steps:
+                values = average({name: float(value.detach()) for name, value in terms.items()})
+                check_finite(values, done, checkpoint)
+                append(metrics, {"stage": label, "step": done, **values})
+                bar.step(done, f"loss {values['loss']:.4f}")
+            if done % training.validate_every == 0 or done == steps:
+                quality = validate()
+                append(metrics, {"stage": label, "step": done, **quality})
+                bar.note = "  ".join(f"{name} {value:.2f}" for name, value in quality.items())
+            if time.monotonic() - last_saved > training.checkpoint_seconds:
+                check_finite(
+                    {name: float(value.detach()) for name, value in terms.items()}, done, checkpoint
+                )
+                save_checkpoint(checkpoint, trainer, done, inputs)
                 last_saved = time.monotonic()
-    check_finite({}, trainer.parts, total, checkpoint, checking_weights=True)
-    return total
 
 
-@contextmanager
-def evaluating(parts: Parts) -> Iterator[None]:
-    """Modules in evaluation mode, without gradients, and back."""
-    for module in parts.modules.values():
-        module.eval()
-    with torch.no_grad():
-        yield
-    for module in parts.modules.values():
-        module.train()
+def save_checkpoint(path: Path, trainer: Trainable, step: int, inputs: str) -> None:
+    """Writes the trainer's state atomically, its sha256 behind it; only the first of several processes does."""
+    if not is_main():
+        return
+    buffer = io.BytesIO()
+    torch.save({"inputs": inputs, **trainer.state(step)}, buffer)
+    content = buffer.getvalue()
+    write_atomic(path, content + hashlib.sha256(content).digest())
 
 
-def check_finite(
-    values: dict[str, float], parts: Parts, step: int, checkpoint: Path, *, checking_weights: bool
-) -> None:
-    """Raises TrainingError naming the step and the term, or the weight, that is not finite."""
-    bad = [f"the term '{name}' is {value}" for name, value in values.items() if not isfinite(value)]
-    weight = parts.first_bad() if checking_weights and not bad else None
-    if weight is not None:
-        bad.append(f"the weight '{weight}' is not finite")
-    if bad:
-        kept = (
-            f"the last good checkpoint is {checkpoint}"
-            if checkpoint.is_file()
-            else "no checkpoint was written yet"
-        )
-        raise TrainingError(
-            f"step {step}: {bad[0]}; lower train.learning_rate or the term's weight ({kept})"
-        )
+def resume(trainer: Trainable, path: Path, inputs: str, device: torch.device) -> int:
+    """Restores a checkpoint made from the same inputs; returns the step to go on from.
+
+    A damaged one, known by its sha256, is passed over: the stage starts again.
+    """
+    if not path.is_file():
+        return 0
+    whole = path.read_bytes()
+    content, digest = whole[:-DIGEST_BYTES], whole[-DIGEST_BYTES:]
+    if hashlib.sha256(content).digest() != digest:
+        say(f"{path} is damaged (sha256 differs): this stage starts again")
+        return 0
+    state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+    return trainer.restore(state) if state.get("inputs") == inputs else 0
+
+
+def check_finite(values: dict[str, float], step: int, checkpoint: Path) -> None:
+    """Raises TrainingError naming the step and the term that is not a number; "loss", their sum, when no other is."""
+    for name in sorted(values, key="loss".__eq__):
+        if not np.isfinite(value := values[name]):
+            kept = f"; the last good state is {checkpoint}" if checkpoint.is_file() else ""
+            raise TrainingError(
+                f"step {step}: the term '{name}' is {value}; lower distill.learning_rate or its weight{kept}"
+            )
+
+
+def append(path: Path, entry: dict[str, Any]) -> None:
+    """Adds one JSON line; only the first of several processes does."""
+    if not is_main():
+        return
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Complete lines of a metrics file; a line cut short by a kill is passed over."""
+    if not path.is_file():
+        return
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            yield json.loads(line)
+        except json.JSONDecodeError:
+            continue
+
+
+def keep_metrics(path: Path, stage: str, step: int) -> None:
+    """Drops a stage's entries after `step`: a resumed run writes them again."""
+    entries = [
+        entry for entry in read_metrics(path) if entry["stage"] != stage or entry["step"] <= step
+    ]
+    write_atomic(path, "".join(json.dumps(entry) + "\n" for entry in entries).encode())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     insert_layer,
     layer_of,
@@ -13,7 +15,6 @@ from edgegan.export.rewrites.graph import (
 )
 from edgegan.export.rewrites.heads import StridedHead
 from edgegan.export.rewrites.phases import PhaseConvolution
-from torch import fx, nn
 
 ELEMENTWISE = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.Tanh, nn.Sigmoid, nn.Hardtanh)
 

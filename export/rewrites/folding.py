@@ -5,6 +5,8 @@ from __future__ import annotations
 import operator
 
 import torch
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     AnyConvolution,
     Convolution,
@@ -17,7 +19,6 @@ from edgegan.export.rewrites.graph import (
     shape_of,
     source_of,
 )
-from torch import fx, nn
 
 SMALLEST_SCALE = 1e-2  # of the largest: below it, dividing by a norm's scale would cost digits
 Affine = tuple[torch.Tensor, torch.Tensor]

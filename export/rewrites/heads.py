@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     is_plain,
     layer_of,
@@ -11,7 +13,6 @@ from edgegan.export.rewrites.graph import (
     shape_of,
 )
 from edgegan.export.rewrites.phases import depth_to_space
-from torch import fx, nn
 
 FEW_OUTPUTS = 4
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     AnyConvolution,
     Convolution,
@@ -16,7 +18,6 @@ from edgegan.export.rewrites.graph import (
     replace_layer,
     shape_of,
 )
-from torch import fx, nn
 
 
 def linear_pair(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-from edgegan.export.rewrites.graph import layer_of, replace_layer
 from torch import fx, nn
+
+from edgegan.export.rewrites.graph import layer_of, replace_layer
 
 Bordered = nn.ReflectionPad2d | nn.ReplicationPad2d | nn.CircularPad2d
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     is_pointwise,
     layer_of,
@@ -21,7 +23,6 @@ from edgegan.export.rewrites.graph import (
     shape_of,
     source_of,
 )
-from torch import fx, nn
 
 
 @dataclass(frozen=True)

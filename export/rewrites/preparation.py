@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from edgegan.export.rewrites.graph import layer_of, set_layer
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from edgegan.channels.program import symbolic_trace
+from edgegan.export.rewrites.graph import layer_of, set_layer
 
 PADS = {
     "reflect": nn.ReflectionPad2d,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     Convolution,
     insert_layer,
@@ -16,7 +18,6 @@ from edgegan.export.rewrites.graph import (
     source_of,
 )
 from edgegan.export.rewrites.preparation import PADS
-from torch import fx, nn
 
 NO_OPS = (
     nn.Identity,

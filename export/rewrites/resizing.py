@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from torch import fx, nn
+
 from edgegan.export.rewrites.graph import (
     Convolution,
     layer_of,
@@ -12,7 +14,6 @@ from edgegan.export.rewrites.graph import (
     source_of,
 )
 from edgegan.export.rewrites.phases import depth_to_space
-from torch import fx, nn
 
 
 class NearestSlices(nn.Module):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from edgegan.channels.graph import ChannelGraph
-from edgegan.compress.slimming.cost import CostFunction
+from edgegan.compress.costs.counted import CostFunction
 from edgegan.console import format_cost
 from edgegan.errors import ConfigError, TrainingError
 

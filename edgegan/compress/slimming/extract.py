@@ -19,9 +19,9 @@ from edgegan.compress.slimming.gates import scale_scores
 from edgegan.compress.slimming.learner import Learner
 from edgegan.compress.slimming.narrow import BLOCK, removable_groups, remove_block, tied_groups
 from edgegan.compress.slimming.start import Start
-from edgegan.config import Slim
 from edgegan.models.custom import CustomSpec
 from edgegan.models.zoo import build
+from edgegan.recipe.schema import Slim
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,6 @@ import torch
 from torch import fx, nn
 
 from edgegan.channels.importance import per_channel, readers
-from edgegan.compress.losses import FeatureMaps
-from edgegan.compress.objective import Objective
 from edgegan.compress.slimming.deployed import (
     calibrate,
     ranges_of,
@@ -21,7 +19,9 @@ from edgegan.compress.slimming.deployed import (
 from edgegan.compress.slimming.gates import Gates, scale_scores
 from edgegan.compress.slimming.int8_layers import Scheme
 from edgegan.compress.slimming.narrow import Narrowed, narrow, narrow_maps, narrow_moments
-from edgegan.compress.slimming.objective import Replay
+from edgegan.compress.slimming.replay import Replay
+from edgegan.training.losses import FeatureMaps
+from edgegan.training.objective import Objective
 
 BETAS = (0.9, 0.99)
 

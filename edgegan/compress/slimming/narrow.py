@@ -15,12 +15,12 @@ from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import extract, kept_entries, slice_tensor
 from edgegan.channels.space import BLOCK as BLOCK_FIELD
 from edgegan.channels.space import FIELDS, field_of, renumber_blocks, spec_of
-from edgegan.compress.losses import FeatureMaps
 from edgegan.compress.slimming.deployed import tap_node
 from edgegan.compress.slimming.gates import prune_in_place
 from edgegan.errors import TrainingError
 from edgegan.models.custom import CustomSpec
 from edgegan.models.zoo import build
+from edgegan.training.losses import FeatureMaps
 
 BLOCK = re.compile(BLOCK_FIELD[0])
 EXACT = 1e-3

@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 
-from edgegan.compress.cache import Batch, Cache, sample
 from edgegan.compress.distill import (
     QUICK_VALIDATION,
     learning_rate,
@@ -23,20 +22,22 @@ from edgegan.compress.distill import (
     make_maps,
     validate,
 )
-from edgegan.compress.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.compress.job import Job
-from edgegan.compress.loop import append, check_finite, run_steps
-from edgegan.compress.objective import Objective
 from edgegan.compress.slimming.budget import allowed_cost, check_met, make_bundles, project
 from edgegan.compress.slimming.deployed import ImageOnly, scheme_of, trace_with_taps
 from edgegan.compress.slimming.gates import Gates, scale_names, soft_threshold
 from edgegan.compress.slimming.learner import Learner, make_optimizer
 from edgegan.compress.slimming.narrow import begin, removable_groups, tied_groups
-from edgegan.compress.slimming.objective import published_weights
+from edgegan.compress.slimming.replay import published_weights
 from edgegan.compress.slimming.start import Start
-from edgegan.config import COUNTED, Distill, Slim
+from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients
-from edgegan.speed import Speed, choose_speed, detach
+from edgegan.recipe.schema import COUNTED, Distill, Slim
+from edgegan.training.batch import Batch
+from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
+from edgegan.training.loop import append, check_finite, run_steps
+from edgegan.training.objective import Objective
+from edgegan.training.speed import Speed, choose_speed, detach
 
 LABEL = "slim"
 CALIBRATION_INPUTS = 32
@@ -57,8 +58,6 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
     learner = make_learner(start, job)
     learner.train()
     training = job.training("distill", inputs)
-    flip, seed = training.pop("flip"), training.pop("seed")
-    checkpoint, metrics = training["folder"] / "checkpoint.pt", training["metrics"]
     cuts = cut_steps(settings.steps, slimming)
     quantized_from, frozen_from = int8_step(settings.steps, slimming), freeze_step(settings)
     speed = choose_speed(settings, device)
@@ -67,7 +66,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
         if step in cuts:
             # The first step that runs after the cut: a run resumed before it makes the cut, and this line, again.
             entry = {"stage": LABEL, "step": step + 1, **cut(learner, start, slimming, cuts[step])}
-            append(metrics, entry)
+            append(training.metrics, entry)
             if cuts[step] == 1.0:
                 check_met(entry["budget"], entry["cost"], entry["aim"], slimming.round_to)
         if step == quantized_from and learner.scheme is None:
@@ -77,14 +76,14 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
         if learner.scheme is None and step >= frozen_from:
             hold_still(learner, cache, device, measured=step > frozen_from)
         quicken(learner, speed, span(step, settings.steps, [*cuts, quantized_from]))
-        batch = sample(cache, settings, flip, seed, step, device)
+        batch = sample(cache, settings, training, step)
         if slimming.form == "paper":
-            return paper_step(learner, batch, settings, slimming, step, seed, finite)
+            return paper_step(learner, batch, settings, slimming, step, training.seed, finite)
         return budget_step(learner, batch, settings, slimming, step, finite)
 
     def finite(terms: Terms, step: int) -> None:
         values = {name: float(value.detach()) for name, value in terms.items()}
-        check_finite(values, step + 1, checkpoint)
+        check_finite(values, step + 1, training.checkpoint)
 
     def measure() -> dict[str, float]:
         quality = validate(ImageOnly(learner.runner), cache, QUICK_VALIDATION, device)
@@ -97,10 +96,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
         settings.steps,
         take_step,
         measure,
-        log_every=settings.log_every,
-        validate_every=settings.validate_every,
-        checkpoint_seconds=settings.checkpoint_seconds,
-        **training,
+        training,
     )
     detach(learner.runner)
     learner.runner.eval()

@@ -14,13 +14,13 @@ from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import plan_of, spec_of
-from edgegan.compress.slimming.cost import CostFunction, LayerTable, tabulate
+from edgegan.compress.costs.counted import CostFunction, LayerTable, tabulate
 from edgegan.compress.slimming.narrow import removable_groups
-from edgegan.config import Slim
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import initialise, scale_width
 from edgegan.models.custom import CustomSpec
 from edgegan.models.zoo import CUSTOM, build, image_sides
+from edgegan.recipe.schema import Slim
 
 SEARCH_STEPS = 12
 TRACE_SIDE = 32

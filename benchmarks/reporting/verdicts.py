@@ -1,0 +1,92 @@
+"""What a reader must know before believing a number: gates that were nearly failed, timings that were not steady."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+
+from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.record import AnyRecord, BenchRecord
+from edgegan.benchmarks.reporting.headline import Models
+
+MAX_INT8_DROP_DB = 1.0  # the exporter's gate
+NEAR_DROP_DB = 0.75  # of it
+NEAR_PSNR_DB = 3.0  # above a parity gate
+NEAR_DIFFERENCE = 0.5  # of a parity gate
+MOST_NAMED = 4  # unsteady artefacts in one warning
+LEAST_GAIN_DB = 1.0  # of the student over the untouched input
+
+
+def warning_texts(
+    models: Models,
+    records: Iterable[AnyRecord],
+    stale: Iterable[str],
+    quality: Mapping[str, float],
+) -> list[str]:
+    """Warnings in the order of what they put in doubt: latency, conversion, int8, training."""
+    measured = [record for record in records if isinstance(record, BenchRecord)]
+    found = []
+    if not measured:
+        found.append("Nothing was benched: run edgegan bench to get latency.")
+    found += [
+        f"{name}: benched before it was exported again; its latency is left out. Run edgegan bench."
+        for name in stale
+    ]
+    found += unsteady([record for record in measured if record.verdict != "STABLE"])
+    found += sorted({f"{r.device}: {text}" for r in measured for text in r.warnings})
+    for _, model in models.values():
+        found += near_parity(model)
+        found += near_drop(model, quality["psnr_to_teacher_db"])
+    identity = quality.get("identity_psnr_db")
+    if identity is not None and quality["psnr_to_teacher_db"] < identity + LEAST_GAIN_DB:
+        found.append(
+            "The student is hardly nearer to the teacher than the untouched input: train longer or widen it."
+        )
+    return found
+
+
+def unsteady(records: Iterable[BenchRecord]) -> list[str]:
+    """Why latencies are not to be trusted, one text for each device and number of threads."""
+    places: dict[str, list[str]] = {}
+    for record in records:
+        reasons = (
+            "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
+        )
+        where = f"{record.device}, {record.threads} thread{'s' if record.threads > 1 else ''}"
+        places.setdefault(where, []).append(f"{record.artefact} {record.verdict} ({reasons})")
+    return [
+        f"Unsteady latency on {where}: {', '.join(each[:MOST_NAMED])}{more(len(each))}. Measure on a quieter machine."
+        for where, each in places.items()
+    ]
+
+
+def more(count: int) -> str:
+    """What follows the first few of `count` names."""
+    return f" and {count - MOST_NAMED} more" if count > MOST_NAMED else ""
+
+
+def near_parity(model: ModelManifest) -> list[str]:
+    """A warning when a conversion passed its gate narrowly."""
+    limit = re.search(r"[\d.][\d.e+-]*", model.parity.gate)
+    if limit is None:
+        return []
+    gate = float(limit[0])
+    if "max abs" in model.parity.gate:
+        near = model.parity.max_abs > NEAR_DIFFERENCE * gate
+        figure = f"largest difference to PyTorch {model.parity.max_abs:.1e}"
+    else:
+        near = model.parity.psnr_db < gate + NEAR_PSNR_DB
+        figure = f"PSNR to PyTorch {model.parity.psnr_db:.1f} dB"
+    return [f"{model.file}: {figure}, near its gate ({model.parity.gate})."] if near else []
+
+
+def near_drop(model: ModelManifest, fp32_db: float) -> list[str]:
+    """A warning when int8 lost nearly as much as the gate allows."""
+    if model.precision != "int8" or model.role != "student" or model.psnr_to_teacher_db is None:
+        return []
+    drop = fp32_db - model.psnr_to_teacher_db
+    if drop <= NEAR_DROP_DB:
+        return []
+    return [
+        f"{model.file}: int8 loses {drop:.2f} dB to the teacher; the gate is {MAX_INT8_DROP_DB:g} dB."
+    ]

@@ -1,0 +1,1 @@
+"""Several ways to a student side by side."""

@@ -1,0 +1,1 @@
+"""GAN Compression: the supernet, the search of its sub-networks, the front."""

@@ -1,0 +1,240 @@
+"""The once-for-all generator: every sub-network is the leading channels of one set of weights."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from edgegan.channels.graph import ChannelGraph, Segment
+from edgegan.channels.importance import order_channels, permute, score_channels
+from edgegan.channels.slicing import run_sliced, slice_parameters
+from edgegan.channels.space import Widths
+from edgegan.compress.distill import (
+    Inherited,
+    Trainer,
+    hooked,
+    make_trainer,
+    set_learning_rate,
+)
+from edgegan.compress.search.widths import Genome, WidthSpace
+from edgegan.compress.teacher.cache import Cache, sample
+from edgegan.distributed import average_gradients, rank
+from edgegan.errors import ConfigError
+from edgegan.metrics.quality import psnr
+from edgegan.recipe.schema import Distill, Supernet
+from edgegan.training.batch import Batch
+from edgegan.training.loop import Training, run_steps
+from edgegan.training.speed import choose_speed, in_float32
+
+QUICK_VALIDATION = 6
+SORTING_BATCHES = 4
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A generator whose sub-networks share its weights."""
+
+    module: nn.Module
+    graph: ChannelGraph
+    space: WidthSpace
+    taps: dict[str, tuple[Segment, ...]]
+
+    def forward(self, plan: Widths, x: torch.Tensor) -> torch.Tensor:
+        """The output of the sub-network of `plan`."""
+        output: torch.Tensor = run_sliced(
+            self.module, slice_parameters(self.module, self.graph, plan), x
+        )
+        return output
+
+    def columns(self, plan: Widths) -> list[torch.Tensor]:
+        """The channels that the sub-network has at each tap, as indices of the widest network's."""
+        return [leading(self.graph, segments, plan) for segments in self.taps.values()]
+
+
+def share(module: nn.Module, graph: ChannelGraph, space: WidthSpace, taps: list[str]) -> Shared:
+    """A traced generator with its taps; raises ConfigError where a tap was not met."""
+    return Shared(module, graph, space, {name: tap_segments(graph, name) for name in taps})
+
+
+def tap_segments(graph: ChannelGraph, tap: str) -> tuple[Segment, ...]:
+    """The channels of a module's output: those of the last traced operation inside it."""
+    found: tuple[Segment, ...] | None = None
+    for node in graph.program.graph.nodes:
+        inside = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
+        if (str(node.target) == tap or tap in inside) and node.name in graph.nodes:
+            found = graph.nodes[node.name]
+    if found is None:
+        raise ConfigError(f"tap '{tap}' was not met when the generator was traced")
+    return found
+
+
+def leading(graph: ChannelGraph, segments: tuple[Segment, ...], plan: Widths) -> torch.Tensor:
+    """Indices of the entries of a dimension that a plan of widths keeps."""
+    parts, start = [], 0
+    for each in segments:
+        size = graph.groups[each.group].size
+        parts.append(start + torch.arange(plan.get(each.group, size) * each.repeat))
+        start += size * each.repeat
+    return torch.cat(parts)
+
+
+def genomes_of_step(space: WidthSpace, settings: Supernet, seed: int, step: int) -> list[Genome]:
+    """The sub-networks of one step, a function of seed, step and process: uniform as in the paper, or a sandwich
+    (Yu & Huang 2019) of the widest, the narrowest and random ones."""
+    bread = [space.widest(), space.narrowest()] if settings.sampling == "sandwich" else []
+    generator = random.Random(f"widths:{seed}:{step}:{rank()}")
+    drawn = [space.draw(generator) for _ in range(settings.networks - len(bread))]
+    return [*bread[:1], *drawn, *bread[1:]]
+
+
+def supernet_step(
+    trainer: Trainer,
+    shared: Shared,
+    recorded: dict[str, torch.Tensor],
+    batch: Batch,
+    genomes: list[Genome],
+) -> dict[str, torch.Tensor]:
+    """One step of all given sub-networks together; the discriminator judges the last random one."""
+    judged = genomes[min(1, len(genomes) - 1)]
+    terms: dict[str, torch.Tensor] = {}
+    trainer.optimizer.zero_grad(set_to_none=True)
+    for genome in genomes:
+        plan = shared.space.plan(genome)
+        output = shared.forward(plan, batch.x)
+        found = trainer.objective.terms(
+            output, in_float32(list(recorded.values())), batch, shared.columns(plan)
+        )
+        (found["loss"] / len(genomes)).backward()
+        for name, value in found.items():
+            terms[name] = terms.get(name, 0) + value.detach() / len(genomes)
+        if genome == judged:
+            shown = output.detach()
+    average_gradients(trainer.parameters())
+    trainer.optimizer.step()
+    return {**terms, **trainer.objective.judge_step(shown, batch)}
+
+
+def train_supernet(
+    shared: Shared,
+    cache: Cache,
+    settings: Distill,
+    sharing: Supernet,
+    inherited: Inherited,
+    start: Mapping[str, Any] | None,
+    training: Training,
+) -> Trainer:
+    """Trains every sub-network of `shared` in place, from the states of a pre-distillation (`start`) if any, resuming
+    its checkpoint; returns what trained it."""
+    device = training.device
+    torch.manual_seed(training.seed)
+    schedule = settings.model_copy(update={"steps": sharing.steps})
+    if start is not None:
+        shared.module.load_state_dict(start["student"])
+    trainer = make_trainer(shared.module, cache, settings, inherited, device)
+    trainer.take_over(start or {})
+    shared.module.train()
+    speed = choose_speed(settings.model_copy(update={"compile": False}), device)
+    with hooked(shared.module, cache.taps) as recorded, speed.attached(shared.module):
+
+        def take_step(step: int) -> dict[str, torch.Tensor]:
+            set_learning_rate(trainer, schedule, step)
+            batch = sample(cache, settings, training, step)
+            genomes = genomes_of_step(shared.space, sharing, training.seed, step)
+            return supernet_step(trainer, shared, recorded, batch, genomes)
+
+        def validate() -> dict[str, float]:
+            space = shared.space
+            return {
+                f"{name}_psnr_db": subnet_psnr(
+                    shared, space.plan(genome), cache, QUICK_VALIDATION, device
+                )
+                for name, genome in (("widest", space.widest()), ("narrowest", space.narrowest()))
+            }
+
+        run_steps(
+            "supernet",
+            trainer,
+            sharing.steps,
+            take_step,
+            validate,
+            training,
+        )
+    shared.module.eval()
+    return trainer
+
+
+def subnet_psnr(
+    shared: Shared, plan: Widths, cache: Cache, count: int, device: torch.device
+) -> float:
+    """Mean PSNR in dB to the teacher over the first validation pictures."""
+    shared.module.eval()
+    with torch.inference_mode():
+        values = [
+            psnr(
+                shared.forward(plan, cache.load(x[None], device))[0].cpu().numpy(),
+                np.asarray(y, np.float32),
+            )
+            for x, y in zip(
+                cache.validation_inputs[:count], cache.validation_outputs[:count], strict=True
+            )
+        ]
+    shared.module.train()
+    return float(np.mean(values))
+
+
+def sort_channels(
+    shared: Shared,
+    trainer: Trainer,
+    cache: Cache,
+    settings: Distill,
+    method: str,
+    training: Training,
+) -> None:
+    """Puts the important channels of every group first, where narrow sub-networks take theirs; the widest network's
+    output stays. The feature maps follow."""
+    if method == "none":
+        return
+    scores = score_channels(
+        shared.module,
+        shared.graph,
+        method,  # type: ignore[arg-type]
+        loss=lambda: distillation_loss(shared, trainer, cache, settings, training),
+    )
+    orders = order_channels(scores)
+    permute(shared.module, shared.graph, orders)
+    maps = trainer.objective.maps
+    if maps is None:
+        return
+    with torch.no_grad():
+        for adapt, segments in zip(maps.maps, shared.taps.values(), strict=True):
+            columns, start = [], 0
+            for each in segments:
+                size = shared.graph.groups[each.group].size
+                order = orders.get(each.group, torch.arange(size))
+                inner = torch.arange(each.repeat)
+                columns.append(start + (order[:, None] * each.repeat + inner).flatten())
+                start += size * each.repeat
+            adapt.weight.copy_(adapt.weight[:, torch.cat(columns)])
+
+
+def distillation_loss(
+    shared: Shared,
+    trainer: Trainer,
+    cache: Cache,
+    settings: Distill,
+    training: Training,
+) -> torch.Tensor:
+    """The widest network's loss over a few batches, with gradients."""
+    losses = []
+    with hooked(shared.module, cache.taps) as recorded:
+        for step in range(SORTING_BATCHES):
+            batch = sample(cache, settings, replace(training, flip=False), step)
+            output = shared.module(batch.x)
+            losses.append(trainer.objective.terms(output, list(recorded.values()), batch)["loss"])
+    return torch.stack(losses).mean()

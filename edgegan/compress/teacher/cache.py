@@ -1,0 +1,103 @@
+"""The teacher's cached arrays, and the batch of a step drawn from them."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import TypeAdapter
+
+from edgegan.compress.teacher.live import Live
+from edgegan.compress.teacher.outputs import tap_file
+from edgegan.data.batches import choose
+from edgegan.data.stored import Codec, load_pictures
+from edgegan.distributed import rank, world_size
+from edgegan.files import read_json
+from edgegan.package import InputIO, NoiseIO
+from edgegan.recipe.schema import Distill
+from edgegan.training.batch import Batch
+from edgegan.training.loop import Training
+
+
+class Cache:
+    """The teacher's cached arrays, read batch by batch from disk."""
+
+    def __init__(self, folder: Path) -> None:
+        about = read_json(folder / "cache.json")
+        spec: InputIO = TypeAdapter(InputIO).validate_python(about["input"])
+        self.codec = Codec(spec)
+        self.mirrors = not isinstance(spec, NoiseIO)
+        self.taps: list[str] = about["taps"]
+        self.scales: list[float] = about["tap_mean_squares"]
+        self.inputs = np.load(folder / "train_input.npy", mmap_mode="r")
+        self.outputs = np.load(folder / "train_output.npy", mmap_mode="r")
+        self.truths = optional(folder / "train_truth.npy")
+        self.reals = optional(folder / "train_real.npy")
+        self.features = self.tap_arrays(folder, "train")
+        self.validation_inputs = np.load(folder / "validation_input.npy", mmap_mode="r")
+        self.validation_outputs = np.load(folder / "validation_output.npy", mmap_mode="r")
+        self.search_inputs = optional(folder / "search_input.npy")
+        self.search_outputs = optional(folder / "search_output.npy")
+        self.search_features = self.tap_arrays(folder, "search")
+        self.live: Live | None = None
+
+    def tap_arrays(self, folder: Path, split: str) -> list[np.ndarray]:
+        """A split's features, one array a tap."""
+        paths = [folder / tap_file(split, index) for index in range(len(self.taps))]
+        return [np.load(path, mmap_mode="r") for path in paths if path.is_file()]
+
+    def load(self, stored: np.ndarray, device: torch.device) -> torch.Tensor:
+        """Stored inputs (N, ...) as the generator takes them."""
+        return self.codec.load(stored).to(device)
+
+
+def optional(path: Path) -> np.ndarray:
+    """An array that only some runs have; empty where it was not made."""
+    return np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
+
+
+def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Batch:
+    """The batch of one step: a function of seed and step alone, so that a resumed run sees what it would have seen.
+
+    Of several processes each takes its own part of a batch that is as many times larger.
+    """
+    seed, flip, device = training.seed, training.flip, training.device
+    first = (step * world_size() + rank()) * settings.batch
+    positions = range(first, first + settings.batch)
+    if cache.live is not None:
+        drawn = cache.live.draw(positions, flip, seed)
+        x = drawn.x.to(device)
+        truth, reals = (
+            None if each is None else each.to(device) for each in (drawn.truth, drawn.reals)
+        )
+        return Batch(x, *cache.live.teach(x), truth, reals)
+    count = len(cache.inputs)
+    indices = [choose(count, each, seed, "order") for each in positions]
+    mirrored = [
+        flip
+        and cache.mirrors
+        and random.Random(f"flip:{seed}:{step}:{rank() * settings.batch + i}").random() < 0.5
+        for i in range(settings.batch)
+    ]
+
+    def gather(array: np.ndarray) -> np.ndarray:
+        rows = [
+            array[index][..., ::-1] if mirror else array[index]
+            for index, mirror in zip(indices, mirrored, strict=True)
+        ]
+        return np.stack(rows)
+
+    def pictures(array: np.ndarray) -> torch.Tensor | None:
+        return load_pictures(torch.from_numpy(gather(array))).to(device) if len(array) else None
+
+    features = [torch.from_numpy(gather(array)).to(device).float() for array in cache.features]
+    outputs = torch.from_numpy(gather(cache.outputs)).to(device).float()
+    return Batch(
+        cache.load(gather(cache.inputs), device),
+        outputs,
+        features,
+        pictures(cache.truths),
+        pictures(cache.reals),
+    )

@@ -1,0 +1,1 @@
+"""One family: its network and the key map of its public checkpoints."""

@@ -1,0 +1,157 @@
+"""The ResNet generator of CycleGAN and pix2pix (Zhu et al. 2017, after Johnson et al. 2016), dense or separable."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, parse_widths, scale_width
+from edgegan.recipe.schema import Block, Norm
+
+
+class ResnetSpec(BaseModel):
+    """Every width of the generator. Heights and widths of images must be multiples of 4 and at least 16."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    in_channels: int = Field(3, ge=1)
+    out_channels: int = Field(3, ge=1)
+    stem: int = Field(64, ge=1, description="channels after the first 7x7 convolution")
+    down: int = Field(128, ge=1, description="channels after the first strided convolution")
+    trunk: int = Field(256, ge=1, description="channels of the residual trunk")
+    inner: tuple[int, ...] = Field((256,) * 9, description="inner channels of each residual block")
+    up: tuple[int, int] = Field((128, 64), description="channels after each transposed convolution")
+    block: Block = Field("dense", description="residual convolutions: dense or separable")
+    norm: Norm = "instance"
+    separable_norm: Norm | None = Field(
+        None, description="norm between depthwise and pointwise; null: the same as norm"
+    )
+    dropout: float = Field(
+        0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
+    )
+
+    @staticmethod
+    def from_ngf(ngf: int, blocks: int = 9, **other: object) -> ResnetSpec:
+        """The published shape: ngf, 2 ngf, 4 ngf, `blocks` residual blocks, 2 ngf, ngf."""
+        return ResnetSpec.model_validate(
+            {
+                "stem": ngf,
+                "down": 2 * ngf,
+                "trunk": 4 * ngf,
+                "inner": (4 * ngf,) * blocks,
+                "up": (2 * ngf, ngf),
+                **other,
+            }
+        )
+
+    @staticmethod
+    def from_config(config: str, *, legacy: bool = False, **other: object) -> ResnetSpec:
+        """A sub-network of GAN Compression's nine-block mobile ResNet from its width config (Li et al. 2020).
+
+        Eight integers: stem, half of down, quarter of the trunk, quarters of the inner widths of blocks 1-3, 4-6 and
+        7-9, half of the first up width, the second. Six: one inner width for all blocks. `legacy`: the inner width is
+        the trunk's except in blocks 1, 4 and 7 (the paper's edges2shoes net). Raises ConfigError.
+        """
+        c = parse_widths(config, (6,) if legacy else (6, 8))
+        if len(c) == 8:
+            inner = [c[3 + index // 3] for index in range(9)]
+        else:
+            inner = [c[3] if index % 3 == 0 or not legacy else c[2] for index in range(9)]
+        return ResnetSpec.model_validate(
+            {
+                "stem": c[0],
+                "down": 2 * c[1],
+                "trunk": 4 * c[2],
+                "inner": tuple(4 * width for width in inner),
+                "up": (2 * c[-2], c[-1]),
+                "block": "separable",
+                **other,
+            }
+        )
+
+    def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> ResnetSpec:
+        """A uniformly narrower generator of the same depth: every width times `scale`."""
+        return self.model_copy(
+            update={
+                "stem": scale_width(self.stem, scale, round_to),
+                "down": scale_width(self.down, scale, round_to),
+                "trunk": scale_width(self.trunk, scale, round_to),
+                "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
+                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
+                "block": block,
+                "norm": norm,
+                "separable_norm": None,
+                "dropout": 0.0,
+            }
+        )
+
+
+class ResnetGenerator(nn.Module):
+    """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of 4."""
+
+    STRIDE = 4
+    MIN_SIZE = 16
+
+    def __init__(self, spec: ResnetSpec) -> None:
+        super().__init__()
+        norm = spec.norm
+        self.stem_pad = nn.ReflectionPad2d(3)
+        self.stem = nn.Conv2d(spec.in_channels, spec.stem, 7)
+        self.stem_norm = make_norm(norm, spec.stem)
+        self.down1 = nn.Conv2d(spec.stem, spec.down, 3, stride=2, padding=1)
+        self.down1_norm = make_norm(norm, spec.down)
+        self.down2 = nn.Conv2d(spec.down, spec.trunk, 3, stride=2, padding=1)
+        self.down2_norm = make_norm(norm, spec.trunk)
+        self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(
+                spec.trunk,
+                inner,
+                spec.block,
+                norm,
+                dropout=spec.dropout,
+                separable_norm=spec.separable_norm,
+            )
+            for inner in spec.inner
+        )
+        self.up1 = nn.ConvTranspose2d(
+            spec.trunk, spec.up[0], 3, stride=2, padding=1, output_padding=1
+        )
+        self.up1_norm = make_norm(norm, spec.up[0])
+        self.up2 = nn.ConvTranspose2d(
+            spec.up[0], spec.up[1], 3, stride=2, padding=1, output_padding=1
+        )
+        self.up2_norm = make_norm(norm, spec.up[1])
+        self.head_pad = nn.ReflectionPad2d(3)
+        self.head = nn.Conv2d(spec.up[1], spec.out_channels, 7)
+        self.relu = nn.ReLU()
+        self.tanh = nn.Tanh()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        image = x
+        x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
+        x = self.relu(self.down1_norm(self.down1(x)))
+        x = self.relu(self.down2_norm(self.down2(x)))
+        if self.global_branch is not None:
+            x = self.global_branch(image, x)
+        for block in self.blocks:
+            x = block(x)
+        x = self.relu(self.up1_norm(self.up1(x)))
+        x = self.relu(self.up2_norm(self.up2(x)))
+        return self.tanh(self.head(self.head_pad(x)))
+
+    def taps(self) -> list[str]:
+        """Modules whose outputs are distilled: trunk entry and after each third of the blocks (GAN Compression 3.1)."""
+        return tap_names(len(self.blocks))
+
+
+def tap_names(num_blocks: int) -> list[str]:
+    """The trunk entry's norm and the last block of each third of a trunk of `num_blocks` blocks."""
+    ends = (
+        sorted({max(0, round(num_blocks * third / 3) - 1) for third in (1, 2, 3)})
+        if num_blocks
+        else []
+    )
+    return ["down2_norm", *(f"blocks.{index}" for index in ends)]

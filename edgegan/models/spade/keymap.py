@@ -1,0 +1,128 @@
+"""SPADE generators by their key names alone: fc, head_0, G_middle_0, G_middle_1, up_0 ... up_3, conv_img.
+
+Full nets have them with spectral normalisation; gan-compression's mobile, super and sub nets without, the sub nets
+with statistics of the super net's width of which only the leading part is used.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from edgegan.models.matching import Imported, adopt, give_back, shape_of
+from edgegan.models.reading import State
+from edgegan.models.spade.network import BLOCK_NAMES, SpadeSpec
+from edgegan.models.spectral import fold_spectral, unfold_spectral
+from edgegan.models.zoo import build
+
+EXAMPLE = "SPADE (fc.weight, head_0.conv_0.weight ...)"
+PUBLIC_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
+PARTS = {
+    "spade1": "norm_0",
+    "spade2": "norm_1",
+    "spade_shortcut": "norm_s",
+    "conv1": "conv_0",
+    "conv2": "conv_1",
+    "shortcut": "conv_s",
+}
+INSIDE = {
+    "norm": "param_free_norm",
+    "shared": "mlp_shared.0",
+    "scale": "mlp_gamma",
+    "shift": "mlp_beta",
+    "depthwise": "conv.0",
+    "pointwise": "conv.2",
+}
+CITYSCAPES_CHANNELS = 36
+
+
+def recognises(state: State) -> bool:
+    """Whether these are its keys."""
+    return any(key.startswith("head_0.") for key in state) and any(
+        key.startswith("fc.") for key in state
+    )
+
+
+def read(state: State, path: Path) -> Imported:
+    """Spectral normalisation is folded. The weights tell neither the upsampling nor whether the last channel is the
+    instance edge: Cityscapes' 36 channels mean `more`, other counts `normal`, and the edge is assumed."""
+    changes: list[str] = []
+    state, vectors = fold_spectral(state, path)
+    if vectors:
+        changes.append(f"spectral normalisation of {len(vectors)} layers folded (exact)")
+
+    def width(key: str, axis: int = 0) -> int:
+        return int(shape_of(state, f"{key}.weight", path)[axis])
+
+    separable = "head_0.norm_0.mlp_gamma.conv.0.weight" in state
+    batch = "head_0.norm_0.param_free_norm.running_mean" in state
+    channels = width("fc", 1)
+    spec = SpadeSpec(
+        classes=max(1, channels - 1),
+        instance_edge=channels > 1,
+        out_channels=width("conv_img"),
+        trunk=width("fc"),
+        up=tuple(width(f"up_{index}.conv_1") for index in range(4)),  # type: ignore[arg-type]
+        inner=tuple(width(f"{name}.conv_0") for name in PUBLIC_BLOCKS),
+        hidden=tuple(width(f"{name}.norm_0.mlp_shared.0") for name in PUBLIC_BLOCKS),
+        upsampling="more" if channels == CITYSCAPES_CHANNELS else "normal",
+        block="separable" if separable else "dense",
+        norm="batch" if batch else "instance",
+    )
+    changes.append(
+        f"upsampling '{spec.upsampling}' and an instance edge as the last of {channels} channels "
+        "assumed: the weights do not tell"
+    )
+    state, statistics = trim_statistics(state, spec, changes)
+    layout: dict[str, Any] = {"spectral": vectors, "statistics": statistics}
+    return adopt(Imported("spade", spec, state, changes, layout), to_public, path)
+
+
+def write(imported: Imported) -> State:
+    """The public state dict, spectral normalisation and full-width statistics as it was read with."""
+    state = give_back(imported, to_public)
+    for key, length in imported.layout.get("statistics", {}).items():
+        rest = torch.full((length - len(state[key]),), float(key.endswith("var")))
+        state[key] = torch.cat([state[key], rest])
+    return unfold_spectral(state, imported.layout.get("spectral", {}))
+
+
+def trim_statistics(
+    state: State, spec: SpadeSpec, changes: list[str]
+) -> tuple[State, dict[str, int]]:
+    """Statistics cut to the leading channels that a sub net uses, and the lengths they had."""
+    with torch.device("meta"):
+        own = build("spade", spec).state_dict()
+    wanted = {to_public(key): value for key, value in own.items() if "running" in key}
+    lengths = {
+        key: len(state[key])
+        for key, value in wanted.items()
+        if key in state and state[key].dim() == 1 and len(state[key]) > len(value)
+    }
+    if lengths:
+        changes.append(
+            f"{len(lengths)} statistics of the super net's width cut to the channels in use (exact)"
+        )
+    trimmed = {key: state[key][: len(wanted[key])].clone() for key in lengths}
+    return {**state, **trimmed}, lengths
+
+
+def statistics_lengths(state: State) -> dict[str, int]:
+    """How long each statistic of a super net is, in public names: its sub nets keep that length."""
+    return {
+        to_public(own): len(value)
+        for own, value in state.items()
+        if own.endswith(("running_mean", "running_var"))
+    }
+
+
+def to_public(own: str) -> str:
+    """Our key -> the public key."""
+    first, *rest = own.split(".")
+    if first in ("stem", "head_conv"):
+        return ".".join([{"stem": "fc", "head_conv": "conv_img"}[first], *rest])
+    block = PUBLIC_BLOCKS[BLOCK_NAMES.index(first)]
+    part, *inside, leaf = rest
+    return ".".join([block, PARTS[part], *(INSIDE[name] for name in inside), leaf])

@@ -1,0 +1,127 @@
+"""The U-Net generator of pix2pix (Isola et al. 2017, appendix 6.1.1): halvings, doublings, a skip at every size."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from torch import nn
+
+from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
+from edgegan.recipe.schema import Block, Norm
+
+
+class UnetSpec(BaseModel):
+    """Every width. Heights and widths of images must be multiples of 2 to the number of halvings."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    in_channels: int = Field(3, ge=1)
+    out_channels: int = Field(3, ge=1)
+    down: tuple[int, ...] = Field(
+        (64, 128, 256, 512, 512, 512, 512, 512),
+        min_length=2,
+        description="channels after each halving",
+    )
+    up: tuple[int, ...] = Field(
+        (512, 512, 512, 512, 256, 128, 64),
+        min_length=1,
+        description="channels after each doubling but the last, deepest first, before the skip joins",
+    )
+    norm: Norm = "batch"
+    dropout: float = Field(
+        0.5, ge=0.0, lt=1.0, description="dropout after the doublings next to the deepest"
+    )
+
+    @model_validator(mode="after")
+    def check_depth(self) -> UnetSpec:
+        """One doubling for every halving."""
+        if len(self.up) != len(self.down) - 1:
+            raise ValueError(f"up needs {len(self.down) - 1} widths, one fewer than down")
+        return self
+
+    @staticmethod
+    def from_ngf(ngf: int, halvings: int = 8, **other: object) -> UnetSpec:
+        """The published shape: unet_256 has 8 halvings, unet_128 has 7."""
+        down = tuple(ngf * min(2**index, 8) for index in range(halvings))
+        return UnetSpec.model_validate({"down": down, "up": down[-2::-1], **other})
+
+    @property
+    def stride(self) -> int:
+        """What heights and widths must be multiples of."""
+        return int(2 ** len(self.down))
+
+    @property
+    def min_size(self) -> int:
+        """The smallest height and width: one pixel at the deepest level."""
+        return self.stride
+
+    def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> UnetSpec:
+        """A uniformly narrower generator of the same depth without dropout; raises ConfigError for separable blocks."""
+        refuse_separable("unet", block)
+        refuse_global("unet", norm)
+        return self.model_copy(
+            update={
+                "down": tuple(scale_width(width, scale, round_to) for width in self.down),
+                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
+                "norm": norm,
+                "dropout": 0.0,
+            }
+        )
+
+
+class UnetGenerator(nn.Module):
+    """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of `spec.stride`.
+
+    STRIDE and MIN_SIZE are those of the published 256-pixel net.
+    """
+
+    STRIDE = 256
+    MIN_SIZE = 256
+
+    def __init__(self, spec: UnetSpec) -> None:
+        super().__init__()
+        depth, bias = len(spec.down), spec.norm != "batch"
+        inputs = (spec.in_channels, *spec.down[:-1])
+        self.down = nn.ModuleList(
+            nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias)
+            for before, after in zip(inputs, spec.down, strict=True)
+        )
+        self.down_norm = nn.ModuleList(
+            make_norm(spec.norm, width) if 0 < level < depth - 1 else nn.Identity()
+            for level, width in enumerate(spec.down)
+        )
+        deeper = (
+            spec.down[-1],
+            *(u + s for u, s in zip(spec.up, spec.down[-2::-1], strict=True)),
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=bias)
+            for before, after in zip(deeper, spec.up, strict=False)
+        )
+        self.up_norm = nn.ModuleList(make_norm(spec.norm, width) for width in spec.up)
+        self.dropout = nn.ModuleList(
+            nn.Dropout(spec.dropout if 0 < level < depth - 4 else 0.0) for level in range(depth - 1)
+        )
+        self.head = nn.ConvTranspose2d(deeper[-1], spec.out_channels, 4, stride=2, padding=1)
+        self.leaky = nn.LeakyReLU(0.2)
+        self.relu = nn.ReLU()
+        self.tanh = nn.Tanh()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """See the class."""
+        skips: list[torch.Tensor] = []
+        for level, (down, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
+            x = norm(down(self.leaky(x) if level else x))
+            skips.append(x)
+        x = skips.pop()
+        for up, norm, dropout in zip(self.up, self.up_norm, self.dropout, strict=True):
+            x = torch.cat([skips.pop(), dropout(norm(up(self.relu(x))))], dim=1)
+        return self.tanh(self.head(self.relu(x)))
+
+    def taps(self) -> list[str]:
+        """Modules whose outputs are distilled: the way down at an eighth, the way up at an eighth, a quarter, half."""
+        deepest = len(self.up)
+        return [
+            f"down_norm.{min(2, deepest - 1)}",
+            *(f"up_norm.{index}" for index in range(max(0, deepest - 3), deepest)),
+        ]

@@ -1,0 +1,1 @@
+"""Teachers from scratch: one file a method."""

@@ -1,0 +1,226 @@
+"""The networks of a method: specs from the recipe, published initialisation, and what is saved between runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pydantic import BaseModel
+from torch import nn
+from torch.nn.utils import parametrize
+from torch.nn.utils.parametrizations import spectral_norm
+
+from edgegan.distributed import average_gradients
+from edgegan.errors import ConfigError
+from edgegan.models.discriminator import MultiscaleSpec, PatchSpec
+from edgegan.models.judges import JudgeSpec
+from edgegan.models.resnet.network import ResnetSpec
+from edgegan.models.sngan.network import SnganDiscriminatorSpec, SnganSpec
+from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.unet.network import UnetSpec
+from edgegan.models.zoo import build, parse_spec
+from edgegan.package import InputIO, LabelMapIO
+from edgegan.recipe.data_section import Data
+from edgegan.recipe.train_section import Train
+from edgegan.training.teachers.pool import ImagePool
+
+CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
+NORMS = (nn.BatchNorm2d, nn.InstanceNorm2d)
+
+
+def label_io(data: Data) -> LabelMapIO:
+    """What a generator of label maps is fed."""
+    return LabelMapIO(classes=data.label_classes, instance_edge=data.instances is not None)
+
+
+def generator_io(data: Data) -> InputIO | None:
+    """The input of the package where the family's spec does not tell: None for pictures and noise."""
+    return label_io(data) if data.kind == "labels" else None
+
+
+def generator_spec(train: Train, data: Data) -> tuple[str, BaseModel]:
+    """Family and spec of the generator; raises ConfigError for a spec field that does not exist."""
+    if train.method == "gaugan":
+        family, labels = "spade", label_io(data)
+        base: BaseModel = SpadeSpec.from_ngf(
+            train.ngf, classes=labels.classes, instance_edge=labels.instance_edge
+        )
+    elif train.method == "sngan":
+        blocks = round_log2(data.size)
+        widths = (4 * train.ngf,) * blocks
+        family, base = "sngan", SnganSpec(stem=4 * train.ngf, width=widths, inner=widths)
+    else:
+        family = train.generator
+        inputs = {"in_channels": label_io(data).channels} if data.kind == "labels" else {}
+        if family == "unet":
+            base = UnetSpec.from_ngf(train.ngf, train.depth or 8, **inputs)
+        else:
+            base = ResnetSpec.from_ngf(train.ngf, train.depth or 9, **inputs)
+    unknown = sorted(set(train.spec) - set(type(base).model_fields))
+    if unknown:
+        raise ConfigError(
+            f"train.spec: family {family} has no '{unknown[0]}'; fields: "
+            f"{', '.join(type(base).model_fields)}"
+        )
+    return family, parse_spec(family, {**base.model_dump(), **train.spec})
+
+
+def round_log2(size: tuple[int, int]) -> int:
+    """Doublings from 4x4 to the image; raises ConfigError for a size that is none."""
+    doublings = max(1, (size[0] // 4).bit_length() - 1)
+    if size != (4 * 2**doublings,) * 2:
+        raise ConfigError(
+            f"data.size {size[0]}x{size[1]}: sngan makes squares of 8, 16, 32, 64, ... pixels"
+        )
+    return doublings
+
+
+def judge_spec(train: Train, generator: BaseModel) -> JudgeSpec:
+    """The discriminator that goes with a generator."""
+    takes = int(getattr(generator, "in_channels", 0))
+    gives = int(generator.out_channels)  # type: ignore[attr-defined]
+    if train.method == "gaugan":
+        return MultiscaleSpec(
+            in_channels=takes + gives,
+            ndf=train.ndf,
+            layers=train.discriminator_layers,
+            scales=train.discriminator_scales,
+        )
+    if train.method == "sngan":
+        return SnganDiscriminatorSpec(in_channels=gives, ndf=train.ndf)
+    conditional = train.method == "pix2pix"
+    return PatchSpec(
+        in_channels=gives + takes * conditional,
+        ndf=train.ndf,
+        layers=train.discriminator_layers,
+        norm="batch" if getattr(generator, "norm", "") == "batch" else "instance",
+        conditional=conditional,
+    )
+
+
+def initialise_as_published(module: nn.Module, method: str) -> None:
+    """Weights as the method's authors set them: normal of deviation 0.02 (pix2pix, CycleGAN), Xavier normal with gain
+    0.02 (SPADE), Xavier uniform (SNGAN); zero biases; norm scales normal around 1 where they are learnt."""
+    for layer in module.modules():
+        if isinstance(layer, CONVOLUTIONS):
+            weight = raw_weight(layer)
+            if method == "sngan":
+                nn.init.xavier_uniform_(weight)
+            elif method == "gaugan":
+                nn.init.xavier_normal_(weight, gain=0.02)
+            else:
+                nn.init.normal_(weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+        elif isinstance(layer, NORMS) and layer.affine and method in ("pix2pix", "cyclegan"):
+            nn.init.normal_(layer.weight, 1.0, 0.02)
+
+
+def raw_weight(layer: nn.Module) -> torch.Tensor:
+    """The weight that is trained: under a spectral norm not the one that is used."""
+    if parametrize.is_parametrized(layer, "weight"):
+        return dict(layer.named_parameters())["parametrizations.weight.original"]
+    return dict(layer.named_parameters())["weight"]
+
+
+def add_spectral(generator: nn.Module) -> None:
+    """Spectral norm on the convolutions of a SPADE generator's residual blocks."""
+    for name, layer in generator.named_modules():
+        if name.rsplit(".", 1)[-1] in ("conv1", "conv2", "shortcut") and isinstance(
+            layer, nn.Conv2d
+        ):
+            spectral_norm(layer)
+
+
+def plain_copy(generator: nn.Module, family: str, spec: BaseModel) -> nn.Module:
+    """The generator on the CPU in evaluation mode, its spectral norms folded into plain weights."""
+    state = generator.eval().state_dict()
+    for name, layer in generator.named_modules():
+        if parametrize.is_parametrized(layer, "weight"):
+            state = {key: v for key, v in state.items() if not key.startswith(f"{name}.param")}
+            state[f"{name}.weight"] = layer.weight.detach()  # type: ignore[union-attr, operator]
+    plain = build(family, spec)
+    plain.load_state_dict(state)
+    return plain.eval()
+
+
+@dataclass
+class Parts:
+    """Everything a step changes, and so everything a checkpoint holds: networks by name, Adam over all generators and
+    over all discriminators, image pools."""
+
+    modules: dict[str, nn.Module]
+    generators_adam: torch.optim.Adam
+    judges_adam: torch.optim.Adam
+    pools: dict[str, ImagePool]
+    rates: tuple[float, float]
+
+    def set_rates(self, factor: float) -> None:
+        """Learning rates of a step: `factor` of the full ones."""
+        for optimizer, rate in zip(
+            (self.generators_adam, self.judges_adam), self.rates, strict=True
+        ):
+            for group in optimizer.param_groups:
+                group["lr"] = rate * factor
+
+    def state(self, step: int) -> dict[str, Any]:
+        """What a resumed run needs after this many steps."""
+        saved: dict[str, Any] = {
+            "step": step,
+            "generators_adam": self.generators_adam.state_dict(),
+            "judges_adam": self.judges_adam.state_dict(),
+        }
+        saved |= {name: module.state_dict() for name, module in self.modules.items()}
+        return saved | {name: pool.images for name, pool in self.pools.items()}
+
+    def restore(self, state: dict[str, Any]) -> int:
+        """Takes back a state; returns the number of steps done."""
+        self.generators_adam.load_state_dict(state["generators_adam"])
+        self.judges_adam.load_state_dict(state["judges_adam"])
+        for name, module in self.modules.items():
+            module.load_state_dict(state[name])
+        for name, pool in self.pools.items():
+            pool.images = list(state[name])
+        return int(state["step"])
+
+    def first_bad(self) -> str | None:
+        """The name of a weight or statistic that is not finite, if any."""
+        for part, module in self.modules.items():
+            for name, value in module.state_dict().items():
+                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+                    return f"{part}.{name}"
+        return None
+
+
+def make_parts(
+    train: Train,
+    generators: dict[str, nn.Module],
+    judges: dict[str, nn.Module],
+    pools: dict[str, ImagePool] | None = None,
+) -> Parts:
+    """Parts with the optimisers that the recipe sets (Adam)."""
+    pair = (train.learning_rate, train.discriminator_learning_rate or train.learning_rate)
+    generators_adam, judges_adam = (
+        torch.optim.Adam(
+            [parameter for module in group.values() for parameter in module.parameters()],
+            rate,
+            betas=(train.beta1, train.beta2),
+        )
+        for group, rate in zip((generators, judges), pair, strict=True)
+    )
+    return Parts({**generators, **judges}, generators_adam, judges_adam, pools or {}, pair)
+
+
+def apply_gradients(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
+    """One optimiser step down the loss, whose gradient is the mean over all processes."""
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    for group in optimizer.param_groups:
+        average_gradients(group["params"])
+    optimizer.step()
+
+
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
+    """Torch's random numbers (dropout) as a function of seed, step and process."""
+    torch.manual_seed((seed * 1_000_003 + step) * 64 + rank)

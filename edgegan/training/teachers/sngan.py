@@ -1,0 +1,63 @@
+"""SNGAN (Miyato et al., ICLR 2018): noise to pictures, hinge loss, several discriminator steps a generator step."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from edgegan.data.batches import Batch, draw_noise, positions
+from edgegan.recipe.train_section import Train
+from edgegan.training.teachers.adversarial import fake_loss, fool_loss, real_loss
+from edgegan.training.teachers.parts import apply_gradients, make_parts
+
+
+class Sngan:
+    """A generator of pictures from noise and its spectrally normalised discriminator."""
+
+    def __init__(
+        self,
+        train: Train,
+        generator: nn.Module,
+        judge: nn.Module,
+        latent: int,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.train, self.generator, self.judge = train, generator, judge
+        self.latent, self.seed, self.rank, self.world = latent, seed, rank, world
+        self.parts = make_parts(train, {"generator": generator}, {"discriminator": judge})
+
+    def take_step(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
+        """A discriminator's step for every batch, then the generator's; returns every term, the last of the former."""
+        mode = self.train.gan_mode
+        self.judge.requires_grad_(True)
+        for batch in batches:
+            assert batch.target is not None
+            with torch.no_grad():
+                made = self.generator(batch.input)
+            real = real_loss(mode, [self.judge(batch.target)])
+            fake = fake_loss(mode, [self.judge(made)])
+            apply_gradients(self.parts.judges_adam, real + fake)
+
+        self.judge.requires_grad_(False)
+        places = positions(
+            self.train.generator_batch or self.train.batch, step, self.rank, self.world
+        )
+        noise = draw_noise(self.latent, places, self.seed, "generator noise").to(made.device)
+        loss = fool_loss(mode, [self.judge(self.generator(noise))])
+        apply_gradients(self.parts.generators_adam, loss)
+        return {"loss": loss, "discriminator_real": real, "discriminator_fake": fake}
+
+    def show(self, batch: Batch) -> list[torch.Tensor]:
+        """A square of pictures from the validation noise: as many columns as rows."""
+        side = max(1, int(len(batch.input) ** 0.5))
+        return list(self.generator(batch.input)[: side * side].split(side))
+
+    def measure(self, batch: Batch) -> dict[str, float]:
+        """Mean scores of real and made pictures: how well the discriminator still tells them apart."""
+        assert batch.target is not None
+        return {
+            "validation_score_real": float(self.judge(batch.target).mean()),
+            "validation_score_fake": float(self.judge(self.generator(batch.input)).mean()),
+        }

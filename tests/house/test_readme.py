@@ -1,0 +1,95 @@
+"""The commands of README and guide run as written, on tiny stand-ins for the reader's own files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+from support.commands import ROOT, SIZE, edgegan, make_pictures
+
+from edgegan.recipe.schema import recipe_fields
+
+SHRINK = [
+    f"data.size=[{SIZE},{SIZE}]",
+    "data.crops=8",
+    "distill.steps=60",
+    "distill.learning_rate=0.01",
+    "distill.warmup=5",
+    "student.widths={}",
+    "student.scale=1.0",
+    "budget.bytes=100000",
+]
+
+
+def commands(document: str) -> list[list[str]]:
+    """edgegan commands of the document's sh blocks, in order."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    lines = [
+        line for block in re.findall(r"```sh\n(.*?)```", text, re.S) for line in block.splitlines()
+    ]
+    return [shlex.split(line, comments=True) for line in lines if line.startswith("edgegan ")]
+
+
+def test_commands_run(tmp_path: Path, cartoon_checkpoint: Path) -> None:
+    """Those of README in order, then those of the guide that README does not have."""
+    shutil.copy(cartoon_checkpoint, tmp_path / "teacher.pth")
+    make_pictures(tmp_path / "photos" / "train", 3)
+    make_pictures(tmp_path / "photos" / "val", 1)
+    (tmp_path / "android_demo").mkdir()
+    readme, guide = commands("README.md"), commands("docs/guide.md")
+    for found in (readme, guide):
+        assert {command[1] for command in found} >= {
+            "import",
+            "compress",
+            "export",
+            "bench",
+            "report",
+            "bundle",
+            "run",
+        }
+    for command in readme + [each for each in guide if each not in readme]:
+        extra: list[str] = []
+        if command[1] == "compress":
+            extra = [part for setting in SHRINK for part in ("--set", setting)]
+        if command[1] == "bench":
+            extra = ["--seconds", "0.1"]
+        edgegan(*command[1:], *extra, cwd=tmp_path)
+    assert (tmp_path / "runs/mine/report.html").is_file()
+    assert list((tmp_path / "out").glob("*.png"))
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert re.search(rf"^{target}:", makefile, re.M), target
+
+
+def test_guide_lists_every_recipe_key() -> None:
+    guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
+    for key, meaning in recipe_fields().items():
+        assert f"| `{key}` | {meaning} |" in guide
+
+
+def test_links_exist() -> None:
+    for document in (
+        "README.md",
+        "docs/app.md",
+        "docs/guide.md",
+        "docs/results.md",
+        "docs/design.md",
+    ):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for link in re.findall(r"\]\(([^)#]+)\)", text):
+            assert (ROOT / document).parent.joinpath(link).exists(), link
+
+
+def test_documents_speak_of_the_project_only() -> None:
+    for path in [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *(ROOT / "android_demo").rglob("*.md"),
+    ]:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"\.\./shared|/work/|/root/|/tmp/", text), path

@@ -1,0 +1,179 @@
+"""A generator of one's own: through import, inspect, compress, export, bench and run like a built-in family."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from support.commands import SIZE, edgegan
+
+from edgegan.artefact import read_model
+from edgegan.data.images import read_image
+
+SOURCE = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 24, 3, padding=1)
+        self.down = nn.Conv2d(24, 48, 3, stride=2, padding=1)
+        self.norm = nn.BatchNorm2d(48)
+        self.left = nn.Conv2d(48, 48, 3, padding=1)
+        self.right = nn.Conv2d(48, 48, 3, padding=1)
+        self.up = nn.Upsample(scale_factor=2, mode="nearest")
+        self.join = nn.Conv2d(72, 16, 3, padding=1)
+        self.last = nn.Conv2d(16, 3, 3, padding=1)
+
+    def forward(self, x):
+        a = torch.relu(self.first(x))
+        b = torch.relu(self.norm(self.down(a)))
+        b = b + self.right(torch.relu(self.left(b)))
+        return torch.tanh(self.last(torch.relu(self.join(torch.cat([self.up(b), a], 1)))))
+
+
+class Sorted(Net):
+    def forward(self, x):
+        a = torch.sort(self.first(x), dim=1).values
+        return torch.tanh(self.last(self.join(torch.cat([a, a, a], 1))))
+
+
+class Half(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :, ::2, ::2]
+
+
+def make():
+    torch.manual_seed(5)
+    return Net()
+
+
+def unsupported():
+    return Sorted()
+
+
+def half():
+    return Half()
+
+
+def number():
+    return 3
+
+
+def needs(argument):
+    return Net()
+"""
+OWN = ("--generator", "ownnet:make")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "ownnet.py").write_text(SOURCE, encoding="utf-8")
+    return tmp_path
+
+
+def test_whole_path(folder: Path, pictures: Path) -> None:
+    shape = f"3x{SIZE}x{SIZE}"
+    edgegan("import", *OWN, "--input-shape", shape, "-o", "teacher", cwd=folder)
+    found = json.loads(edgegan("inspect", "teacher", *OWN, "--json", cwd=folder).stdout)
+    assert {group["name"] for group in found["groups"] if not group["fixed"]} == {
+        "first",
+        "down",
+        "left",
+        "join",
+    }
+    settings = [
+        f"data.size=[{SIZE},{SIZE}]",
+        "data.crops=8",
+        "distill.steps=10",
+        "student.scale=0.5",
+    ]
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    edgegan(
+        "compress",
+        "resnet",
+        "--teacher",
+        "teacher",
+        "--data",
+        pictures,
+        "-o",
+        "run",
+        *OWN,
+        *arguments,
+        cwd=folder,
+    )
+    config = json.loads((folder / "run/student/config.json").read_text())
+    assert config["spec"]["widths"] == {"first": 16, "down": 24, "left": 24, "join": 8}
+    assert json.loads((folder / "run/stages/teacher_cache/cache.json").read_text())["taps"]
+    edgegan("export", "run", *OWN, "--which", "student", cwd=folder)
+    for name in ("student_int8.tflite", "student_int8.onnx"):
+        model = read_model(folder / "run/export" / name)
+        assert model.parity.psnr_db > 30
+        assert model.family == "custom"
+    edgegan("bench", "run", "--seconds", "0.1", cwd=folder)
+    edgegan("run", "run", pictures, "-o", "out", *OWN, cwd=folder)
+    assert read_image(folder / "out/picture0.png").shape == (40, 48, 3)
+
+
+def test_weights_come_from_a_checkpoint(folder: Path) -> None:
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("ownnet_copy", folder / "ownnet.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    net = module.Net()
+    torch.save(net.state_dict(), folder / "w.pth")
+    edgegan("import", "w.pth", *OWN, "--input-shape", "3x16x16", "-o", "p", cwd=folder)
+    from safetensors.numpy import load_file
+
+    stored = load_file(folder / "p/model.safetensors")
+    assert np.array_equal(stored["join.weight"], net.join.weight.detach().numpy())
+    state = {key: value for key, value in net.state_dict().items() if key != "last.bias"}
+    torch.save(state, folder / "short.pth")
+    done = edgegan(
+        "import", "short.pth", *OWN, "--input-shape", "3x16x16", "-o", "q", check=False, cwd=folder
+    )
+    assert done.returncode == 2
+    assert "last.bias" in done.stderr
+
+
+def test_a_package_cannot_import_code_by_itself(folder: Path) -> None:
+    edgegan("import", *OWN, "--input-shape", "3x16x16", "-o", "p", cwd=folder)
+    (folder / "ownnet.py").write_text("open('ran', 'w').close()\n" + SOURCE, encoding="utf-8")
+    done = edgegan("inspect", "p", check=False, cwd=folder)
+    assert done.returncode == 2
+    assert "give --generator ownnet:make" in done.stderr
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("generator", "shape", "words"),
+    [
+        ("ownnet:make", None, "--input-shape"),
+        ("ownnet", "3x16x16", "package.module:factory"),
+        ("nothere:make", "3x16x16", "cannot import 'nothere'"),
+        ("ownnet:nothing", "3x16x16", "no callable 'nothing'"),
+        ("ownnet:number", "3x16x16", "made a int"),
+        ("ownnet:needs", "3x16x16", "without arguments"),
+        ("ownnet:make", "5x16x16", "does not run on an input"),
+        ("ownnet:half", "3x16x16", "must make one image"),
+        ("ownnet:unsupported", "3x16x16", "sort"),
+    ],
+)
+def test_what_cannot_be_used_is_named(
+    folder: Path, generator: str, shape: str | None, words: str
+) -> None:
+    arguments = ["import", "--generator", generator, "-o", "p"]
+    if shape:
+        arguments += ["--input-shape", shape]
+    done = edgegan(*arguments, check=False, cwd=folder)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (folder / "p").exists()
