@@ -17,7 +17,7 @@ LAYERS: list[set[str]] = [
         "edgegan.artefact",
         "edgegan.tensors",
         "edgegan.runtime",
-        "edgegan.models.reading",
+        "edgegan.weights",
     },
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
