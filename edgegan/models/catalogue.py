@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from edgegan.metrics.complexity import Complexity, measure
-from edgegan.models.family import Published, check_family
+from edgegan.models.contract import Published, check_family
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import FAMILIES
 from edgegan.package import input_shape

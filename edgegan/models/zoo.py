@@ -12,9 +12,9 @@ from torch import nn
 
 from edgegan.errors import CheckpointError, ConfigError, InputError, first_problem, nearest
 from edgegan.models import families
+from edgegan.models.contract import Family
 from edgegan.models.custom import CUSTOM, CustomSpec
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
-from edgegan.models.family import Family
 from edgegan.models.spec import Spec
 from edgegan.package import ImageIO, InputIO, PackageConfig, read_config, read_tensors
 

@@ -11,7 +11,7 @@ from edgegan.channels.graph import trace_channels
 from edgegan.compress.search.widths import width_space
 from edgegan.errors import ConfigError
 from edgegan.models.catalogue import catalogue
-from edgegan.models.family import Family, check_family
+from edgegan.models.contract import Family, check_family
 from edgegan.models.keymaps.resnet import namer
 from edgegan.models.resnet import FAMILY as RESNET
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec

@@ -2,7 +2,7 @@
 
 from edgegan.models.animegan import keymap
 from edgegan.models.animegan.network import AnimeSpec
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 
 FAMILY = Family(
     name="animegan",

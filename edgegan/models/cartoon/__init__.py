@@ -2,7 +2,7 @@
 
 from edgegan.models.cartoon import keymap
 from edgegan.models.cartoon.network import CartoonSpec
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 
 FAMILY = Family(
     name="cartoon",

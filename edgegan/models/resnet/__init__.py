@@ -1,6 +1,6 @@
 """ResNet generators of CycleGAN, pix2pix and GAN Compression."""
 
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 from edgegan.models.resnet import keymap
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 

@@ -1,6 +1,6 @@
 """SNGAN generators, which make pictures of noise."""
 
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 from edgegan.models.sngan import keymap
 from edgegan.models.sngan.network import SnganSpec
 

@@ -1,6 +1,6 @@
 """SPADE generators, which paint label maps."""
 
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 from edgegan.models.spade import keymap
 from edgegan.models.spade.network import SpadeSpec
 

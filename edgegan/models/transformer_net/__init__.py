@@ -1,6 +1,6 @@
 """Fast style transfer nets."""
 
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 from edgegan.models.transformer_net import keymap
 from edgegan.models.transformer_net.network import TransformerSpec
 

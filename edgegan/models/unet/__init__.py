@@ -1,6 +1,6 @@
 """U-Net generators of pix2pix."""
 
-from edgegan.models.family import Family, Keymap, Published
+from edgegan.models.contract import Family, Keymap, Published
 from edgegan.models.unet import keymap
 from edgegan.models.unet.network import UnetSpec
 
