@@ -103,18 +103,10 @@ class Spec(BaseModel):
     @classmethod
     def place_of(cls, group: str) -> tuple[str, int | None]:
         """The field that holds the width of a channel group, and the place in it; raises ConfigError."""
-        field, place = cls.width_field(group)
-        return field.field, place
-
-    @classmethod
-    def width_field(cls, group: str) -> tuple[WidthField, int | None]:
-        """The width field of a channel group, and the place in it; raises ConfigError."""
-        for field in cls.WIDTHS:
-            match = re.fullmatch(field.groups, group)
+        for groups, field, first, _ in cls.WIDTHS:
+            match = re.fullmatch(groups, group)
             if match:
-                return field, None if field.first is None else field.first + int(
-                    (*match.groups(), 0)[0]
-                )
+                return field, None if first is None else first + int((*match.groups(), 0)[0])
         raise ConfigError(f"{cls.__name__} has no width for channel group '{group}'")
 
     def width_values(self) -> dict[str, object]:
