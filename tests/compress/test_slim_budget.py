@@ -112,7 +112,6 @@ def test_five_budgets_are_met_in_order() -> None:
         block = "dense" if share < 30 else "separable"
         shape = (1, 3, 256, 256)
         start = make_start(
-            "cartoon",
             lambda scale, block=block: CartoonSpec().scaled(scale, 8, block, "instance_affine"),
             0.4,
             slimming,
