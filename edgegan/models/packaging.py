@@ -15,11 +15,13 @@ from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
+from edgegan.models.contract import check_family
 from edgegan.models.custom import CUSTOM, allow_generator, describe_custom
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.matching import rename
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import (
+    FAMILIES,
     check_size,
     count_parameters,
     make_golden,
@@ -97,7 +99,7 @@ def import_to_package(
 ) -> PackageConfig:
     """Reads a public checkpoint, and a discriminator's, and writes a package for images of a height and width.
 
-    Raises CheckpointError, InputError, ConfigError or OutputError.
+    Raises CheckpointError, InputError, OutputError, or ConfigError, also for a family that forgot something.
     """
     with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
         imported = import_checkpoint(
@@ -107,6 +109,7 @@ def import_to_package(
             legacy=stated.legacy,
             upsampling=stated.upsampling,
         )
+        check_family(FAMILIES[imported.family])
         size = imported.spec.size or size
         check_size(imported.family, size, imported.spec)
         judge = import_discriminator(discriminator) if discriminator else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,8 +12,10 @@ from edgegan.channels.graph import trace_channels
 from edgegan.compress.search.widths import width_space
 from edgegan.errors import ConfigError
 from edgegan.models.catalogue import catalogue
+from edgegan.models.checkpoints import Imported, public_state
 from edgegan.models.contract import Family, check_family
 from edgegan.models.keymaps.resnet import namer
+from edgegan.models.packaging import import_to_package
 from edgegan.models.resnet import FAMILY as RESNET
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 from edgegan.models.spec import WidthField
@@ -86,6 +89,19 @@ def test_a_listed_family_that_forgot_something_is_not_shown(
     monkeypatch.setitem(FAMILIES, "toy", family_of(Forgetful))
     with pytest.raises(ConfigError, match="family toy"):
         catalogue()
+
+
+def test_no_package_of_a_family_that_forgot_something(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Said when its first teacher is imported, not when a search has been paid for."""
+    module = ResnetSpec.from_ngf(8, 1).build()
+    state = public_state(Imported("resnet", ResnetSpec.from_ngf(8, 1), module.state_dict()))
+    torch.save(state, tmp_path / "net_G.pth")
+    monkeypatch.setitem(FAMILIES, "resnet", replace(family_of(Forgetful), keymap=RESNET.keymap))
+    with pytest.raises(ConfigError, match="no width for channel group 'stem'"):
+        import_to_package(tmp_path / "net_G.pth", tmp_path / "package", size=(16, 16))
+    assert not (tmp_path / "package").exists()
 
 
 def test_a_search_over_a_group_without_a_width_does_not_begin() -> None:
