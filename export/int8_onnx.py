@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from edgegan.artefact import TensorInfo
-from edgegan.export.calibrate import TANH_LIMIT, Learned, Ranges
+from edgegan.deployment.saturation import TANH_LIMIT
+from edgegan.deployment.trunk import trunk_size
+from edgegan.export.calibrate import Learned, Ranges
 from edgegan.export.sensitivity import Layer
 from edgegan.files import optional_import
 from edgegan.metrics.quality import psnr
@@ -200,12 +202,12 @@ def output_shapes(model: Any) -> dict[str, int]:
 
 
 def trunk_pixels(layers: list[Layer], shapes: dict[str, int]) -> int:
-    """The smallest resolution at which a quarter of the multiply-adds is done."""
-    total = sum(each.macs for each in layers)
-    for pixels in sorted({shapes[each.operations[0]] for each in layers}):
-        if sum(each.macs for each in layers if shapes[each.operations[0]] == pixels) >= total / 4:
-            return pixels
-    return max(shapes.values(), default=0)
+    """The resolution of the trunk."""
+    macs: dict[int, int] = {}
+    for each in layers:
+        pixels = shapes[each.operations[0]]
+        macs[pixels] = macs.get(pixels, 0) + each.macs
+    return trunk_size(macs)
 
 
 def calibrate(prepared: Path, images: np.ndarray, method: str) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 
 from edgegan.artefact import TensorInfo
 from edgegan.console import say
+from edgegan.deployment.trunk import trunk_size
 from edgegan.export.calibrate import Learned, find_ranges
 from edgegan.export.flatbuffer import Operation, name_layers, read_operations
 from edgegan.export.sensitivity import Layer
@@ -171,8 +172,7 @@ def is_per_channel(shape: tuple[int, ...]) -> bool:
 
 
 def edge_names(operations: list[Operation]) -> set[str]:
-    """Names of operations that work above the resolution of the trunk: the smallest at which a quarter of the
-    multiply-adds is done."""
+    """Names of operations that work above the resolution of the trunk."""
     pixels = {
         each.name: each.outputs[0].shape[1] * each.outputs[0].shape[2]
         for each in operations
@@ -183,6 +183,6 @@ def edge_names(operations: list[Operation]) -> set[str]:
     for each in operations:
         if each.macs and each.name in pixels:
             at[pixels[each.name]] = at.get(pixels[each.name], 0) + each.macs
-    trunk = next((size for size in sorted(at) if at[size] >= total / 4), max(at, default=0))
+    trunk = trunk_size(at, total)
     slack = 1.5  # a padded picture of the trunk is still the trunk's
     return {name for name, size in pixels.items() if size > slack * trunk}

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from edgegan.console import table
+from edgegan.deployment.few_outputs import FEW_OUTPUTS
 from edgegan.errors import InputError
 from edgegan.export.flatbuffer import Operation, read_operations
 from edgegan.files import optional_import
 
 SMALL = 4096  # elements below which nothing is worth a finding
-FEW_OUTPUTS = 4
 # Nanoseconds an element, one thread, LiteRT 2.3.0 on an AMD EPYC, operation alone (make bench-lint-costs).
 NANOSECONDS = {
     ("TRANSPOSE", "float"): 0.17,

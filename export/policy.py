@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from edgegan.deployment.picture_norms import litert_policy
 from edgegan.errors import ConfigError, nearest
 from edgegan.export.calibrate import METHODS
 
@@ -24,7 +25,6 @@ STORED_AS = {
     "mixed": "mixed-int8",
     "int16x8": "int16x8",
 }
-PICTURE_NORMS = (torch.nn.InstanceNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,6 @@ class Int8Options:
         return asdict(self)
 
 
-def normalises_each_picture(module: torch.nn.Module) -> bool:
-    """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
-    return any(isinstance(layer, PICTURE_NORMS) for layer in module.modules())
-
-
 def choose_policy(module: torch.nn.Module, asked: str, target: str) -> str:
     """The policy asked for, or what `auto` stands for; in ONNX `auto` is chosen while converting, by measuring.
 
@@ -69,7 +64,7 @@ def choose_policy(module: torch.nn.Module, asked: str, target: str) -> str:
         )
     if asked != "auto" or target == "onnx":
         return asked
-    return "dynamic" if normalises_each_picture(module) else "static"
+    return litert_policy(module)
 
 
 def check_one_range(policy: str) -> None:

@@ -22,10 +22,8 @@ from edgegan.compress.slimming.deployed import (
 )
 from edgegan.compress.slimming.int8_layers import QuantizedConvolution, Scheme
 from edgegan.compress.slimming.narrow import begin, finished, narrow
-from edgegan.compress.slimming.quantizers import TANH_LIMIT
 from edgegan.data.images import read_image, to_float, write_image
 from edgegan.data.procedural import draw_pair
-from edgegan.export.calibrate import TANH_LIMIT as calibration_limit
 from edgegan.export.exporter import export
 from edgegan.export.policy import Int8Options
 from edgegan.models.packaging import card, golden_images
@@ -168,7 +166,6 @@ def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Pat
         output = session.run(nhwc).transpose(0, 3, 1, 2)
     assert within_a_step(output, simulated) >= 0.99
     assert np.abs(output - simulated).mean() < 0.6 * np.abs(output - whole).mean()
-    assert calibration_limit == TANH_LIMIT
     table = tabulate(module, x[:1], begin(module, x[:1]).graph)
     assert table.bytes(table.full) == pytest.approx(read_model(path).bytes, rel=0.02)
 

@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     },
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
+    {"edgegan.deployment"},
     {"edgegan.training"},
     {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
     {"edgegan.compare", "edgegan.evaluation", "edgegan.doctor"},

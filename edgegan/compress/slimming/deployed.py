@@ -23,10 +23,13 @@ from edgegan.compress.slimming.int8_layers import (
     QuantizedConvolution,
     Scheme,
     TanhOutput,
-    is_doubling,
     unfold_batch_norm,
 )
-from edgegan.compress.slimming.quantizers import TANH_LIMIT, LearnedRange
+from edgegan.compress.slimming.quantizers import LearnedRange
+from edgegan.deployment.enlargement import is_doubling
+from edgegan.deployment.picture_norms import litert_policy
+from edgegan.deployment.saturation import TANH_LIMIT
+from edgegan.deployment.trunk import trunk_size
 from edgegan.errors import ConfigError
 from edgegan.package import LearnedEnds
 
@@ -38,9 +41,7 @@ PASSING = (
 
 def scheme_of(module: nn.Module) -> Scheme:
     """What `edgegan export` makes of this student for LiteRT: dynamic where a norm follows each picture."""
-    picture = (nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
-    follows = any(isinstance(layer, picture) for layer in module.modules())
-    return "litert_dynamic" if follows else "litert_static"
+    return "litert_dynamic" if litert_policy(module) == "dynamic" else "litert_static"
 
 
 def trace_with_taps(student: nn.Module, taps: list[str]) -> fx.GraphModule:
@@ -120,8 +121,7 @@ def trunk_width(graph: fx.GraphModule) -> int:
         if isinstance(layer, nn.Conv2d):
             height, width = node.meta["tensor_meta"].shape[-2:]
             macs[width] = macs.get(width, 0) + layer.weight.numel() * height * width
-    total = sum(macs.values())
-    return next((width for width in sorted(macs) if macs[width] >= total / 4), 0)
+    return trunk_size(macs)
 
 
 def is_chosen(layer: Convolution, node: fx.Node, scheme: Scheme, trunk: int) -> bool:
