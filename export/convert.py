@@ -21,7 +21,7 @@ from edgegan.export.finish_tflite import finish, short_names
 from edgegan.export.int8 import layer_weights, make_int8
 from edgegan.export.lint import lint
 from edgegan.export.rewrite import rewrite
-from edgegan.export.rewrites.graph import Rewrite
+from edgegan.export.rewrites.edits import Rewrite
 from edgegan.export.signature import Boundary, Example, Signature
 from edgegan.files import read_json, write_json
 from edgegan.models.zoo import load_generator

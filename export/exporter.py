@@ -22,7 +22,7 @@ from edgegan.artefact import (
 from edgegan.console import say
 from edgegan.errors import ConfigError, OutputError, ParityError
 from edgegan.export.child import run_converter, wrong_layer
-from edgegan.export.job import int8_job, store
+from edgegan.export.int8_job import int8_job, store
 from edgegan.export.parity import check, check_drop
 from edgegan.export.policy import Int8Options, check_one_range, choose_policy
 from edgegan.export.proof import fidelity, larger_proof, make_checks, prove, with_signatures

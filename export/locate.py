@@ -19,7 +19,7 @@ from torch import fx, nn
 from edgegan.artefact import TensorInfo
 from edgegan.export import to_onnx, to_tflite
 from edgegan.export.rewrite import PASSES, rewrite
-from edgegan.export.rewrites.graph import layer_of
+from edgegan.export.rewrites.edits import layer_of
 from edgegan.export.signature import Boundary, Example
 from edgegan.runtime.worker import LiteRT, OnnxRuntime
 from edgegan.tensors import to_artefact

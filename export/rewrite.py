@@ -22,7 +22,7 @@ from edgegan.export.rewrites.folding import (
     fold_constant,
     fuse_batch_norm,
 )
-from edgegan.export.rewrites.graph import Pass, Rewrite, source_of
+from edgegan.export.rewrites.edits import Pass, Rewrite, source_of
 from edgegan.export.rewrites.heads import strided_head
 from edgegan.export.rewrites.linear_pairs import (
     StatisticsRecorder,

@@ -6,7 +6,7 @@ import torch
 from torch import fx, nn
 
 from edgegan.deployment.few_outputs import becomes_strided
-from edgegan.export.rewrites.graph import (
+from edgegan.export.rewrites.edits import (
     is_plain,
     layer_of,
     make_convolution,
