@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgegan.artefact import PRECISIONS, TARGETS
 from edgegan.benchmarks.bench import bench
 from edgegan.benchmarks.report import report
 from edgegan.benchmarks.reporting.headline import Headline
@@ -17,6 +16,8 @@ from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
 from edgegan.export.bundle import ASSETS, Choice, bundle_run
 from edgegan.export.exporter import export
+from edgegan.export.request import ExportOptions
+from edgegan.export.targets import DEFAULT_TARGETS
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
 from edgegan.package import is_package
 from edgegan.recipe.schema import load_recipe
@@ -52,7 +53,7 @@ def quickstart(
     began = time.monotonic()
     run = teach_and_compress(folder, plan, overwrite=overwrite)
     say("3 exporting and proving: edgegan export")
-    export(run, None, list(TARGETS), list(PRECISIONS))
+    export(run, None, DEFAULT_TARGETS, ())
     say("4 measuring: edgegan bench")
     bench(run, None, threads=[1], seconds=plan.bench_seconds)
     say("5 reporting: edgegan report")
@@ -70,8 +71,8 @@ def quickstart_brief(folder: Path, *, overwrite: bool = False) -> Path:
     began = time.monotonic()
     run = teach_and_compress(folder, BRIEF, overwrite=overwrite)
     say("3 exporting and proving: edgegan export")
-    export(run, None, ["tflite"], ["fp32", "int8"], which="student")
-    export(run, None, ["tflite"], ["fp32"], which="teacher")
+    export(run, None, ["tflite"], ["fp32", "int8"], ExportOptions(which="student"))
+    export(run, None, ["tflite"], ["fp32"], ExportOptions(which="teacher"))
     say(f"done in {format_duration(time.monotonic() - began)}")
     return run
 

@@ -23,6 +23,7 @@ from edgegan.compress.pipeline import compress
 from edgegan.compress.slimming.slim import cut_steps, int8_step
 from edgegan.errors import BudgetError, ConfigError, TrainingError
 from edgegan.export.exporter import export
+from edgegan.export.request import ExportOptions
 from edgegan.files import sha256_file
 from edgegan.models.packaging import import_to_package, store
 from edgegan.models.sngan.network import SnganSpec
@@ -199,7 +200,7 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
     noise = np.load(run.folder / "stages" / "teacher_cache" / "train_input.npy")
     outputs = np.load(run.folder / "stages" / "teacher_cache" / "train_output.npy")
     assert np.allclose(module(torch.from_numpy(noise[:2])).detach(), outputs[:2], atol=1e-3)
-    folder = export(run.folder, None, ["tflite"], ["fp32", "int8"], which="student")
+    folder = export(run.folder, None, ["tflite"], ["fp32", "int8"], ExportOptions(which="student"))
     model = read_model(folder / "student_fp32.tflite")
     assert model.psnr_to_teacher_db == pytest.approx(figures["psnr_to_teacher_db"], abs=0.01)
     assert read_model(folder / "student_int8.tflite").bytes == pytest.approx(

@@ -26,6 +26,7 @@ from edgegan.data.images import read_image, to_float, write_image
 from edgegan.data.procedural import draw_pair
 from edgegan.export.exporter import export
 from edgegan.export.policy import Int8Options
+from edgegan.export.request import ExportOptions
 from edgegan.models.packaging import card, golden_images
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.zoo import build, describe_io, make_golden
@@ -159,7 +160,13 @@ def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Pat
     simulated = output.numpy()
     folder = package(tmp_path / "package", spec, module, x, ranges)
     int8 = Int8Options(policy="static")
-    export(folder, tmp_path / "export", ["tflite"], ["int8"], calibration=pictures, int8=int8)
+    export(
+        folder,
+        tmp_path / "export",
+        ["tflite"],
+        ["int8"],
+        ExportOptions(calibration=pictures, int8=int8),
+    )
     path = tmp_path / "export" / "teacher_int8.tflite"
     with Session(path, threads=1) as session:
         nhwc = np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1))
@@ -178,7 +185,7 @@ def test_dynamic_int8_of_a_student_with_learned_ranges(
     x = golden_images(4, (SIDE, SIDE), 3)
     folder = package(tmp_path / "package", spec, module, x, ranges)
     int8 = Int8Options(policy="dynamic", method="learned")
-    export(folder, tmp_path / "export", ["tflite"], ["int8"], int8=int8)
+    export(folder, tmp_path / "export", ["tflite"], ["int8"], ExportOptions(int8=int8))
     assert (tmp_path / "export" / "teacher_int8.tflite").is_file()
 
 
@@ -191,7 +198,13 @@ def test_onnx_runtime_computes_what_was_simulated(
     simulated = learned.numpy()
     folder = package(tmp_path / "package", spec, module, x, ranges)
     int8 = Int8Options(policy="mixed")
-    export(folder, tmp_path / "export", ["onnx"], ["int8"], calibration=pictures, int8=int8)
+    export(
+        folder,
+        tmp_path / "export",
+        ["onnx"],
+        ["int8"],
+        ExportOptions(calibration=pictures, int8=int8),
+    )
     with Session(tmp_path / "export" / "teacher_int8.onnx", threads=1) as session:
         output = session.run(x.numpy())
     with torch.no_grad():
