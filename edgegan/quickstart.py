@@ -14,7 +14,8 @@ from edgegan.compress.embedded import train_teacher
 from edgegan.compress.pipeline import compress
 from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
-from edgegan.export.bundle import ASSETS, Choice, bundle_run
+from edgegan.export.bundle import Choice, bundle_run
+from edgegan.export.bundles import ASSETS
 from edgegan.export.exporter import export
 from edgegan.export.request import ExportOptions
 from edgegan.export.targets import DEFAULT_TARGETS

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from edgegan.artefact import Loading
 from edgegan.errors import ConfigError
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+    from edgegan.artefact import Loading
     from edgegan.export.int8_maker import Int8Maker, Int8Request
     from edgegan.export.lint import Finding
     from edgegan.export.rewrites.edits import Pass
@@ -48,6 +48,8 @@ class Target:
 
     def loading(self, path: Path) -> Loading:
         """How an artefact of this target is loaded."""
+        from edgegan.artefact import Loading
+
         return Loading(self.name, path / self.entry if self.entry else path, self.runtimes)
 
     def check_precision(self, precision: str) -> None:

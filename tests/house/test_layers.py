@@ -10,7 +10,7 @@ from support.house import modules
 
 LAYERS: list[set[str]] = [
     {"edgegan", "edgegan.errors", "edgegan.distributed"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes"},
+    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
     {
         "edgegan.run",
         "edgegan.package",
@@ -21,7 +21,6 @@ LAYERS: list[set[str]] = [
     },
     {"edgegan.data", "edgegan.metrics"},
     {"edgegan.models", "edgegan.channels"},
-    {"edgegan.deployment"},
     {"edgegan.training"},
     {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
     {"edgegan.compare", "edgegan.evaluation", "edgegan.doctor"},
