@@ -317,11 +317,14 @@ def exported_models(folder: Path) -> list[tuple[Path, ModelManifest]]:
     """Every artefact of an export folder with its model.json, hashes checked."""
     models = []
     for name, entry in read_export(folder)["artefacts"].items():
-        if not (folder / name).is_dir():
-            check_sha256(folder / name, entry["sha256"])
-        model = read_model(folder / name)
-        check_artefact(folder / name, model)
-        models.append((folder / name, model))
+        path = folder / name
+        if path.is_dir():
+            model = read_model(path)
+            check_artefact(path, model)
+        else:
+            check_sha256(path, entry["sha256"])
+            model = read_model(path)
+        models.append((path, model))
     return models
 
 
@@ -331,12 +334,13 @@ def find_exported(
     """The artefact of an export folder for a role, precision and target, or None; its files are not checked."""
     if not (folder / EXPORT_MANIFEST).is_file():
         return None
-    for name in read_export(folder)["artefacts"]:
-        if not is_artefact(folder / name):
+    for name, entry in read_export(folder)["artefacts"].items():
+        path, said = folder / name, entry.get("target")
+        if not is_artefact(path) or said not in (None, target):
             continue
-        model = read_model(folder / name)
+        model = read_model(path)
         if (model.role, model.precision, model.target) == (role, precision, target):
-            return folder / name, model
+            return path, model
     return None
 
 
