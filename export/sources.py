@@ -14,7 +14,7 @@ from edgegan.data.labels import find_edges, one_hot, read_labels
 from edgegan.data.stored import Codec
 from edgegan.errors import ConfigError
 from edgegan.models.packaging import golden_inputs
-from edgegan.models.zoo import check_package_size, image_sides, parse_spec
+from edgegan.models.zoo import check_package_size, parse_spec
 from edgegan.package import (
     InputIO,
     LabelMapIO,
@@ -221,13 +221,13 @@ def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:
     spec = parse_spec(config.family, config.spec)
     if not dynamic:
         return 1
-    if getattr(spec, "size", None) is not None:
+    if spec.size is not None:
         raise ConfigError(
             f"{folder} makes pictures of {config.size[0]}x{config.size[1]} only: leave --dynamic out"
         )
-    return image_sides(config.family, spec)[0]
+    return spec.stride
 
 
 def smallest_size(config: PackageConfig) -> int:
     """The smallest height and width."""
-    return image_sides(config.family, parse_spec(config.family, config.spec))[1]
+    return parse_spec(config.family, config.spec).min_size

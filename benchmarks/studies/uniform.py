@@ -58,7 +58,7 @@ def compare(searched: Run, folder: Path) -> None:
     config = read_config(resolve_teacher(searched, recipe))
 
     def cost(scale: float) -> int:
-        return measure_spec(config.family, spec_at(config, plain, scale), plain.data.size).macs
+        return measure_spec(spec_at(config, plain, scale), plain.data.size).macs
 
     above = find_scale(cost, chosen)
     scale = min(above - BELOW, above, key=lambda each: abs(cost(each) - chosen))
@@ -73,7 +73,7 @@ def compare(searched: Run, folder: Path) -> None:
     for name, each in (("searched", searched), (f"uniform, {scale:g}", run)):
         student = read_config(each.folder / "student")
         spec = parse_spec(student.family, student.spec)
-        macs = measure_spec(student.family, spec, recipe.data.size).macs
+        macs = measure_spec(spec, recipe.data.size).macs
         rows.append(
             [name, format_cost(macs), f"{each.figures('distill')['psnr_to_teacher_db']:.2f}"]
         )

@@ -8,12 +8,12 @@ from typing import Any
 import torch
 
 from edgegan.channels.graph import ChannelGraph
-from edgegan.channels.space import Widths, spec_of
+from edgegan.channels.space import Widths
 from edgegan.compress.distill import Inherited
 from edgegan.compress.teacher.cache import Cache
 from edgegan.distributed import world_size
 from edgegan.files import sha256_json
-from edgegan.models.zoo import CUSTOM
+from edgegan.models.spec import Spec
 from edgegan.package import ImageIO
 from edgegan.recipe.schema import Distill, Recipe
 from edgegan.run import Run
@@ -27,7 +27,7 @@ class Job:
     run: Run
     recipe: Recipe
     family: str
-    spec: Any
+    spec: Spec
     output: ImageIO
     cache: Cache
     inherited: Inherited
@@ -54,11 +54,9 @@ class Job:
             checkpoint_seconds=settings.checkpoint_seconds,
         )
 
-    def spec_of(self, graph: ChannelGraph, plan: Widths) -> Any:
+    def spec_of(self, graph: ChannelGraph, plan: Widths) -> Spec:
         """The spec of a sub-network of the job's own."""
-        if self.family == CUSTOM:
-            return self.spec.model_copy(update={"widths": {**self.spec.widths, **plan}})
-        return spec_of(self.spec, graph, plan)
+        return self.spec.narrowed(graph, plan)
 
 
 def training_settings(settings: Distill) -> dict[str, Any]:

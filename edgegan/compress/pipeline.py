@@ -34,9 +34,10 @@ from edgegan.models.blocks import initialise
 from edgegan.models.discriminator import PatchSpec
 from edgegan.models.judges import load_judge
 from edgegan.models.packaging import card
+from edgegan.models.spec import Spec
 from edgegan.models.zoo import (
-    CUSTOM,
     build,
+    change_spec,
     count_parameters,
     load_generator,
     make_golden,
@@ -112,7 +113,7 @@ def plan_start(config: PackageConfig, teacher: Path, recipe: Recipe) -> Start:
     return choose_start(config, teacher, recipe, lambda scale: spec_at(config, recipe, scale))
 
 
-def spec_at(config: PackageConfig, recipe: Recipe, scale: float) -> Any:
+def spec_at(config: PackageConfig, recipe: Recipe, scale: float) -> Spec:
     """The student's spec at another scale."""
     return student_spec(config, recipe.student.model_copy(update={"scale": scale}))
 
@@ -138,24 +139,16 @@ def slim_teacher(job: Job, start: Start, teacher: Path, config: PackageConfig) -
     )
 
 
-def student_spec(teacher: PackageConfig, student: Student) -> Any:
+def student_spec(teacher: PackageConfig, student: Student) -> Spec:
     """The teacher's spec scaled, then the widths set by hand; raises ConfigError naming a wrong field."""
     spec = parse_spec(teacher.family, teacher.spec)
-    scaled = spec.scaled(  # type: ignore[attr-defined]
-        student.scale, student.round_to, block=student.block, norm=student.norm
-    )
-    if teacher.family == CUSTOM:
+    scaled = spec.scaled(student.scale, student.round_to, block=student.block, norm=student.norm)
+    if spec.OWN_CODE:
         say(
             "your own generator keeps its blocks and norms: student.block and student.norm do not apply"
         )
-        return scaled.model_copy(update={"widths": {**scaled.widths, **student.widths}})
-    unknown = sorted(set(student.widths) - set(type(spec).model_fields))
-    if unknown:
-        raise ConfigError(
-            f"student.widths: family {teacher.family} has no '{unknown[0]}'; "
-            f"fields: {', '.join(type(spec).model_fields)}"
-        )
-    return parse_spec(teacher.family, {**scaled.model_dump(), **student.widths})
+    fields = scaled.fields_of(student.widths)
+    return change_spec(teacher.family, scaled, fields, "student.widths")
 
 
 def say_costs(config: PackageConfig, spec: Any, recipe: Recipe) -> None:

@@ -68,21 +68,17 @@ def draw_noise(dimension: int, places: range, seed: int, order: str = "noise") -
 
 def draw_batch(
     split: Split,
-    batch: int,
+    places: range,
     seed: int,
-    step: int,
-    rank: int = 0,
-    world: int = 1,
     *,
     channels: tuple[int, int] = (3, 3),
     noise: int = 128,
 ) -> Batch:
-    """The batch of one step and rank: random crops, mirrored at random when data.flip; partners share both.
+    """The batch of these `positions`: random crops, mirrored at random when data.flip; partners share both.
 
     `channels` are those of input and target pictures, `noise` the values of a noise input. Raises InputError
     naming a file that became unreadable.
     """
-    places = positions(batch, step, rank, world)
     inputs: list[Floats] = []
     targets: list[Floats] = []
     for position in places:

@@ -17,7 +17,7 @@ from torch import nn
 from edgegan.errors import CheckpointError, InputError
 from edgegan.files import sha256_file
 from edgegan.metrics.download import VGG16_URL, fetch
-from edgegan.models.reading import read_state
+from edgegan.weights import read_state
 
 State = dict[str, torch.Tensor]
 Perceptual = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]

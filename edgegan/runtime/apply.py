@@ -106,11 +106,10 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
     """A package in PyTorch."""
     import torch
 
-    from edgegan.models.zoo import image_sides, load_generator, parse_spec
+    from edgegan.models.zoo import load_generator, parse_spec
 
     config, module = load_generator(folder)
     spec = parse_spec(config.family, config.spec)
-    stride, smallest = image_sides(config.family, spec)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
 
@@ -119,15 +118,14 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
             return module(torch.from_numpy(x)[None])[0].numpy()
 
     try:
-        fixed = getattr(spec, "size", None)
         takes = config.input
         labels = takes if isinstance(takes, LabelMapIO) else None
         yield Generator(
             call,
             takes.channels,
-            fixed,
-            stride,
-            smallest,
+            spec.size,
+            spec.stride,
+            spec.min_size,
             takes.kind,
             labels.classes if labels else 0,
             labels.instance_edge if labels else False,

@@ -112,7 +112,6 @@ def test_five_budgets_are_met_in_order() -> None:
         block = "dense" if share < 30 else "separable"
         shape = (1, 3, 256, 256)
         start = make_start(
-            "cartoon",
             lambda scale, block=block: CartoonSpec().scaled(scale, 8, block, "instance_affine"),
             0.4,
             slimming,
@@ -142,4 +141,4 @@ def test_scale_is_found_and_an_aim_out_of_reach_is_named() -> None:
 
     shape = (1, 3, 32, 32)
     with pytest.raises(ConfigError, match="nothing to prune"):
-        make_start("resnet", narrow, 1.0, Slim(), ("bytes", 1e9), shape, None, 0)
+        make_start(narrow, 1.0, Slim(), ("bytes", 1e9), shape, None, 0)

@@ -60,7 +60,7 @@ def student() -> tuple[ResnetSpec, nn.Module]:
     keep = {group.name: torch.arange(group.size) for group in graph.free()}
     keep["blocks.0.conv1.pointwise"] = torch.arange(0)
     keep["stem"] = torch.tensor([0, 1, 2, 4, 5, 7])
-    final, whole = finished("resnet", spec, graph, narrow(start, keep, x)[0])
+    final, whole = finished(spec, graph, narrow(start, keep, x)[0])
     assert isinstance(final, ResnetSpec) and final.inner == (32,)
     return final, whole
 

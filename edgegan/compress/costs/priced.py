@@ -16,7 +16,6 @@ from edgegan.compress.search.widths import Genome, width_space
 from edgegan.compress.slimming.start import Start
 from edgegan.console import format_cost
 from edgegan.errors import BudgetError, ConfigError
-from edgegan.models.custom import CustomSpec
 from edgegan.recipe.schema import COUNTED
 
 
@@ -29,8 +28,7 @@ def price(start: Start, job: Job) -> Start:
     if aim is None or aim[0] in COUNTED:
         return start
     kind, budget = aim
-    spec = None if isinstance(start.spec, CustomSpec) else type(start.spec)
-    space = width_space(start.graph, spec, 0.0, job.recipe.slim.round_to)
+    space = width_space(start.graph, type(start.spec), 0.0, job.recipe.slim.round_to)
     shared = share(start.module, start.graph, space, [])
     predictor = device_predictor(job, shared, kind, job.recipe.budget)
 

@@ -37,7 +37,7 @@ from edgegan.files import write_atomic
 from edgegan.metrics.complexity import format_macs
 from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
-from edgegan.models.zoo import CUSTOM, build
+from edgegan.models.zoo import build
 from edgegan.package import PackageConfig, input_shape
 from edgegan.recipe.schema import COUNTED, Recipe
 
@@ -90,8 +90,7 @@ def make_shared(
     module = build(family, widest)
     initialise(module)
     graph = trace_channels(module, example)
-    spec = None if family == CUSTOM else type(widest)
-    space = width_space(graph, spec, recipe.supernet.smallest, recipe.supernet.round_to)
+    space = width_space(graph, type(widest), recipe.supernet.smallest, recipe.supernet.round_to)
     return share(module, graph, space, taps)
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from edgegan.channels.graph import trace_channels
@@ -35,6 +34,7 @@ from edgegan.console import format_cost, say
 from edgegan.distributed import world_size
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import format_macs
+from edgegan.models.spec import Spec
 from edgegan.models.zoo import load_generator, parse_spec
 from edgegan.package import LearnedEnds, PackageConfig, input_shape
 from edgegan.recipe.schema import COUNTED, Recipe
@@ -46,7 +46,7 @@ FINETUNE_SHARE = 0.1
 class Slimmed:
     """A finished student, and what is worth recording of it."""
 
-    spec: BaseModel
+    spec: Spec
     module: nn.Module
     figures: dict[str, Any]
     ranges: list[LearnedEnds]
@@ -56,7 +56,7 @@ def choose_start(
     config: PackageConfig,
     teacher: Path,
     recipe: Recipe,
-    spec_at: Callable[[float], Any],
+    spec_at: Callable[[float], Spec],
 ) -> Start:
     """The start network of a recipe; `spec_at` scales the student's form of the teacher."""
     slimming, own = recipe.slim, recipe.student.scale
@@ -69,12 +69,12 @@ def choose_start(
         known = (spec, module)
         say("weights are the teacher's: student.block and student.norm do not apply")
 
-        def spec_at(scale: float) -> Any:
+        def spec_at(scale: float) -> Spec:
             return sliced_spec(spec, graph, scale, slimming.round_to)
 
     aim = recipe.budget.aim
     counted = aim if aim and aim[0] in COUNTED else None
-    start = make_start(config.family, spec_at, own, slimming, counted, shape, known, recipe.seed)
+    start = make_start(spec_at, own, slimming, counted, shape, known, recipe.seed)
     widest = start.table.full
     wanted = f", budget {format_cost(aim[1])} {aim[0]}" if aim else ""
     say(
@@ -99,7 +99,7 @@ def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
     ranges: list[LearnedEnds] = []
     if slimming.form == "paper":
         figures["psnr_trained_db"] = fidelity(ImageOnly(learner.runner), cache)
-        extracted: Extracted = cut_after_training(learner, start, slimming, job.family)
+        extracted: Extracted = cut_after_training(learner, start, slimming)
         spec, module, widths = extracted.spec, extracted.module, extracted.widths
         figures |= {**extracted.figures, "psnr_extracted_db": fidelity(module, cache)}
     else:
@@ -111,7 +111,7 @@ def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
                 figures |= int8_figures(learner.runner, cache)
         if learner.gates is not None:
             learner.gates.fold(learner.student.module)
-        spec, module = finished(job.family, start.spec, start.graph, learner.student)
+        spec, module = finished(start.spec, start.graph, learner.student)
         widths = learner.student.widths()
     if slimming.finetune_steps:
         figures["psnr_before_finetune_db"] = fidelity(module, cache)

@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import extract
-from edgegan.channels.space import plan_of, spec_of
 from edgegan.compress.costs.counted import CostFunction, LayerTable, tabulate
 from edgegan.compress.slimming.narrow import removable_groups
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import initialise, scale_width
-from edgegan.models.custom import CustomSpec
-from edgegan.models.zoo import CUSTOM, build, image_sides
+from edgegan.models.spec import Spec
 from edgegan.recipe.schema import Slim
 
 SEARCH_STEPS = 12
@@ -30,7 +26,7 @@ TRACE_SIDE = 32
 class Start:
     """The start network, its costs at any widths, and the budget."""
 
-    spec: BaseModel
+    spec: Spec
     scale: float
     module: nn.Module
     graph: ChannelGraph
@@ -47,13 +43,12 @@ class Start:
 
 
 def make_start(
-    family: str,
-    spec_at: Callable[[float], Any],
+    spec_at: Callable[[float], Spec],
     own_scale: float,
     slimming: Slim,
     aim: tuple[str, float] | None,
     shape: tuple[int, ...],
-    teacher: tuple[BaseModel, nn.Module] | None,
+    teacher: tuple[Spec, nn.Module] | None,
     seed: int,
 ) -> Start:
     """The start network: `spec_at(own_scale)`, or the scale at which it costs `slimming.start` budgets; `aim` is the
@@ -63,15 +58,13 @@ def make_start(
     "teacher". Raises ConfigError when no scale reaches the budget.
     """
     kind, budget = aim or (None, None)
-    example = small_example(family, spec_at(own_scale), shape)
+    example = small_example(spec_at(own_scale), shape)
 
     def at(scale: float) -> Start:
         spec = spec_at(scale)
-        module = build(family, spec)
+        module = spec.build()
         graph = trace_channels(module, example)
-        table = tabulate(
-            *counted(family, spec, module, shape), graph, removable_groups(spec, graph)
-        )
+        table = tabulate(*counted(spec, module, shape), graph, removable_groups(spec, graph))
         cost = table.cost(kind or "bytes")
         return Start(spec, scale, module, graph, table, example, kind, budget, cost)
 
@@ -79,7 +72,7 @@ def make_start(
     if slimming.start > 0 and budget is not None:
         widest = at(1.0)
         scale = find_scale(
-            lambda scale: widest.cost(widths_of(spec_at(scale), widest.graph)),
+            lambda scale: widest.cost(spec_at(scale).plan(widest.graph)),
             slimming.start * budget,
         )
     torch.manual_seed(seed)
@@ -98,29 +91,23 @@ def make_start(
     return found
 
 
-def widths_of(spec: Any, graph: ChannelGraph) -> dict[str, int]:
-    """The widths of a spec by the groups of a graph of the same family."""
-    return dict(spec.widths) if isinstance(spec, CustomSpec) else plan_of(spec, graph)
-
-
-def small_example(family: str, spec: BaseModel, shape: tuple[int, ...]) -> torch.Tensor:
+def small_example(spec: Spec, shape: tuple[int, ...]) -> torch.Tensor:
     """A random input small enough to trace and compare quickly."""
     generator = torch.Generator().manual_seed(0)
-    if len(shape) == 4 and family != CUSTOM:
-        stride, smallest = image_sides(family, spec)
-        side = max(smallest, -(-TRACE_SIDE // stride) * stride)
+    if spec.size is None:
+        side = max(spec.min_size, -(-TRACE_SIDE // spec.stride) * spec.stride)
         shape = (*shape[:2], min(side, shape[2]), min(side, shape[3]))
     return torch.randn(shape, generator=generator).clamp(-1, 1)
 
 
 def counted(
-    family: str, spec: BaseModel, module: nn.Module, shape: tuple[int, ...]
+    spec: Spec, module: nn.Module, shape: tuple[int, ...]
 ) -> tuple[nn.Module, torch.Tensor]:
-    """A module and an input to count with: without data where the family can be built so."""
-    if family == CUSTOM:
+    """A module and an input to count with: without data where the generator can be built so."""
+    if spec.OWN_CODE:
         return module, torch.zeros(shape)
     with torch.device("meta"):
-        return build(family, spec), torch.zeros(shape)
+        return spec.build(), torch.zeros(shape)
 
 
 def find_scale(cost: Callable[[float], float], wanted: float) -> float:
@@ -137,14 +124,14 @@ def find_scale(cost: Callable[[float], float], wanted: float) -> float:
     return high
 
 
-def sliced_spec(spec: Any, graph: ChannelGraph, scale: float, round_to: int) -> Any:
+def sliced_spec(spec: Spec, graph: ChannelGraph, scale: float, round_to: int) -> Spec:
     """The teacher's own spec with every width times `scale`: what `teacher_slice` can fill."""
     widths = {group.name: scale_width(group.size, scale, round_to) for group in graph.free()}
-    return spec_of(spec, graph, widths)
+    return spec.narrowed(graph, widths)
 
 
 def teacher_slice(
-    spec: BaseModel, teacher: nn.Module, narrow: BaseModel, example: torch.Tensor
+    spec: Spec, teacher: nn.Module, narrow: Spec, example: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """The weights of the teacher's most important channels (by the weights that read them) for a narrower spec."""
     graph = trace_channels(teacher, example)
@@ -152,4 +139,4 @@ def teacher_slice(
     graph = trace_channels(teacher, example)
     if type(spec) is not type(narrow):
         raise ConfigError("slim.initial teacher needs a student of the teacher's family")
-    return dict(extract(teacher, graph, plan_of(narrow, graph)).state_dict())
+    return dict(extract(teacher, graph, narrow.plan(graph)).state_dict())

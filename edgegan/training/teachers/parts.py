@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
@@ -18,8 +17,9 @@ from edgegan.models.judges import JudgeSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganDiscriminatorSpec, SnganSpec
 from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.spec import Spec
 from edgegan.models.unet.network import UnetSpec
-from edgegan.models.zoo import build, parse_spec
+from edgegan.models.zoo import build, change_spec
 from edgegan.package import InputIO, LabelMapIO
 from edgegan.recipe.data_section import Data
 from edgegan.recipe.train_section import Train
@@ -39,11 +39,11 @@ def generator_io(data: Data) -> InputIO | None:
     return label_io(data) if data.kind == "labels" else None
 
 
-def generator_spec(train: Train, data: Data) -> tuple[str, BaseModel]:
+def generator_spec(train: Train, data: Data) -> tuple[str, Spec]:
     """Family and spec of the generator; raises ConfigError for a spec field that does not exist."""
     if train.method == "gaugan":
         family, labels = "spade", label_io(data)
-        base: BaseModel = SpadeSpec.from_ngf(
+        base: Spec = SpadeSpec.from_ngf(
             train.ngf, classes=labels.classes, instance_edge=labels.instance_edge
         )
     elif train.method == "sngan":
@@ -57,13 +57,7 @@ def generator_spec(train: Train, data: Data) -> tuple[str, BaseModel]:
             base = UnetSpec.from_ngf(train.ngf, train.depth or 8, **inputs)
         else:
             base = ResnetSpec.from_ngf(train.ngf, train.depth or 9, **inputs)
-    unknown = sorted(set(train.spec) - set(type(base).model_fields))
-    if unknown:
-        raise ConfigError(
-            f"train.spec: family {family} has no '{unknown[0]}'; fields: "
-            f"{', '.join(type(base).model_fields)}"
-        )
-    return family, parse_spec(family, {**base.model_dump(), **train.spec})
+    return family, change_spec(family, base, train.spec, "train.spec")
 
 
 def round_log2(size: tuple[int, int]) -> int:
@@ -76,10 +70,9 @@ def round_log2(size: tuple[int, int]) -> int:
     return doublings
 
 
-def judge_spec(train: Train, generator: BaseModel) -> JudgeSpec:
+def judge_spec(train: Train, generator: Spec) -> JudgeSpec:
     """The discriminator that goes with a generator."""
-    takes = int(getattr(generator, "in_channels", 0))
-    gives = int(generator.out_channels)  # type: ignore[attr-defined]
+    takes, gives = generator.in_channels, generator.out_channels
     if train.method == "gaugan":
         return MultiscaleSpec(
             in_channels=takes + gives,
@@ -94,7 +87,7 @@ def judge_spec(train: Train, generator: BaseModel) -> JudgeSpec:
         in_channels=gives + takes * conditional,
         ndf=train.ndf,
         layers=train.discriminator_layers,
-        norm="batch" if getattr(generator, "norm", "") == "batch" else "instance",
+        norm="batch" if generator.norm == "batch" else "instance",
         conditional=conditional,
     )
 
@@ -133,7 +126,7 @@ def add_spectral(generator: nn.Module) -> None:
             spectral_norm(layer)
 
 
-def plain_copy(generator: nn.Module, family: str, spec: BaseModel) -> nn.Module:
+def plain_copy(generator: nn.Module, family: str, spec: Spec) -> nn.Module:
     """The generator on the CPU in evaluation mode, its spectral norms folded into plain weights."""
     state = generator.eval().state_dict()
     for name, layer in generator.named_modules():

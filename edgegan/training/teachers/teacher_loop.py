@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 
 from edgegan.console import progress, say
-from edgegan.data.batches import Batch, ahead, draw_batch, middle_batch
+from edgegan.data.batches import Batch, ahead, draw_batch, middle_batch, positions
 from edgegan.data.datasets import Dataset
 from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
@@ -57,11 +57,8 @@ class Feed:
         return [
             draw_batch(
                 self.dataset.train,
-                self.train.batch,
+                positions(self.train.batch, step * count + index, self.rank, self.world),
                 self.seed,
-                step * count + index,
-                self.rank,
-                self.world,
                 channels=self.channels,
                 noise=self.latent,
             )

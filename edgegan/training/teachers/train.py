@@ -21,7 +21,7 @@ from edgegan.metrics.perceptual import open_perceptual, perceptual_loss
 from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.packaging import store
 from edgegan.models.zoo import build, check_size, describe_io
-from edgegan.package import CONFIG_FILE, input_shape
+from edgegan.package import CONFIG_FILE, NoiseIO, input_shape
 from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
 from edgegan.run import MANIFEST, Run
@@ -111,8 +111,8 @@ def train_teacher(
     torch.manual_seed(recipe.seed)
     judge = judge_spec(settings, spec)
     trainer = make_trainer(settings, family, spec, judge, device, recipe.seed)
-    channels = (int(getattr(spec, "in_channels", 3)), int(spec.out_channels))
-    latent = int(getattr(spec, "latent", 1))
+    channels = (spec.in_channels, spec.out_channels)
+    latent = spec.takes.dimension if isinstance(spec.takes, NoiseIO) else 1
     rank, world = distributed.rank(), distributed.world_size()
     feed = Feed(dataset, settings, channels, latent, recipe.seed, device, rank, world)
     with choose_speed(settings, device).attached(*trainer.parts.modules.values()):
@@ -201,6 +201,10 @@ def write_teachers(
         }
         if recipe.data.class_names:
             source["class_names"] = list(recipe.data.class_names)
+        takes = generator_io(recipe.data)
+        about = {"name": name, "source": source, "licence": "unstated"} | (
+            {"input": takes} if takes else {}
+        )
         with atomic_folder(folder, CONFIG_FILE, overwrite=True) as temporary:
             store(
                 temporary,
@@ -208,11 +212,10 @@ def write_teachers(
                 own,
                 plain_copy(modules[generator], family, own),
                 recipe.data.size,
-                {"name": name, "source": source, "licence": "unstated"},
+                about,
                 (judge.model_copy(update={"in_channels": own.out_channels}), judge_state)
                 if generator == "to_a"
                 else (judge, judge_state),
-                generator_io(recipe.data),
             )
         files += sorted(path for path in folder.iterdir() if path.is_file())
     return files
