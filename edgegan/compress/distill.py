@@ -209,7 +209,11 @@ def distill(
             trainer,
             settings.steps,
             take_step,
-            lambda: {"validation_psnr_db": psnr_to_teacher(student, cache, device, count=QUICK_VALIDATION)},
+            lambda: {
+                "validation_psnr_db": psnr_to_teacher(
+                    student, cache, device, count=QUICK_VALIDATION
+                )
+            },
             training,
         )
     student.eval()

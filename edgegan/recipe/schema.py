@@ -114,6 +114,22 @@ class Distill(Computing):
         60.0, gt=0, description="seconds between checkpoints that a killed run resumes from"
     )
 
+    def lasting(self, steps: int, *, warmup: int | None = None) -> Distill:
+        """The same in another number of steps, and of steps in which the learning rate rises."""
+        changes = {"steps": steps, "warmup": self.warmup if warmup is None else warmup}
+        return self.model_copy(update=changes)
+
+    def quietly(self) -> Distill:
+        """The same without validations and checkpoints on the way."""
+        return self.model_copy(update={"validate_every": 10**9, "checkpoint_seconds": 1e9})
+
+    def gently(self, steps: int, share: float) -> Distill:
+        """Steps at a share of the learning rate, with no term that needs taps or a discriminator."""
+        weights = dict.fromkeys(("feature_weight", "relation_weight", "gan_weight"), 0.0)
+        rate = self.learning_rate * share
+        changes = {"steps": steps, "learning_rate": rate, "warmup": 0, **weights}
+        return self.model_copy(update=changes)
+
     @model_validator(mode="after")
     def some_loss(self) -> Distill:
         """A run without any reconstruction term trains nothing."""

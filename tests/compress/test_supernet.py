@@ -129,9 +129,7 @@ def test_sorting_keeps_the_widest_network_and_its_maps(
 
 def test_fitness_is_that_of_the_extracted_network(shared: Shared, cache: Cache) -> None:
     plan = shared.space.plan(shared.space.uniform(0.5))
-    alone = psnr_to_teacher(
-        extract(shared.module, shared.graph, plan), cache, split="search"
-    )
+    alone = psnr_to_teacher(extract(shared.module, shared.graph, plan), cache, split="search")
     assert Fitness(shared, cache, "psnr", None, CPU)(plan) == pytest.approx(alone)
 
 

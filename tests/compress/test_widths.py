@@ -6,10 +6,10 @@ import random
 
 import pytest
 import torch
+from edgegan.compress.costs.plan import PlanCosts
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.compress.costs.plan import PlanCosts
 from edgegan.compress.search.widths import width_space
 from edgegan.metrics.complexity import measure
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec

@@ -16,9 +16,7 @@ from torch import nn
 from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.compress.slimming.int8_layers import is_doubling
 from edgegan.metrics.complexity import LayerCost, measure
-
-Widths = Mapping[str, int]
-CostFunction = Callable[[Widths], float]
+from edgegan.recipe.cost import CostFunction, Widths
 
 STEP_BYTES = 12  # a float32 scale and an int64 zero point for each quantised output channel
 NEAREST = ("nearest", "nearest-exact")
@@ -71,10 +69,6 @@ class LayerTable:
     layers: tuple[Weighted, ...]
     full: Mapping[str, int]
     overhead: Mapping[str, float]
-
-    def cost(self, kind: str) -> CostFunction:
-        """The cost by widths of a kind: "macs", "params" or "bytes"."""
-        return {"macs": self.macs, "params": self.parameters, "bytes": self.bytes}[kind]
 
     @cached_property
     def macs(self) -> CostFunction:

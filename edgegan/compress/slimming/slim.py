@@ -58,7 +58,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
     torch.manual_seed(recipe.seed)
     learner = make_learner(start, job)
     learner.train()
-    training = job.training("distill", inputs)
+    training = job.training("student", inputs)
     cuts = cut_steps(settings.steps, slimming)
     quantized_from, frozen_from = int8_step(settings.steps, slimming), freeze_step(settings)
     speed = choose_speed(settings, device)
@@ -87,9 +87,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
         check_finite(values, step + 1, training.checkpoint)
 
     def measure() -> dict[str, float]:
-        quality = psnr_to_teacher(
-            ImageOnly(learner.runner), cache, device, count=QUICK_VALIDATION
-        )
+        quality = psnr_to_teacher(ImageOnly(learner.runner), cache, device, count=QUICK_VALIDATION)
         learner.train()
         return {"validation_psnr_db": quality}
 
