@@ -108,10 +108,7 @@ def run_sources(
     or both at another size on the calibration images."""
     run = Run.open(folder)
     cache = folder / "stages" / "teacher_cache"
-    if "distill" not in run.manifest["stages"]:
-        raise ConfigError(
-            f"{folder} has no finished student; run the same edgegan compress command again to finish it"
-        )
+    run.student_figures()  # says when there is none yet
     own = folder / "teacher"
     teacher = own if own.is_dir() else Path(run.manifest["recipe"]["teacher"])
     config = read_config(folder / "student")

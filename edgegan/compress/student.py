@@ -34,7 +34,7 @@ class Made:
 
 
 def finish_student(job: Job, inputs: str, train: Callable[[], Made]) -> None:
-    """The stage "student": where it is not done, trains one, writes its package, and records its quality and figures."""
+    """The stage "student": where it is not done, trains one, writes its package, records its quality and figures."""
     with job.run.stage(STUDENT, inputs) as stage:
         if not stage.todo:
             say("student is up to date")

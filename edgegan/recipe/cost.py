@@ -13,8 +13,8 @@ CostFunction = Callable[[Widths], float]
 class Layers(Protocol):
     """A generator's layers at one image size, to count at any widths.
 
-    Each function takes widths by channel group; a group that is not given has its full width, a branch of width 0 is not
-    there.
+    Each function takes widths by channel group; a group that is not given has its full width, a branch of width 0 is
+    not there.
     """
 
     @property

@@ -275,7 +275,7 @@ class Recipe(Section):
     distill: Distill = Distill()
     method: Method = Field(
         "distill",
-        description="distill (the student has the teacher's shape, narrower), gan-compression (it is searched in a supernet) or "
+        description="distill (the student is its teacher, narrower), gan-compression (it is searched in a supernet) or "
         "gan-slimming (it is pruned and quantised while it is distilled)",
     )
     supernet: Supernet = Supernet()

@@ -39,7 +39,7 @@ GOLDEN_COUNT = 2
 
 
 def measured_costs(job: Job, shared: Shared) -> dict[str, CostFunction]:
-    """The cost of the sub-networks of `shared` by widths, for each budget of the recipe that widths alone do not tell."""
+    """The cost of the sub-networks of `shared` by widths, for each budget that widths alone do not tell."""
     found = {}
     for kind in job.recipe.budget.limits():
         place = COSTS[kind].place

@@ -113,7 +113,8 @@ def make_start(
     """The start network: the form at `own_scale`, or at the scale at which it costs `slimming.start` budgets where
     widths alone tell the cost.
 
-    `teacher` gives the weights when `slimming.initial` is "teacher". Raises ConfigError when no scale reaches the budget.
+    `teacher` gives the weights when `slimming.initial` is "teacher". Raises ConfigError when no scale reaches the
+    budget.
     """
     kind, budget = aim or (None, None)
     scale = own_scale
