@@ -39,7 +39,7 @@ def with_budgets(command: Callable[..., None]) -> Callable[..., None]:
             default=None,
             annotation=Annotated[
                 str | None,
-                typer.Option(help=f"{cost.help}; for any method, in place of the recipe's"),
+                typer.Option(help=f"{cost.help}; in place of the recipe's budgets"),
             ],
         )
         for kind, cost in COSTS.items()

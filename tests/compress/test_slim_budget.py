@@ -137,6 +137,6 @@ def test_scale_is_found_and_an_aim_out_of_reach_is_named() -> None:
     def narrow(_: float) -> ResnetSpec:
         return ResnetSpec.from_ngf(8, 1)
 
-    shape = (1, 3, 32, 32)
+    form = Form("resnet", narrow, (1, 3, 32, 32))
     with pytest.raises(ConfigError, match="nothing to prune"):
-        make_start("resnet", narrow, 1.0, Slim(), ("bytes", 1e9), shape, None, 0)
+        make_start(form, 1.0, Slim(), ("bytes", 1e9), None, 0)

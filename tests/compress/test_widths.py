@@ -10,7 +10,10 @@ import torch
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.compress.search.widths import width_space
+from edgegan.compress.costs.counted import tabulate
+from edgegan.compress.costs.network import NetworkCosts, check_reachable
+from edgegan.compress.search.widths import WidthSpace, width_space
+from edgegan.errors import BudgetError
 from edgegan.metrics.complexity import measure
 from edgegan.models.animegan.network import AnimeSpec
 from edgegan.models.cartoon.network import CartoonSpec
@@ -87,7 +90,7 @@ def test_a_genome_is_a_plan_of_the_first_group_of_each_unit() -> None:
 def test_measured_costs_stand_beside_counted_ones() -> None:
     module, x = build("resnet", RESNET).eval(), torch.zeros(1, 3, 32, 32)
     graph = trace_channels(module, x)
-    costs = NetworkCosts(tabulate(module, x, graph)).with_measured({"ms": lambda widths: 2.5})
+    costs = NetworkCosts(tabulate(module, x, graph)).with_measured({"ms": lambda _: 2.5})
     assert list(costs.at({})) == ["macs", "params", "bytes", "ms"]
     check_reachable(costs.at({}), {"ms": 2.5})
     with pytest.raises(BudgetError, match=r"budget ms 2 .* narrowest sub-network costs 2.5"):

@@ -107,7 +107,7 @@ def share_weights(job: Job) -> Sharing:
 
 
 def pretrain(sharing: Sharing) -> Sharing:
-    """Distils the widest network alone and sorts its channels: the original pipeline; the fast one has no such steps."""
+    """Distils the widest network alone and sorts its channels: the original pipeline. The fast one does not."""
     job, shared = sharing.job, sharing.shared
     settings = job.recipe.supernet
     if settings.pretrain_steps == 0:
