@@ -18,7 +18,7 @@ from edgegan.compress.job import Order, Shaped
 from edgegan.compress.pipeline import METHODS, cache_outputs, held_out, shape_of
 from edgegan.compress.teacher.examples import Examples, announce, open_examples
 from edgegan.compress.teacher.outputs import TEACHER_CACHE
-from edgegan.compress.uniform import train_uniform
+from edgegan.compress.uniform_student import train_uniform
 from edgegan.console import format_duration, say
 from edgegan.errors import OutputError
 from edgegan.files import read_json

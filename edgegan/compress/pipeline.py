@@ -20,7 +20,7 @@ from edgegan.compress.teacher.cache import Cache
 from edgegan.compress.teacher.examples import Examples, announce, open_examples
 from edgegan.compress.teacher.live import Live
 from edgegan.compress.teacher.outputs import TEACHER_CACHE, cache_teacher, resolve_teacher
-from edgegan.compress.uniform import distil_student, meet_measured, uniform_student
+from edgegan.compress.uniform_student import distil_student, meet_measured, uniform_student
 from edgegan.console import say
 from edgegan.files import sha256_file
 from edgegan.metrics.complexity import format_macs, measure
