@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 
 from edgegan.compress.costs.measured import measured_costs
-from edgegan.compress.costs.network import shown
 from edgegan.compress.distill import distill
 from edgegan.compress.form import Network, fitting_scale, say_what_stays, student_form, student_spec
 from edgegan.compress.job import Job, Order, Shaped, training_settings
@@ -66,8 +65,10 @@ def chosen(
 ) -> dict[str, object]:
     """Says and notes what a budget chose."""
     kinds = [kind for kind in limits if kind in costs]
-    wanted = ", ".join(f"{format_cost(limit)} {kind}" for kind, limit in limits.items())
-    say(f"budget {wanted}: student.scale {scale:.4g}, {shown(costs, kinds)}")
+    wanted, spent = (
+        ", ".join(f"{format_cost(each[kind])} {kind}" for kind in kinds) for each in (limits, costs)
+    )
+    say(f"budget {wanted}: student.scale {scale:.4g} costs {spent}")
     return {"scale": scale, "budget": dict(limits), "costs": {kind: costs[kind] for kind in kinds}}
 
 

@@ -57,10 +57,6 @@ class Cost:
     count: Callable[[Layers], CostFunction] | None = None
     place: Place | None = None
 
-    def show(self, value: float) -> str:
-        """A cost with its unit."""
-        return f"{value / self.scale:,.1f} {self.unit}"
-
     @property
     def help(self) -> str:
         """The text of its option."""

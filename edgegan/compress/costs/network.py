@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -61,8 +61,3 @@ def check_reachable(
 def within(costs: Mapping[str, float], limits: Mapping[str, float]) -> bool:
     """Whether every budget holds whose kind is known."""
     return all(costs[kind] <= limit for kind, limit in limits.items() if kind in costs)
-
-
-def shown(costs: Mapping[str, float], kinds: Iterable[str]) -> str:
-    """Costs of these kinds for people."""
-    return ", ".join(COSTS[kind].show(costs[kind]) for kind in kinds if kind in costs)
