@@ -118,10 +118,7 @@ def run_sources(
     """A run's student and teacher at the run's size, calibrated on its training crops, proved on its validation crops;
     or both at another size on the calibration images."""
     run = Run.open(folder)
-    if "distill" not in run.manifest["stages"]:
-        raise ConfigError(
-            f"{folder} has no finished student; run the same edgegan compress command again to finish it"
-        )
+    run.student_figures()  # says when there is none yet
     own = folder / "teacher"
     teacher = own if own.is_dir() else Path(run.manifest["recipe"]["teacher"])
     config = read_config(folder / "student")

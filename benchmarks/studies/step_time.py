@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.compress.distill import Inherited, Trainer, hooked, make_trainer, train_step
-from edgegan.compress.fidelity import Fitness
+from edgegan.compress.search.fitness import Fitness
 from edgegan.compress.search.supernet import Shared, genomes_of_step, share, supernet_step
 from edgegan.compress.search.widths import width_space
 from edgegan.compress.teacher.cache import Cache, sample

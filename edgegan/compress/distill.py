@@ -1,4 +1,4 @@
-"""Stage 3: the student learns the teacher's cached outputs and features."""
+"""The student learns the teacher's cached outputs and features."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from edgegan.channels.program import evaluating
+from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.compress.teacher.outputs import recorder
 from edgegan.distributed import average_gradients
 from edgegan.metrics.perceptual import Perceptual
-from edgegan.metrics.quality import psnr
 from edgegan.models.judges import JudgeSpec
 from edgegan.recipe.schema import Distill
 from edgegan.training.batch import Batch
@@ -174,21 +173,6 @@ def set_learning_rate(trainer: Trainer, settings: Distill, step: int) -> None:
         group["lr"] = learning_rate(settings, step)
 
 
-def validate(student: nn.Module, cache: Cache, count: int, device: torch.device) -> float:
-    """Mean PSNR in dB of the student to the teacher over the first `count` validation pictures."""
-    was_training = student.training
-    student.eval()
-    with torch.inference_mode():
-        values = [
-            psnr(student(cache.load(x[None], device))[0].cpu().numpy(), np.asarray(y, np.float32))
-            for x, y in zip(
-                cache.validation_inputs[:count], cache.validation_outputs[:count], strict=True
-            )
-        ]
-    student.train(was_training)
-    return float(np.mean(values))
-
-
 def distill(
     student: nn.Module,
     cache: Cache,
@@ -225,7 +209,11 @@ def distill(
             trainer,
             settings.steps,
             take_step,
-            lambda: {"validation_psnr_db": validate(student, cache, QUICK_VALIDATION, device)},
+            lambda: {
+                "validation_psnr_db": psnr_to_teacher(
+                    student, cache, device, count=QUICK_VALIDATION
+                )
+            },
             training,
         )
     student.eval()

@@ -4,28 +4,32 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
 
 from edgegan.errors import ConfigError, nearest
 from edgegan.recipe.data_section import Computing
 from edgegan.recipe.data_section import Data as Data
 from edgegan.recipe.data_section import Section as Section
+from edgegan.recipe.kinds import COSTS, Method, flags
 from edgegan.recipe.slim_section import Slim as Slim
 from edgegan.recipe.train_section import Train
 
 Norm = Literal["instance", "instance_affine", "batch", "batch-global"]
 Block = Literal["dense", "separable"]
-Method = Literal["distill", "gan-compression", "gan-slimming"]
-COUNTED = ("macs", "params", "bytes")  # budgets that widths alone tell
 
 
 class Student(Section):
     """The student's shape: the teacher's family, narrower, with this residual block and norm."""
 
-    scale: float = Field(0.375, gt=0, le=1, description="every width of the teacher times this")
+    scale: float = Field(
+        0.375,
+        gt=0,
+        le=1,
+        description="every width of the teacher times this; method distill finds it where a budget is set",
+    )
     round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
     widths: dict[str, Any] = Field(
         default_factory=dict,
@@ -110,6 +114,22 @@ class Distill(Computing):
         60.0, gt=0, description="seconds between checkpoints that a killed run resumes from"
     )
 
+    def lasting(self, steps: int, *, warmup: int | None = None) -> Distill:
+        """The same in another number of steps, and of steps in which the learning rate rises."""
+        changes = {"steps": steps, "warmup": self.warmup if warmup is None else warmup}
+        return self.model_copy(update=changes)
+
+    def quietly(self) -> Distill:
+        """The same without validations and checkpoints on the way."""
+        return self.model_copy(update={"validate_every": 10**9, "checkpoint_seconds": 1e9})
+
+    def gently(self, steps: int, share: float) -> Distill:
+        """Steps at a share of the learning rate, with no term that needs taps or a discriminator."""
+        weights = dict.fromkeys(("feature_weight", "relation_weight", "gan_weight"), 0.0)
+        rate = self.learning_rate * share
+        changes = {"steps": steps, "learning_rate": rate, "warmup": 0, **weights}
+        return self.model_copy(update=changes)
+
     @model_validator(mode="after")
     def some_loss(self) -> Distill:
         """A run without any reconstruction term trains nothing."""
@@ -161,34 +181,39 @@ class Supernet(Section):
         return self
 
 
-class Budget(Section):
-    """What one image may cost; every one that is set holds."""
-
-    macs: float | None = Field(None, gt=0, description="multiply-adds")
-    params: float | None = Field(None, gt=0, description="weights")
-    bytes: float | None = Field(None, gt=0, description="bytes of the int8 .tflite file")
-    ms: float | None = Field(
-        None, gt=0, description="milliseconds of the int8 artefact on `device`"
-    )
-    device: str = Field(
-        "host", description="of ms: host, or the file of a latency table measured by edgegan bench"
-    )
-    instructions: float | None = Field(
-        None, gt=0, description="arm64 instructions of the int8 artefact on `core`"
-    )
-    core: str = Field(
-        "cortex-a76", description="of instructions: cortex-a53, cortex-a72 or cortex-a76"
-    )
+class Limits(Section):
+    """What one image may cost, whatever the method; every budget that is set holds (gan-slimming takes one)."""
 
     def limits(self) -> dict[str, float]:
         """The budgets that are set, by cost."""
-        names = ("macs", "params", "bytes", "ms", "instructions")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
+        return {kind: value for kind in COSTS if (value := getattr(self, kind)) is not None}
+
+    def place(self, kind: str) -> str:
+        """Where a cost is measured; empty for one that is counted."""
+        place = COSTS[kind].place
+        return "" if place is None else str(getattr(self, place.field))
 
     @property
     def aim(self) -> tuple[str, float] | None:
         """The first budget that is set, with its kind."""
         return next(iter(self.limits().items()), None)
+
+
+def budget_fields() -> dict[str, Any]:
+    """A field for every cost, and for the place of each that is measured."""
+    fields: dict[str, Any] = {}
+    for kind, cost in COSTS.items():
+        fields[kind] = (float | None, Field(None, gt=0, description=cost.description))
+        if cost.place is not None:
+            told = Field(cost.place.default, description=cost.place.description)
+            fields[cost.place.field] = (str, told)
+    return fields
+
+
+if TYPE_CHECKING:
+    Budget = Limits
+else:
+    Budget = create_model("Budget", __base__=Limits, __doc__=Limits.__doc__, **budget_fields())
 
 
 class Search(Section):
@@ -250,7 +275,7 @@ class Recipe(Section):
     distill: Distill = Distill()
     method: Method = Field(
         "distill",
-        description="distill (the student's shape is given), gan-compression (it is searched in a supernet) or "
+        description="distill (the student is its teacher, narrower), gan-compression (it is searched in a supernet) or "
         "gan-slimming (it is pruned and quantised while it is distilled)",
     )
     supernet: Supernet = Supernet()
@@ -269,18 +294,14 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def slimming_has_one_aim(self) -> Recipe:
-        """GAN Slimming goes to one budget; the published form may have none."""
-        if self.method != "gan-slimming":
-            return self
-        limits = self.budget.limits()
-        if len(limits) > 1:
-            raise ValueError(f"method gan-slimming takes one budget: set {' or '.join(limits)}")
-        if not limits and self.slim.form == "budget":
-            raise ValueError(
-                "method gan-slimming needs a budget: --budget-bytes, --budget-macs, --budget-params, --budget-ms or "
-                "--budget-instructions"
-            )
+    def budgets_suit_the_method(self) -> Recipe:
+        """A search needs a budget; GAN Slimming goes to one, and only its published form may have none."""
+        limits, method = self.budget.limits(), self.method
+        if method == "gan-slimming" and len(limits) > 1:
+            raise ValueError(f"method {method} takes one budget: set {' or '.join(limits)}")
+        published = method == "gan-slimming" and self.slim.form == "paper"
+        if method != "distill" and not limits and not published:
+            raise ValueError(f"method {method} needs a budget: {flags()}")
         return self
 
 

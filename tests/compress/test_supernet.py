@@ -12,7 +12,8 @@ import torch
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.compress.distill import Inherited, hooked, make_trainer
-from edgegan.compress.fidelity import Fitness, search_psnr
+from edgegan.compress.fidelity import psnr_to_teacher
+from edgegan.compress.search.fitness import Fitness
 from edgegan.compress.search.supernet import (
     Shared,
     genomes_of_step,
@@ -128,7 +129,7 @@ def test_sorting_keeps_the_widest_network_and_its_maps(
 
 def test_fitness_is_that_of_the_extracted_network(shared: Shared, cache: Cache) -> None:
     plan = shared.space.plan(shared.space.uniform(0.5))
-    alone = search_psnr(extract(shared.module, shared.graph, plan), cache, CPU)
+    alone = psnr_to_teacher(extract(shared.module, shared.graph, plan), cache, split="search")
     assert Fitness(shared, cache, "psnr", None, CPU)(plan) == pytest.approx(alone)
 
 

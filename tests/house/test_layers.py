@@ -23,13 +23,14 @@ LAYERS: list[set[str]] = [
     {"edgegan.channels"},
     {"edgegan.models"},
     {"edgegan.training"},
-    {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {"edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {"edgegan.compress"},
     {"edgegan.compare", "edgegan.evaluation", "edgegan.doctor"},
     {"edgegan.quickstart"},
     {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},
 ]
-APART = [("edgegan.export", "edgegan.benchmarks"), ("edgegan.export", "edgegan.compress")]
+APART = [("edgegan.export", "edgegan.benchmarks")]
 
 
 def room(name: str) -> tuple[int, str]:

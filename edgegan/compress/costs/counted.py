@@ -19,9 +19,7 @@ from edgegan.deployment.few_outputs import becomes_strided
 from edgegan.deployment.file_overheads import DYNAMIC_OVERHEAD, STATIC_OVERHEAD, STEP_BYTES
 from edgegan.deployment.picture_norms import litert_policy, loses_vectors
 from edgegan.metrics.complexity import LayerCost, measure
-
-Widths = Mapping[str, int]
-CostFunction = Callable[[Widths], float]
+from edgegan.recipe.cost import CostFunction, Widths
 
 
 @dataclass(frozen=True)
@@ -49,10 +47,6 @@ class LayerTable:
     layers: tuple[Weighted, ...]
     full: Mapping[str, int]
     overhead: Mapping[str, float]
-
-    def cost(self, kind: str) -> CostFunction:
-        """The cost by widths of a kind: "macs", "params" or "bytes"."""
-        return {"macs": self.macs, "params": self.parameters, "bytes": self.bytes}[kind]
 
     @cached_property
     def macs(self) -> CostFunction:

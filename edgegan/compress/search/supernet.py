@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.channels.importance import order_channels, permute, score_channels
+from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import run_sliced, slice_parameters
 from edgegan.channels.space import Widths
 from edgegan.compress.distill import (
@@ -22,11 +23,11 @@ from edgegan.compress.distill import (
     make_trainer,
     set_learning_rate,
 )
+from edgegan.compress.fidelity import mean_psnr
 from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients, rank
 from edgegan.errors import ConfigError
-from edgegan.metrics.quality import psnr
 from edgegan.recipe.schema import Distill, Supernet
 from edgegan.training.batch import Batch
 from edgegan.training.loop import Training, run_steps
@@ -148,14 +149,15 @@ def train_supernet(
             genomes = genomes_of_step(shared.space, sharing, training.seed, step)
             return supernet_step(trainer, shared, recorded, batch, genomes)
 
+        def quality(genome: Genome) -> float:
+            plan = shared.space.plan(genome)
+            with evaluating(shared.module):
+                run = partial(shared.forward, plan)
+                return mean_psnr(run, cache, device, "validation", QUICK_VALIDATION)
+
         def validate() -> dict[str, float]:
-            space = shared.space
-            return {
-                f"{name}_psnr_db": subnet_psnr(
-                    shared, space.plan(genome), cache, QUICK_VALIDATION, device
-                )
-                for name, genome in (("widest", space.widest()), ("narrowest", space.narrowest()))
-            }
+            ends = {"widest": shared.space.widest(), "narrowest": shared.space.narrowest()}
+            return {f"{name}_psnr_db": quality(genome) for name, genome in ends.items()}
 
         run_steps(
             "supernet",
@@ -167,25 +169,6 @@ def train_supernet(
         )
     shared.module.eval()
     return trainer
-
-
-def subnet_psnr(
-    shared: Shared, plan: Widths, cache: Cache, count: int, device: torch.device
-) -> float:
-    """Mean PSNR in dB to the teacher over the first validation pictures."""
-    shared.module.eval()
-    with torch.inference_mode():
-        values = [
-            psnr(
-                shared.forward(plan, cache.load(x[None], device))[0].cpu().numpy(),
-                np.asarray(y, np.float32),
-            )
-            for x, y in zip(
-                cache.validation_inputs[:count], cache.validation_outputs[:count], strict=True
-            )
-        ]
-    shared.module.train()
-    return float(np.mean(values))
 
 
 def sort_channels(

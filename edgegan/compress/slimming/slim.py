@@ -20,8 +20,8 @@ from edgegan.compress.distill import (
     learning_rate,
     make_judge,
     make_maps,
-    validate,
 )
+from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.job import Job
 from edgegan.compress.slimming.budget import allowed_cost, check_met, make_bundles, project
 from edgegan.compress.slimming.deployed import ImageOnly, scheme_of, trace_with_taps
@@ -32,7 +32,8 @@ from edgegan.compress.slimming.replay import published_weights
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients
-from edgegan.recipe.schema import COUNTED, Distill, Slim
+from edgegan.recipe.kinds import is_counted
+from edgegan.recipe.schema import Distill, Slim
 from edgegan.training.batch import Batch
 from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.training.loop import append, check_finite, run_steps
@@ -57,7 +58,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
     torch.manual_seed(recipe.seed)
     learner = make_learner(start, job)
     learner.train()
-    training = job.training("distill", inputs)
+    training = job.training("student", inputs)
     cuts = cut_steps(settings.steps, slimming)
     quantized_from, frozen_from = int8_step(settings.steps, slimming), freeze_step(settings)
     speed = choose_speed(settings, device)
@@ -86,7 +87,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
         check_finite(values, step + 1, training.checkpoint)
 
     def measure() -> dict[str, float]:
-        quality = validate(ImageOnly(learner.runner), cache, QUICK_VALIDATION, device)
+        quality = psnr_to_teacher(ImageOnly(learner.runner), cache, device, count=QUICK_VALIDATION)
         learner.train()
         return {"validation_psnr_db": quality}
 
@@ -223,7 +224,7 @@ def chosen_channels(
     bundles = make_bundles(
         student.graph,
         tied_groups(start.spec, student.graph),
-        removable if slimming.remove_blocks and start.budget_kind in COUNTED else set(),
+        removable if slimming.remove_blocks and is_counted(start.budget_kind) else set(),
         slimming.round_to,
     )
     gone = {name: 0 for name, channels in student.kept.items() if not len(channels)}

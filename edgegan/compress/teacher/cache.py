@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,12 @@ from edgegan.training.loop import Training
 
 
 class Cache:
-    """The teacher's cached arrays, read batch by batch from disk."""
+    """The teacher's cached arrays, read batch by batch from disk.
 
-    def __init__(self, folder: Path) -> None:
+    `live` makes the teacher in the loop for the taps, where batches are drawn from that instead.
+    """
+
+    def __init__(self, folder: Path, live: Callable[[list[str]], Live] | None = None) -> None:
         about = read_json(folder / "cache.json")
         spec: InputIO = TypeAdapter(InputIO).validate_python(about["input"])
         self.codec = Codec(spec)
@@ -41,7 +46,21 @@ class Cache:
         self.search_inputs = optional(folder / "search_input.npy")
         self.search_outputs = optional(folder / "search_output.npy")
         self.search_features = self.tap_arrays(folder, "search")
-        self.live: Live | None = None
+        self.live = None if live is None else live(self.taps)
+
+    @property
+    def held(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Inputs and the teacher's outputs of the splits that nothing is trained on."""
+        return {
+            "validation": (self.validation_inputs, self.validation_outputs),
+            "search": (self.search_inputs, self.search_outputs),
+        }
+
+    def without_taps(self) -> Cache:
+        """The same data without features."""
+        plain = copy.copy(self)
+        plain.taps, plain.features, plain.scales = [], [], []
+        return plain
 
     def tap_arrays(self, folder: Path, split: str) -> list[np.ndarray]:
         """A split's features, one array a tap."""

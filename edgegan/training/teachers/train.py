@@ -104,33 +104,31 @@ def train_teacher(
             "processes": distributed.world_size(),
         }
     )
-    if run.is_done(STAGE, inputs):
-        say("teacher is up to date")
-        return
-    started = time.monotonic()
-    torch.manual_seed(recipe.seed)
-    judge = judge_spec(settings, spec)
-    trainer = make_trainer(settings, family, spec, judge, device, recipe.seed)
-    channels = (spec.in_channels, spec.out_channels)
-    latent = spec.takes.dimension if isinstance(spec.takes, NoiseIO) else 1
-    rank, world = distributed.rank(), distributed.world_size()
-    feed = Feed(dataset, settings, channels, latent, recipe.seed, device, rank, world)
-    with choose_speed(settings, device).attached(*trainer.parts.modules.values()):
-        steps = run_steps(
-            trainer,
-            feed,
-            folder=run.stage_folder(STAGE),
-            run_folder=run.folder,
-            label=settings.method or "",
-            inputs=inputs,
-        )
-    spent = time.monotonic() - started
-    files: list[Path] = []
-    figures: dict[str, float] = {}
-    if distributed.is_main():
-        files = write_teachers(run, recipe, trainer, family, spec, judge, steps)
-        figures = measure_teacher(trainer, feed)
-    run.finish(STAGE, inputs, files, started, steps=steps, **figures)
+    with run.stage(STAGE, inputs) as stage:
+        if not stage.todo:
+            say("teacher is up to date")
+            return
+        started = time.monotonic()
+        torch.manual_seed(recipe.seed)
+        judge = judge_spec(settings, spec)
+        trainer = make_trainer(settings, family, spec, judge, device, recipe.seed)
+        channels = (spec.in_channels, spec.out_channels)
+        latent = spec.takes.dimension if isinstance(spec.takes, NoiseIO) else 1
+        rank, world = distributed.rank(), distributed.world_size()
+        feed = Feed(dataset, settings, channels, latent, recipe.seed, device, rank, world)
+        with choose_speed(settings, device).attached(*trainer.parts.modules.values()):
+            steps = run_steps(
+                trainer,
+                feed,
+                folder=stage.folder,
+                run_folder=run.folder,
+                label=settings.method or "",
+                inputs=inputs,
+            )
+        spent = time.monotonic() - started
+        if distributed.is_main():
+            stage.wrote(*write_teachers(run, recipe, trainer, family, spec, judge, steps))
+            stage.note(steps=steps, **measure_teacher(trainer, feed))
     say(f"trained {steps} steps in {format_duration(spent)}")
 
 
