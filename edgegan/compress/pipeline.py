@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from edgegan import distributed
-from edgegan.compress.distill import Inherited, distill
+from edgegan.compress.distill import distill
 from edgegan.compress.fidelity import measure_quality
+from edgegan.compress.inherited import inherit
 from edgegan.compress.job import Job, training_settings
 from edgegan.compress.search.gan_compression import check_budget, gan_compression
 from edgegan.compress.slimming.gan_slimming import choose_start, slim_student
@@ -24,21 +25,13 @@ from edgegan.console import say
 from edgegan.errors import ConfigError
 from edgegan.files import clear_folder, sha256_file
 from edgegan.metrics.complexity import format_macs, measure
-from edgegan.metrics.perceptual import (
-    PerceptualNetwork,
-    module_network,
-    open_perceptual,
-    perceptual_loss,
-)
 from edgegan.models.blocks import initialise
-from edgegan.models.discriminator import PatchSpec
 from edgegan.models.judges import load_judge
 from edgegan.models.packaging import card
 from edgegan.models.zoo import (
     CUSTOM,
     build,
     count_parameters,
-    load_generator,
     make_golden,
     parse_spec,
 )
@@ -51,7 +44,7 @@ from edgegan.package import (
     read_config,
     write_package,
 )
-from edgegan.recipe.schema import Distill, Recipe, Student
+from edgegan.recipe.schema import Recipe, Student
 from edgegan.run import MANIFEST, Run
 from edgegan.training.memory import explain_out_of_memory
 from edgegan.training.speed import choose_device
@@ -195,51 +188,6 @@ def make_job(
         cache.live = Live(teacher, examples, cache.taps, settings.tap_pool, device, reals=reals)
     inherited = inherit(teacher, settings, cache.taps, device)
     return Job(run, recipe, config.family, spec, config.output, cache, inherited, device, inputs)
-
-
-def inherit(teacher: Path, settings: Distill, taps: list[str], device: torch.device) -> Inherited:
-    """The teacher's discriminator and the network of the perceptual term, where their weights are not 0."""
-    judge = load_judge(teacher) if settings.gan_weight > 0 else None
-    if settings.perceptual_weight == 0:
-        return Inherited(judge)
-    return Inherited(judge, perceptual_loss(perceptual_network(teacher, settings, taps, device)))
-
-
-def perceptual_network(
-    teacher: Path, settings: Distill, taps: list[str], device: torch.device
-) -> PerceptualNetwork:
-    """The network that `distill.perceptual` names; raises ConfigError where it cannot judge pictures alone."""
-    name = settings.perceptual
-    if name == "teacher":
-        config, module = load_generator(teacher)
-        if config.input.kind != "image" or config.input.channels != config.output.channels:
-            raise ConfigError(
-                f"distill.perceptual teacher: {teacher} does not take the pictures it makes; set it to discriminator, "
-                "vgg16:FILE or squeezenet:FILE"
-            )
-        return module_network(name, module.to(device).requires_grad_(False), taps)
-    if name == "discriminator":
-        spec, judge = load_judge(teacher)
-        if not isinstance(spec, PatchSpec) or spec.conditional:
-            raise ConfigError(
-                f"distill.perceptual discriminator: that of {teacher} does not judge pictures alone; set it to "
-                "teacher, vgg16:FILE or squeezenet:FILE"
-            )
-        layers = [
-            f"model.{index}"
-            for index, layer in enumerate(judge.get_submodule("model").children())
-            if isinstance(layer, torch.nn.LeakyReLU)
-        ]
-        return module_network(name, judge.eval().to(device).requires_grad_(False), layers)
-    network, separator, file = name.partition(":")
-    if not separator or network not in ("vgg16", "squeezenet"):
-        raise ConfigError(
-            f"distill.perceptual '{name}': write teacher, discriminator, vgg16:FILE or squeezenet:FILE"
-        )
-    found = open_perceptual(Path(file), device=device)
-    if not found.name.startswith(network):
-        raise ConfigError(f"distill.perceptual '{name}': {file} holds {found.name}")
-    return found
 
 
 def train_student(job: Job) -> tuple[torch.nn.Module, Any, str, float]:

@@ -15,7 +15,6 @@ from edgegan.errors import CheckpointError, ConfigError, InputError, first_probl
 from edgegan.models.animegan.network import AnimeGenerator, AnimeSpec
 from edgegan.models.cartoon.network import CartoonGenerator, CartoonSpec
 from edgegan.models.custom import CustomSpec, build_custom
-from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 from edgegan.models.sngan.network import SnganGenerator, SnganSpec
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
@@ -95,24 +94,6 @@ def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
             f"{folder}: weights do not fit its config.json ({error}); import the checkpoint again"
         ) from error
     return config, module.eval()
-
-
-def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
-    """A package's kept PatchGAN; raises InputError when it has none. `edgegan.models.judges` loads every kind."""
-    config = read_config(folder)
-    if config.discriminator is None:
-        raise InputError(
-            f"{folder} keeps no discriminator; import it with --discriminator CKPT, or set distill.gan_weight to 0"
-        )
-    if config.discriminator.get("kind", "patch") != "patch":
-        raise InputError(
-            f"{folder} keeps a {config.discriminator['kind']} discriminator, not a PatchGAN; "
-            "set distill.gan_weight to 0"
-        )
-    spec = PatchSpec.model_validate(config.discriminator)
-    module = PatchDiscriminator(spec)
-    module.load_state_dict(read_tensors(folder, config, "discriminator.safetensors"))
-    return spec, module
 
 
 def image_sides(family: str, spec: BaseModel | None = None) -> tuple[int, int]:

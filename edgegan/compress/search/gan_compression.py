@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ from edgegan.channels.space import Widths
 from edgegan.compress.costs.counted import tabulate
 from edgegan.compress.costs.measured import predicted_costs
 from edgegan.compress.costs.plan import PlanCosts
-from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
+from edgegan.compress.distill import Trainer, distill, make_trainer
 from edgegan.compress.fidelity import Fitness, search_psnr
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job, training_settings
 from edgegan.compress.search.evolution import Candidate, Searcher, check_reachable, uniform_fits
 from edgegan.compress.search.front import front_table, write_front
@@ -40,6 +41,7 @@ from edgegan.models.blocks import initialise
 from edgegan.models.zoo import CUSTOM, build
 from edgegan.package import PackageConfig, input_shape
 from edgegan.recipe.schema import COUNTED, Recipe
+from edgegan.training.schedule import schedule_of
 
 States = dict[str, dict[str, torch.Tensor]]
 
@@ -132,17 +134,18 @@ def pretrain(job: Job, shared: Shared) -> States | None:
     settings = job.recipe.supernet
     if settings.pretrain_steps == 0:
         return None
-    schedule = job.recipe.distill.model_copy(update={"steps": settings.pretrain_steps})
-    inputs = job.hash(training_settings(schedule), settings.sort)
+    distilling = job.recipe.distill
+    schedule = schedule_of(distilling, steps=settings.pretrain_steps)
+    inputs = job.hash(training_settings(distilling, schedule), settings.sort)
     folder = job.run.stage_folder("pretrain")
     path = folder / "pretrained.safetensors"
     if not job.run.is_done("pretrain", inputs):
         started = time.monotonic()
-        training = job.training("pretrain", inputs)
+        training = job.training("pretrain", inputs, schedule)
         trainer = distill(
-            shared.module, job.cache, schedule, job.inherited, training, label="pretrain"
+            shared.module, job.cache, distilling, job.inherited, training, label="pretrain"
         )
-        sort_channels(shared, trainer, job.cache, schedule, settings.sort, training)
+        sort_channels(shared, trainer, job.cache, distilling, settings.sort, training)
         save_states(path, trainer)
         job.run.finish("pretrain", inputs, [path], started)
     return load_states(path)
@@ -153,6 +156,7 @@ def train_shared(job: Job, shared: Shared, start: States | None) -> States:
     recipe = job.recipe
     sharing = recipe.supernet.model_dump(mode="json")
     inputs = job.hash(training_settings(recipe.distill), sharing)
+    schedule = schedule_of(recipe.distill, steps=recipe.supernet.steps)
     path = job.run.stage_folder("supernet") / "supernet.safetensors"
     if not job.run.is_done("supernet", inputs):
         started = time.monotonic()
@@ -163,7 +167,7 @@ def train_shared(job: Job, shared: Shared, start: States | None) -> States:
             recipe.supernet,
             job.inherited,
             start,
-            job.training("supernet", inputs),
+            job.training("supernet", inputs, schedule),
         )
         save_states(path, trainer)
         job.run.finish("supernet", inputs, [path], started)
@@ -239,10 +243,10 @@ def check_ranks(job: Job, shared: Shared, found: Found) -> None:
     count = min(settings.check_networks, len(found.candidates))
     if count < 2:
         return
-    short = {"steps": settings.check_steps, "warmup": settings.check_steps // 10}
-    # compiling would take longer than it saves in so few steps
-    schedule = job.recipe.distill.model_copy(update={**short, "compile": False})
-    inputs = job.hash(found.inputs, training_settings(schedule), count)
+    distilling, steps = job.recipe.distill, settings.check_steps
+    schedule = schedule_of(distilling, steps=steps, warmup=steps // 10)
+    trained = {**training_settings(distilling, schedule), "compile": False}
+    inputs = job.hash(found.inputs, trained, count)
     if not job.run.is_done("check", inputs):
         started = time.monotonic()
         last = len(found.candidates) - 1
@@ -252,15 +256,10 @@ def check_ranks(job: Job, shared: Shared, found: Found) -> None:
             student = extract(shared.module, shared.graph, shared.space.plan(candidate.genome))
             torch.manual_seed(job.recipe.seed)
             initialise(student)
-            key = f"check{number}"
-            distill(
-                student,
-                job.cache,
-                schedule,
-                Inherited(),
-                job.training(key, job.hash(inputs, candidate.genome)),
-                label=f"check {number}/{count} alone",
-            )
+            own = job.hash(inputs, candidate.genome)
+            training = replace(job.training(f"check{number}", own, schedule), compiling=False)
+            label = f"check {number}/{count} alone"
+            distill(student, job.cache, distilling, Inherited(), training, label=label)
             alone.append(search_psnr(student, job.cache, job.device))
         job.run.finish(
             "check",
@@ -287,8 +286,9 @@ def finetune(job: Job, shared: Shared, trained: States, found: Found) -> tuple[n
     student = extract(shared.module.cpu(), shared.graph, plan)
     spec = job.spec_of(shared.graph, plan)
     steps = recipe.search.finetune_steps
-    settings = recipe.distill.model_copy(update={"steps": max(1, steps)})
-    inputs = job.hash(found.inputs, found.chosen.genome, training_settings(settings), steps)
+    schedule = schedule_of(recipe.distill, steps=max(1, steps))
+    trained_by = training_settings(recipe.distill, schedule)
+    inputs = job.hash(found.inputs, found.chosen.genome, trained_by, steps)
     if job.run.is_done("distill", inputs) or steps == 0:
         return student.eval(), spec, inputs
     states: dict[str, Any] = {"judge": trained.get("judge") or None}
@@ -301,9 +301,9 @@ def finetune(job: Job, shared: Shared, trained: States, found: Found) -> tuple[n
     distill(
         student,
         job.cache,
-        settings,
+        recipe.distill,
         job.inherited,
-        job.training("finetune", inputs),
+        job.training("finetune", inputs, schedule),
         label="finetune",
         start=states,
     )

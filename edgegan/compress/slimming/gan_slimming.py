@@ -14,8 +14,9 @@ from torch import nn
 
 from edgegan.channels.graph import trace_channels
 from edgegan.compress.costs.priced import price
-from edgegan.compress.distill import Inherited, distill
+from edgegan.compress.distill import distill
 from edgegan.compress.fidelity import measure_quality
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
@@ -27,7 +28,7 @@ from edgegan.compress.slimming.deployed import (
 )
 from edgegan.compress.slimming.extract import Extracted, cut_after_training
 from edgegan.compress.slimming.narrow import finished
-from edgegan.compress.slimming.replay import published_judge
+from edgegan.compress.slimming.published import published_judge
 from edgegan.compress.slimming.slim import calibration, slim
 from edgegan.compress.slimming.start import Start, make_start, sliced_spec
 from edgegan.compress.teacher.cache import Cache
@@ -38,6 +39,7 @@ from edgegan.metrics.complexity import format_macs
 from edgegan.models.zoo import load_generator, parse_spec
 from edgegan.package import LearnedEnds, PackageConfig, input_shape
 from edgegan.recipe.schema import COUNTED, Recipe
+from edgegan.training.schedule import Schedule
 
 FINETUNE_SHARE = 0.1
 
@@ -130,18 +132,9 @@ def fidelity(module: nn.Module, cache: Cache) -> float:
 
 def finetune(module: nn.Module, job: Job, inputs: str) -> None:
     """Plain distillation of the extracted student at a tenth of the learning rate, resumed exactly as ever."""
-    rate = job.recipe.distill.learning_rate * FINETUNE_SHARE
-    settings = job.recipe.distill.model_copy(
-        update={
-            "steps": job.recipe.slim.finetune_steps,
-            "learning_rate": rate,
-            "warmup": 0,
-            "feature_weight": 0.0,
-            "relation_weight": 0.0,
-            "gan_weight": 0.0,
-        }
-    )
-    training = job.training("distill", inputs).within("finetune")
+    settings = job.recipe.distill
+    schedule = Schedule(job.recipe.slim.finetune_steps, settings.learning_rate * FINETUNE_SHARE)
+    training = job.training("distill", inputs).within("finetune", schedule)
     inherited = Inherited(None, job.inherited.perceptual)
     distill(module, without_taps(job.cache), settings, inherited, training, label="finetune")
 
