@@ -20,7 +20,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.compress.distill import Trainer, hooked, make_trainer, train_step
+from edgegan.compress.distill import Trainer, make_trainer, train_step
 from edgegan.compress.fidelity import Fitness
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.search.supernet import Shared, genomes_of_step, share, supernet_step
@@ -32,6 +32,7 @@ from edgegan.metrics.quality import psnr
 from edgegan.models.blocks import initialise
 from edgegan.models.cartoon.network import CartoonGenerator, CartoonSpec
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
+from edgegan.models.recording import hooked
 from edgegan.package import ImageIO
 from edgegan.recipe.schema import Distill, Supernet
 from edgegan.training.lesson import Lesson

@@ -13,10 +13,10 @@ from torch import nn
 from edgegan.channels.program import evaluating
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.teacher.cache import Cache, sample
-from edgegan.compress.teacher.outputs import recorder
 from edgegan.distributed import average_gradients
 from edgegan.metrics.quality import psnr
 from edgegan.models.judges import JudgeSpec
+from edgegan.models.recording import hooked
 from edgegan.recipe.schema import Distill
 from edgegan.training.checkpoint import Stateful, restore_parts, state_of
 from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
@@ -117,24 +117,6 @@ def tap_channels(student: nn.Module, cache: Cache, device: torch.device) -> list
     with hooked(student, cache.taps) as recorded, evaluating(student):
         student(cache.load(cache.inputs[:1], device))
         return [recorded[name].shape[1] for name in cache.taps]
-
-
-class hooked:
-    """Context in which a module's outputs at `names` are recorded; yields the dictionary."""
-
-    def __init__(self, module: nn.Module, names: list[str]) -> None:
-        self.recorded: dict[str, torch.Tensor] = {}
-        self.handles = [
-            module.get_submodule(name).register_forward_hook(recorder(self.recorded, name))
-            for name in names
-        ]
-
-    def __enter__(self) -> dict[str, torch.Tensor]:
-        return self.recorded
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self.handles:
-            handle.remove()
 
 
 def train_step(trainer: Trainer, recorded: dict[str, torch.Tensor], lesson: Lesson) -> Terms:

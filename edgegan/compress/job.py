@@ -40,8 +40,10 @@ class Job:
         return sha256_json([self.inputs, *parts])
 
     def training(self, stage: str, inputs: str, schedule: Schedule | None = None) -> Training:
-        """How a stage's training runs, by the recipe's schedule or another. A checkpoint is resumed by as many processes as wrote it; a finished stage is
-        finished for any number."""
+        """How a stage's training runs, by the recipe's schedule or another.
+
+        A checkpoint is resumed by as many processes as wrote it; a finished stage is finished for any number.
+        """
         settings = self.recipe.distill
         return Training(
             folder=self.run.stage_folder(stage),

@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edgegan.errors import ConfigError
-from edgegan.metrics.perceptual import PerceptualNetwork, module_network
+from edgegan.errors import ConfigError, InputError
+from edgegan.metrics.perceptual import PerceptualNetwork
 from edgegan.models.discriminator import PatchSpec
 from edgegan.models.judges import load_judge
+from edgegan.models.recording import hooked
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import load_generator
 
@@ -52,3 +53,18 @@ def own_network(
     if taps is None:
         taps = tap_modules(module, torch.zeros(1, channels, *config.size))
     return module_network(name, module.to(device).requires_grad_(False), taps)
+
+
+def module_network(name: str, module: nn.Module, taps: list[str]) -> PerceptualNetwork:
+    """Outputs of any module's submodules at `taps`, such as a teacher's trunk or its discriminator's layers."""
+    if not taps:
+        raise InputError(
+            f"{name} has no taps to compare pictures at; give another perceptual network"
+        )
+
+    def features(x: torch.Tensor) -> list[torch.Tensor]:
+        with hooked(module, taps) as recorded:
+            module(x)
+            return [recorded[tap] for tap in taps]
+
+    return PerceptualNetwork(name, None, features)

@@ -16,12 +16,12 @@ import torch
 from support.commands import compress_arguments, edgegan
 from support.training import small_training
 
-from edgegan.compress.distill import hooked
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.compress.teacher.examples import open_examples
 from edgegan.compress.teacher.live import Live
 from edgegan.errors import TrainingError
 from edgegan.files import sha256_file
+from edgegan.models.recording import hooked
 from edgegan.models.zoo import load_generator
 from edgegan.recipe.schema import Distill, load_recipe
 from edgegan.run import Run

@@ -12,7 +12,7 @@ from support.training import small_training
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.compress.distill import hooked, make_trainer
+from edgegan.compress.distill import make_trainer
 from edgegan.compress.fidelity import Fitness, search_psnr
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.search.supernet import (
@@ -27,6 +27,7 @@ from edgegan.compress.teacher.cache import Cache
 from edgegan.errors import ConfigError
 from edgegan.files import write_json
 from edgegan.models.blocks import initialise
+from edgegan.models.recording import hooked
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 from edgegan.package import ImageIO
 from edgegan.recipe.schema import Distill, Supernet

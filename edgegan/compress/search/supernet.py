@@ -15,13 +15,14 @@ from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import run_sliced, slice_parameters
 from edgegan.channels.space import Widths
-from edgegan.compress.distill import Trainer, hooked, make_trainer
+from edgegan.compress.distill import Trainer, make_trainer
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients, rank
 from edgegan.errors import ConfigError
 from edgegan.metrics.quality import psnr
+from edgegan.models.recording import hooked
 from edgegan.recipe.schema import Distill, Supernet
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Terms, Training, run_steps

@@ -22,6 +22,7 @@ from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
+from edgegan.models.recording import recorder
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
@@ -247,12 +248,3 @@ def fill_reals(filler: Filler) -> Path:
             bar.step(position + 1)
     array.flush()
     return path
-
-
-def recorder(recorded: dict[str, torch.Tensor], name: str):  # type: ignore[no-untyped-def]
-    """A forward hook that keeps a module's output under its name."""
-
-    def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        recorded[name] = output
-
-    return hook
