@@ -28,6 +28,7 @@ from edgegan.models.zoo import load_generator
 from edgegan.package import input_shape, is_package, read_config
 from edgegan.recipe.schema import COUNTED, Recipe, apply_override, parse_recipe
 from edgegan.run import Run
+from edgegan.training.objective import needs_taps
 
 FINETUNE_PART = 10  # of the steps, after the cut of the published form
 FINETUNE_SHARE = 3  # of the steps, with the sub-network that a search chose
@@ -197,7 +198,7 @@ def share_cache(recipe: Recipe, folder: Path, others: Sequence[Path]) -> None:
 def cached_of(recipe: Recipe) -> list[Any]:
     """What of a recipe decides which teacher outputs are kept; everything else is the same in a comparison."""
     distil = recipe.distill
-    taps = distil.feature_weight > 0 or distil.relation_weight > 0
+    taps = needs_taps(distil)
     searching = recipe.method == "gan-compression"
     return [taps and distil.tap_pool, taps, distil.gan_weight > 0, searching, recipe.seed]
 

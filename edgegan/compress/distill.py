@@ -42,7 +42,11 @@ class Trainer:
     def parts(self) -> dict[str, Stateful]:
         """Networks and optimisers by name."""
         maps, judge = self.objective.maps, self.objective.judge
-        found: dict[str, Stateful] = {"student": self.student, "optimizer": self.optimizer}
+        found: dict[str, Stateful] = {
+            "student": self.student,
+            "optimizer": self.optimizer,
+            "terms": self.objective.learnt,
+        }
         if maps is not None:
             found["maps"] = maps
         if judge is not None:
@@ -66,8 +70,7 @@ class Trainer:
 
     def parameters(self) -> list[nn.Parameter]:
         """What the student's optimiser changes."""
-        maps = self.objective.maps
-        return [*self.student.parameters(), *(maps.parameters() if maps else ())]
+        return trained_with(self.student, self.objective)
 
 
 def make_trainer(
@@ -81,12 +84,23 @@ def make_trainer(
     student.to(device)
     maps = make_maps(student, cache, settings, device)
     judge = None if inherited.judge is None else make_judge(inherited.judge, settings, device)
-    parameters = [*student.parameters(), *(maps.parameters() if maps else ())]
     objective = Objective(
         weights_of(settings), settings.reconstruction, maps, judge, inherited.perceptual
     )
+    objective.learnt.to(device)
+    parameters = trained_with(student, objective)
     optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
     return Trainer(student, objective, optimizer)
+
+
+def trained_with(student: nn.Module, objective: Objective) -> list[nn.Parameter]:
+    """The student's parameters, those of the feature maps, and those of further terms that have any."""
+    maps = objective.maps
+    return [
+        *student.parameters(),
+        *(maps.parameters() if maps else ()),
+        *objective.learnt.parameters(),
+    ]
 
 
 def make_maps(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
@@ -98,6 +98,10 @@ class Distill(Computing):
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
     )
+    terms: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="weights of further terms by name, such as those that you add (docs/extending.md)",
+    )
     freeze_statistics: float = Field(
         0.0,
         ge=0,
@@ -118,6 +122,7 @@ class Distill(Computing):
             self.gradient_weight,
             self.feature_weight,
             self.perceptual_weight,
+            *self.terms.values(),
         )
         if not any(weights):
             raise ValueError(

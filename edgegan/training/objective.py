@@ -1,36 +1,65 @@
-"""The distillation objective, term by term, and the step of the discriminator."""
+"""The distillation objective: its terms, their weights, and the step of the discriminator."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import nn
 
+from edgegan.errors import ConfigError, nearest
 from edgegan.metrics.perceptual import Perceptual
 from edgegan.recipe.schema import Distill
+from edgegan.training import listed_losses
 from edgegan.training.judge import Judge
 from edgegan.training.lesson import Lesson
-from edgegan.training.losses import FeatureMaps, gradient_l1, relation
+from edgegan.training.losses import FeatureMaps
 from edgegan.training.optimizers import step_down
+from edgegan.training.terms import Given, Loss, Seen, Term
 
-WEIGHTS = ("l1", "gradient", "feature", "relation", "perceptual", "gan")
+LOSSES = {name: loss for name, loss in vars(listed_losses).items() if isinstance(loss, Loss)}
 
 
 def weights_of(settings: Distill) -> dict[str, float]:
-    """The weight of every term, as a recipe sets them."""
-    return {name: getattr(settings, f"{name}_weight") for name in WEIGHTS}
+    """The weight of every term, as a recipe sets them; raises ConfigError for a term that does not exist."""
+    unknown = sorted(set(settings.terms) - set(LOSSES))
+    if unknown:
+        raise ConfigError(
+            f"distill.terms: no term '{unknown[0]}'{nearest(unknown[0], LOSSES)}; terms: {', '.join(LOSSES)}"
+        )
+    return {
+        name: settings.terms.get(name, getattr(settings, f"{name}_weight", 0.0)) for name in LOSSES
+    }
+
+
+def needs_taps(settings: Distill) -> bool:
+    """Whether a term with weight compares features, so that the teacher's are kept."""
+    weights = weights_of(settings)
+    return any(loss.needs_taps and weights[name] > 0 for name, loss in LOSSES.items())
 
 
 @dataclass
 class Objective:
-    """What the generator's output is held against, with the weight of every term."""
+    """What the generator's output is held against, with the weight of every term.
+
+    `learnt` holds the terms that are modules of their own: they are trained with the student.
+    """
 
     weights: Mapping[str, float]
     reconstruction: str
     maps: FeatureMaps | None
     judge: Judge | None
     perceptual: Perceptual | None
+    made: dict[str, Term] = field(init=False)
+    learnt: nn.ModuleDict = field(init=False)
+
+    def __post_init__(self) -> None:
+        given = Given(self.weights, self.maps, self.perceptual, self.judge)
+        made = {name: loss.make(given) for name, loss in LOSSES.items()}
+        self.made = {name: term for name, term in made.items() if term is not None}
+        modules = {name: term for name, term in self.made.items() if isinstance(term, nn.Module)}
+        self.learnt = nn.ModuleDict(modules)
 
     def terms(
         self,
@@ -41,18 +70,15 @@ class Objective:
     ) -> dict[str, torch.Tensor]:
         """Every term of an output (N, C, H, W), unweighted, and their weighted sum "loss".
 
-        `taps` are the student's features; `columns` the channels a sub-network has of them.
+        `taps` are the student's features, none where it is trained without; `columns` the channels a sub-network has of
+        them.
         """
-        target = lesson.target(self.reconstruction)
-        found = {"l1": (output - target).abs().mean(), "gradient": gradient_l1(output, target)}
-        if self.maps is not None:
-            found["feature"] = self.maps(taps, lesson.features, columns)
-        if self.weights["relation"] > 0 and taps:
-            found["relation"] = relation(taps, lesson.features)
-        if self.perceptual is not None:
-            found["perceptual"] = self.perceptual(output, target)
-        if self.judge is not None:
-            found["gan"] = self.judge.fooled_by(lesson.x, output)
+        seen = Seen(output, lesson.target(self.reconstruction), taps, lesson, columns)
+        found = {
+            name: term(seen)
+            for name, term in self.made.items()
+            if taps or not LOSSES[name].needs_taps
+        }
         weights = self.weights
         loss = torch.stack(
             [weights[name] * value for name, value in found.items() if weights[name] > 0]

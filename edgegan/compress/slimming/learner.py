@@ -59,12 +59,12 @@ class Learner:
         self.runner.train()
 
     def named(self) -> dict[str, torch.Tensor]:
-        """Trained parameters by name: the student's, then those of the feature maps."""
-        return named_parameters(self.student.module, self.maps)
+        """Trained parameters by name: the student's, then those of the objective."""
+        return named_parameters(self.student.module, self.objective)
 
     def trained(self) -> list[torch.Tensor]:
         """What the optimiser moves: named parameters, then gates."""
-        return trained_parameters(self.student.module, self.maps, self.gates)
+        return trained_parameters(self.student.module, self.objective, self.gates)
 
     def moved(self) -> list[nn.Parameter]:
         """Everything in the optimiser, quantizers included."""
@@ -135,6 +135,7 @@ class Learner:
         found: dict[str, Stateful | None] = {
             "student": self.student.module,
             "maps": self.maps,
+            "terms": self.objective.learnt,
             "gates": self.gates,
             "optimizer": self.optimizer,
             "scale_optimizer": self.scale_optimizer,
@@ -171,21 +172,23 @@ class Learner:
         return done
 
 
-def named_parameters(student: nn.Module, maps: FeatureMaps | None) -> dict[str, torch.Tensor]:
-    """Parameters by name, as they are called without gates: the student's, then those of the feature maps."""
+def named_parameters(student: nn.Module, objective: Objective) -> dict[str, torch.Tensor]:
+    """Parameters by name, as they are called without gates: the student's, those of the feature maps, those of further
+    terms that have any."""
     found: dict[str, torch.Tensor] = {}
     for name, parameter in student.named_parameters():
         found[name.replace("parametrizations.", "").replace(".original", "")] = parameter
-    if maps is not None:
-        found.update(maps.named_parameters())
+    if objective.maps is not None:
+        found.update(objective.maps.named_parameters())
+    found.update(objective.learnt.named_parameters(prefix="terms"))
     return found
 
 
 def trained_parameters(
-    student: nn.Module, maps: FeatureMaps | None, gates: Gates | None
+    student: nn.Module, objective: Objective, gates: Gates | None
 ) -> list[torch.Tensor]:
     """What an optimiser moves: named parameters, then gates."""
-    return [*named_parameters(student, maps).values(), *(gates.parameters() if gates else ())]
+    return [*named_parameters(student, objective).values(), *(gates.parameters() if gates else ())]
 
 
 def quantizer_parameters(learner: Learner) -> list[nn.Parameter]:

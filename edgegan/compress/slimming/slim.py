@@ -127,7 +127,8 @@ def make_learner(start: Start, job: Job, learning_rate: float) -> Learner:
     )
     if gates is not None:
         gates.attach(student.module, student.graph)
-    trained = trained_parameters(student.module, maps, gates)
+    objective.learnt.to(device)
+    trained = trained_parameters(student.module, objective, gates)
     optimizer, scale_optimizer = make_optimizer(trained, learning_rate), None
     if paper:
         scales = scales_of(student, gates)

@@ -28,6 +28,7 @@ from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
+from edgegan.training.objective import needs_taps
 
 CHUNK = 8
 
@@ -89,7 +90,7 @@ def cache_teacher(
     config = read_config(teacher)
     check_kind(config.input, data, teacher)
     check_package_size(config, data.size)
-    keep_taps = recipe.distill.feature_weight > 0 or recipe.distill.relation_weight > 0
+    keep_taps = needs_taps(recipe.distill)
     folder = run.stage_folder("teacher_cache")
     inputs = sha256_json(
         {
