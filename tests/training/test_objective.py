@@ -80,7 +80,7 @@ def test_teacher_features_are_kept_for_terms_that_compare_them() -> None:
 
 
 def test_unknown_term_names_the_nearest() -> None:
-    with pytest.raises(ConfigError, match="no term 'gradeint', did you mean 'gradient'"):
+    with pytest.raises(ConfigError, match="no term 'gradeint'; did you mean 'gradient'"):
         weights_of(Distill(terms={"gradeint": 1.0}))
 
 

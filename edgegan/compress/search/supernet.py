@@ -15,12 +15,12 @@ from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import run_sliced, slice_parameters
 from edgegan.channels.space import Widths
+from edgegan.channels.tapped import tap_segments
 from edgegan.compress.distill import Trainer, make_trainer
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients, rank
-from edgegan.errors import ConfigError
 from edgegan.metrics.quality import psnr
 from edgegan.models.recording import hooked
 from edgegan.recipe.schema import Distill, Supernet
@@ -57,18 +57,6 @@ class Shared:
 def share(module: nn.Module, graph: ChannelGraph, space: WidthSpace, taps: list[str]) -> Shared:
     """A traced generator with its taps; raises ConfigError where a tap was not met."""
     return Shared(module, graph, space, {name: tap_segments(graph, name) for name in taps})
-
-
-def tap_segments(graph: ChannelGraph, tap: str) -> tuple[Segment, ...]:
-    """The channels of a module's output: those of the last traced operation inside it."""
-    found: tuple[Segment, ...] | None = None
-    for node in graph.program.graph.nodes:
-        inside = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-        if (str(node.target) == tap or tap in inside) and node.name in graph.nodes:
-            found = graph.nodes[node.name]
-    if found is None:
-        raise ConfigError(f"tap '{tap}' was not met when the generator was traced")
-    return found
 
 
 def leading(graph: ChannelGraph, segments: tuple[Segment, ...], plan: Widths) -> torch.Tensor:
