@@ -31,6 +31,7 @@ from edgegan.package import input_shape, is_package, read_config
 from edgegan.recipe.kinds import COSTS, is_counted
 from edgegan.recipe.schema import Recipe, apply_override, parse_recipe
 from edgegan.run import Run
+from edgegan.training.objective import needs_taps
 
 FINETUNE_PART = 10  # of the steps, after the cut of the published form
 FINETUNE_SHARE = 3  # of the steps, with the sub-network that a search chose
@@ -217,7 +218,7 @@ def share_cache(recipe: Recipe, folder: Path, others: Sequence[Path]) -> None:
 def cached_of(recipe: Recipe) -> list[Any]:
     """What of a recipe decides which teacher outputs are kept; everything else is the same in a comparison."""
     distil = recipe.distill
-    taps = distil.feature_weight > 0 or distil.relation_weight > 0
+    taps = needs_taps(distil)
     return [taps and distil.tap_pool, taps, distil.gan_weight > 0, held_out(recipe), recipe.seed]
 
 

@@ -12,7 +12,7 @@ import torch
 
 from edgegan.channels.graph import ChannelGraph
 from edgegan.channels.space import Widths
-from edgegan.compress.distill import Inherited
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache
 from edgegan.compress.teacher.examples import Examples
@@ -23,6 +23,7 @@ from edgegan.package import PackageConfig, is_package, read_config
 from edgegan.recipe.schema import Distill, Recipe
 from edgegan.run import Run
 from edgegan.training.loop import Training
+from edgegan.training.schedule import Schedule, schedule_of
 
 
 @dataclass(frozen=True)
@@ -98,15 +99,18 @@ class Job:
         """The hash of everything a stage depends on."""
         return sha256_json([{**self.inputs, "spec": self.spec.model_dump(mode="json")}, *parts])
 
-    def training(self, stage: str, inputs: str) -> Training:
-        """How a stage's training runs. A checkpoint is resumed by as many processes as wrote it; a finished stage is
-        finished for any number."""
+    def training(self, stage: str, inputs: str, schedule: Schedule | None = None) -> Training:
+        """How a stage's training runs, by the recipe's schedule or another.
+
+        A checkpoint is resumed by as many processes as wrote it; a finished stage is finished for any number.
+        """
         settings = self.recipe.distill
         return Training(
             folder=self.run.stage_folder(stage),
             metrics=self.run.folder / "metrics.jsonl",
             inputs=f"{inputs}:{world_size()}",
             device=self.device,
+            schedule=schedule or schedule_of(settings),
             seed=self.recipe.seed,
             flip=self.recipe.data.flip,
             log_every=settings.log_every,
@@ -119,6 +123,9 @@ class Job:
         return self.spec.narrowed(graph, plan)
 
 
-def training_settings(settings: Distill) -> dict[str, Any]:
-    """Settings that change what is trained."""
-    return settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"})
+def training_settings(settings: Distill, schedule: Schedule | None = None) -> dict[str, Any]:
+    """Settings that change what is trained, by another schedule than their own if one is given."""
+    found = settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"})
+    chosen = schedule or schedule_of(settings)
+    own = {name: getattr(chosen, name) for name in ("steps", "learning_rate", "warmup")}
+    return {**found, **own}

@@ -12,7 +12,7 @@ import torch
 from edgegan import distributed
 from edgegan.compress import efforts
 from edgegan.compress.efforts import Effort
-from edgegan.compress.inherit import inherit
+from edgegan.compress.inherited import inherit
 from edgegan.compress.job import Job, Order, Shaped
 from edgegan.compress.search import gan_compression
 from edgegan.compress.slimming import gan_slimming

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model, model_validator
@@ -102,6 +102,10 @@ class Distill(Computing):
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
     )
+    terms: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="weights of further terms by name, such as those that you add (docs/extending.md)",
+    )
     freeze_statistics: float = Field(
         0.0,
         ge=0,
@@ -114,22 +118,6 @@ class Distill(Computing):
         60.0, gt=0, description="seconds between checkpoints that a killed run resumes from"
     )
 
-    def lasting(self, steps: int, *, warmup: int | None = None) -> Distill:
-        """The same in another number of steps, and of steps in which the learning rate rises."""
-        changes = {"steps": steps, "warmup": self.warmup if warmup is None else warmup}
-        return self.model_copy(update=changes)
-
-    def quietly(self) -> Distill:
-        """The same without validations and checkpoints on the way."""
-        return self.model_copy(update={"validate_every": 10**9, "checkpoint_seconds": 1e9})
-
-    def gently(self, steps: int, share: float) -> Distill:
-        """Steps at a share of the learning rate, with no term that needs taps or a discriminator."""
-        weights = dict.fromkeys(("feature_weight", "relation_weight", "gan_weight"), 0.0)
-        rate = self.learning_rate * share
-        changes = {"steps": steps, "learning_rate": rate, "warmup": 0, **weights}
-        return self.model_copy(update=changes)
-
     @model_validator(mode="after")
     def some_loss(self) -> Distill:
         """A run without any reconstruction term trains nothing."""
@@ -138,6 +126,7 @@ class Distill(Computing):
             self.gradient_weight,
             self.feature_weight,
             self.perceptual_weight,
+            *self.terms.values(),
         )
         if not any(weights):
             raise ValueError(

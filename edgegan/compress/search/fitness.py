@@ -10,11 +10,11 @@ import torch
 from edgegan.channels.rules import BatchNorms
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
-from edgegan.compress.distill import hooked
 from edgegan.compress.fidelity import Runner, compared, mean_psnr
 from edgegan.compress.search.supernet import Shared
 from edgegan.compress.teacher.cache import Cache
 from edgegan.metrics.quality import ssim
+from edgegan.models.recording import hooked
 from edgegan.training.freeze import CROPS, measure_statistics
 from edgegan.training.losses import FeatureMaps
 

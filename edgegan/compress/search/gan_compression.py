@@ -19,9 +19,10 @@ from edgegan.channels.slicing import extract
 from edgegan.compress.costs.counted import tabulate
 from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.costs.network import NetworkCosts, check_reachable
-from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
+from edgegan.compress.distill import Trainer, distill, make_trainer
 from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.form import say_what_stays, student_spec
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job, Order, Shaped, training_settings
 from edgegan.compress.search.evolution import Candidate, Searcher, uniform_fits
 from edgegan.compress.search.fitness import Fitness
@@ -38,7 +39,8 @@ from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
 from edgegan.models.zoo import build
 from edgegan.package import input_shape
-from edgegan.recipe.schema import Distill, Recipe
+from edgegan.recipe.schema import Recipe
+from edgegan.training.schedule import Schedule, schedule_of
 
 States = dict[str, dict[str, torch.Tensor]]
 
@@ -111,16 +113,17 @@ def pretrain(sharing: Sharing) -> Sharing:
     settings = job.recipe.supernet
     if settings.pretrain_steps == 0:
         return sharing
-    schedule = job.recipe.distill.lasting(settings.pretrain_steps)
-    inputs = job.hash(training_settings(schedule), settings.sort)
+    distilling = job.recipe.distill
+    schedule = schedule_of(distilling, steps=settings.pretrain_steps)
+    inputs = job.hash(training_settings(distilling, schedule), settings.sort)
     with job.run.stage("pretrain", inputs) as stage:
         path = stage.folder / "pretrained.safetensors"
         if stage.todo:
-            training = job.training("pretrain", inputs)
+            training = job.training("pretrain", inputs, schedule)
             trainer = distill(
-                shared.module, job.cache, schedule, job.inherited, training, label="pretrain"
+                shared.module, job.cache, distilling, job.inherited, training, label="pretrain"
             )
-            sort_channels(shared, trainer, job.cache, schedule, settings.sort, training)
+            sort_channels(shared, trainer, job.cache, distilling, settings.sort, training)
             save_states(path, trainer)
             stage.wrote(path)
     return replace(sharing, states=load_states(path))
@@ -130,6 +133,7 @@ def train_shared(sharing: Sharing) -> Sharing:
     """Trains the supernet, from what pre-distillation left if there was any, and loads it into `shared`."""
     job, shared, recipe = sharing.job, sharing.shared, sharing.job.recipe
     inputs = job.hash(training_settings(recipe.distill), recipe.supernet.model_dump(mode="json"))
+    schedule = schedule_of(recipe.distill, steps=recipe.supernet.steps)
     with job.run.stage("supernet", inputs) as stage:
         path = stage.folder / "supernet.safetensors"
         if stage.todo:
@@ -140,7 +144,7 @@ def train_shared(sharing: Sharing) -> Sharing:
                 recipe.supernet,
                 job.inherited,
                 sharing.states,
-                job.training("supernet", inputs),
+                job.training("supernet", inputs, schedule),
             )
             save_states(path, trainer)
             stage.wrote(path)
@@ -230,10 +234,10 @@ def check_ranks(found: Found) -> Found:
     count = min(settings.check_networks, len(found.candidates))
     if count < 2:
         return found
-    short = job.recipe.distill.lasting(settings.check_steps, warmup=settings.check_steps // 10)
-    # compiling would take longer than it saves in so few steps
-    schedule = short.model_copy(update={"compile": False})
-    inputs = job.hash(found.inputs, training_settings(schedule), count)
+    distilling, steps = job.recipe.distill, settings.check_steps
+    schedule = schedule_of(distilling, steps=steps, warmup=steps // 10)
+    trained = {**training_settings(distilling, schedule), "compile": False}
+    inputs = job.hash(found.inputs, trained, count)
     with job.run.stage("check", inputs) as stage:
         if stage.todo:
             last = len(found.candidates) - 1
@@ -257,16 +261,23 @@ def check_ranks(found: Found) -> Found:
 
 
 def train_alone(
-    sharing: Sharing, genome: Genome, schedule: Distill, inputs: str, number: str
+    sharing: Sharing, genome: Genome, schedule: Schedule, inputs: str, number: str
 ) -> float:
     """The PSNR in dB on the search images of a sub-network that was trained from scratch."""
     job, shared = sharing.job, sharing.shared
     student = extract(shared.module, shared.graph, shared.space.plan(genome))
     torch.manual_seed(job.recipe.seed)
     initialise(student)
-    training = job.training(f"check{number.split('/')[0]}", job.hash(inputs, genome))
-    label = f"check {number} alone"
-    distill(student, job.cache, schedule, Inherited(), training, label=label)
+    own = job.hash(inputs, genome)
+    training = job.training(f"check{number.split('/')[0]}", own, schedule)
+    distill(
+        student,
+        job.cache,
+        job.recipe.distill,
+        Inherited(),
+        replace(training, compiling=False),
+        label=f"check {number} alone",
+    )
     return psnr_to_teacher(student, job.cache, job.device, split="search")
 
 
@@ -275,14 +286,16 @@ def finetune(found: Found) -> Job:
     discriminator it grew up with."""
     sharing, job = found.sharing, found.sharing.job
     shared, steps = sharing.shared, job.recipe.search.finetune_steps
-    settings = job.recipe.distill.lasting(max(1, steps))
-    inputs = job.hash(found.inputs, found.chosen.genome, training_settings(settings), steps)
+    settings = job.recipe.distill
+    schedule = schedule_of(settings, steps=max(1, steps))
+    trained_by = training_settings(settings, schedule)
+    inputs = job.hash(found.inputs, found.chosen.genome, trained_by, steps)
 
     def train() -> Made:
         plan = shared.space.plan(found.chosen.genome)
         student = extract(shared.module.cpu(), shared.graph, plan)
         if steps > 0:
-            training = job.training("finetune", inputs)
+            training = job.training("finetune", inputs, schedule)
             start = states_of(found.trained, shared.columns(plan))
             distill(
                 student,

@@ -16,6 +16,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edgegan.channels.program import evaluating
+from edgegan.channels.tapped import tap_node
 from edgegan.compress.slimming.int8_layers import (
     Convolution,
     PaperActivation,
@@ -30,7 +31,6 @@ from edgegan.deployment.enlargement import is_doubling
 from edgegan.deployment.picture_norms import litert_policy
 from edgegan.deployment.saturation import TANH_LIMIT
 from edgegan.deployment.trunk import trunk_size
-from edgegan.errors import ConfigError
 from edgegan.package import LearnedEnds
 
 PASSING = (
@@ -52,18 +52,6 @@ def trace_with_taps(student: nn.Module, taps: list[str]) -> fx.GraphModule:
     output.args = ((image, *(tap_node(graph.graph.nodes, tap) for tap in taps)),)
     graph.recompile()
     return graph
-
-
-def tap_node(nodes: Iterable[fx.Node], tap: str) -> fx.Node:
-    """The traced node that is a module's output: the last one made inside it."""
-    found = None
-    for node in nodes:
-        stack = [place[0] for place in (node.meta.get("nn_module_stack") or {}).values()]
-        if (node.op == "call_module" and node.target == tap) or tap in stack:
-            found = node
-    if found is None:
-        raise ConfigError(f"the student has no module '{tap}', whose features are distilled")
-    return found
 
 
 def simulate(

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 
 from edgegan.compress.costs.measured import measured_costs
-from edgegan.compress.distill import Inherited, distill
+from edgegan.compress.distill import distill
 from edgegan.compress.fidelity import measure_quality, psnr_to_teacher
 from edgegan.compress.form import say_what_stays
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job, Order, Shaped, training_settings
 from edgegan.compress.search.supernet import share
 from edgegan.compress.search.widths import width_space
@@ -26,7 +27,7 @@ from edgegan.compress.slimming.deployed import (
 from edgegan.compress.slimming.extract import cut_after_training
 from edgegan.compress.slimming.learner import Learner
 from edgegan.compress.slimming.narrow import finished
-from edgegan.compress.slimming.replay import published_judge
+from edgegan.compress.slimming.published import published_judge
 from edgegan.compress.slimming.slim import calibration, slim
 from edgegan.compress.slimming.start import Start, choose_start
 from edgegan.compress.student import Made, finish_student
@@ -34,6 +35,7 @@ from edgegan.compress.teacher.cache import Cache
 from edgegan.distributed import world_size
 from edgegan.errors import ConfigError
 from edgegan.recipe.kinds import is_counted
+from edgegan.training.schedule import Schedule
 
 FINETUNE_SHARE = 0.1
 
@@ -122,8 +124,9 @@ def cut_already(learner: Learner, start: Start, job: Job) -> Made:
 
 def finetune(module: nn.Module, job: Job, inputs: str) -> None:
     """Plain distillation of the extracted student at a tenth of the learning rate, resumed exactly as ever."""
-    settings = job.recipe.distill.gently(job.recipe.slim.finetune_steps, FINETUNE_SHARE)
-    training = job.training("student", inputs).within("finetune")
+    settings = job.recipe.distill
+    schedule = Schedule(job.recipe.slim.finetune_steps, settings.learning_rate * FINETUNE_SHARE)
+    training = job.training("student", inputs).within("finetune", schedule)
     inherited = Inherited(None, job.inherited.perceptual)
     # without features: blocks that went have taken their places along
     distill(module, job.cache.without_taps(), settings, inherited, training, label="finetune")

@@ -19,7 +19,7 @@ from edgegan.distributed import rank, world_size
 from edgegan.files import read_json
 from edgegan.package import InputIO, NoiseIO
 from edgegan.recipe.schema import Distill
-from edgegan.training.batch import Batch
+from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
 
 
@@ -77,8 +77,8 @@ def optional(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
 
 
-def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Batch:
-    """The batch of one step: a function of seed and step alone, so that a resumed run sees what it would have seen.
+def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Lesson:
+    """The lesson of one step: a function of seed and step alone, so that a resumed run sees what it would have seen.
 
     Of several processes each takes its own part of a batch that is as many times larger.
     """
@@ -91,7 +91,7 @@ def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Ba
         truth, reals = (
             None if each is None else each.to(device) for each in (drawn.truth, drawn.reals)
         )
-        return Batch(x, *cache.live.teach(x), truth, reals)
+        return Lesson(x, *cache.live.teach(x), truth, reals)
     count = len(cache.inputs)
     indices = [choose(count, each, seed, "order") for each in positions]
     mirrored = [
@@ -113,7 +113,7 @@ def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Ba
 
     features = [torch.from_numpy(gather(array)).to(device).float() for array in cache.features]
     outputs = torch.from_numpy(gather(cache.outputs)).to(device).float()
-    return Batch(
+    return Lesson(
         cache.load(gather(cache.inputs), device),
         outputs,
         features,

@@ -21,11 +21,13 @@ from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
+from edgegan.models.recording import recorder
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
+from edgegan.training.objective import needs_taps
 
 CHUNK = 8
 TEACHER_CACHE = "teacher_cache"
@@ -96,11 +98,6 @@ def cache_teacher(
     return stage.folder
 
 
-def keeps_taps(recipe: Recipe) -> bool:
-    """Whether a term compares features."""
-    return recipe.distill.feature_weight > 0 or recipe.distill.relation_weight > 0
-
-
 def cache_inputs(recipe: Recipe, teacher: Path, examples: Examples) -> str:
     """The hash of what decides which outputs are kept."""
     return sha256_json(
@@ -108,7 +105,7 @@ def cache_inputs(recipe: Recipe, teacher: Path, examples: Examples) -> str:
             "teacher": package_hash(teacher),
             "data": recipe.data.model_dump(mode="json", exclude={"train", "validation", "flip"}),
             "seed": recipe.seed,
-            "tap_pool": recipe.distill.tap_pool if keeps_taps(recipe) else None,
+            "tap_pool": recipe.distill.tap_pool if needs_taps(recipe.distill) else None,
             "examples": examples.fingerprint(),
             "held_out": examples.held_out,
             "search_taps": recipe.search.fitness == "feature",
@@ -120,7 +117,7 @@ def fill_all(filler: Filler) -> list[Path]:
     """Writes every split, and cache.json with what they are."""
     recipe, config, examples, folder = filler.recipe, filler.config, filler.examples, filler.folder
     names = []
-    if keeps_taps(recipe):
+    if needs_taps(recipe.distill):
         names = tap_modules(filler.module, torch.zeros(input_shape(config.input, recipe.data.size)))
     filler.module.to(filler.device)
     paths = fill(filler, "train", names)
@@ -241,12 +238,3 @@ def fill_reals(filler: Filler) -> Path:
             bar.step(position + 1)
     array.flush()
     return path
-
-
-def recorder(recorded: dict[str, torch.Tensor], name: str):  # type: ignore[no-untyped-def]
-    """A forward hook that keeps a module's output under its name."""
-
-    def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        recorded[name] = output
-
-    return hook
