@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -14,10 +13,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from edgegan.benchmarks.devices.interface import call
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, MissingDependency, nearest
-from edgegan.files import atomic_folder, make_folder, read_json, sha256_file, write_json
+from edgegan.files import (
+    atomic_folder,
+    cache_folder,
+    make_folder,
+    read_json,
+    sha256_file,
+    write_json,
+)
 
 MANIFEST = "arm64.json"
 SCHEMA_VERSION = 1
@@ -70,14 +78,6 @@ def check_core(core: str) -> EmulatedCore:
     return CORES[core]
 
 
-def cache_folder() -> Path:
-    """$EDGEGAN_CACHE, else edgegan in the user's cache folder."""
-    own = os.environ.get("EDGEGAN_CACHE")
-    if own:
-        return Path(own).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "edgegan"
-
-
 def check_tools() -> None:
     """Raises MissingDependency naming every system program that is absent, with the command that installs them."""
     missing = [package for program, package in TOOLS.items() if shutil.which(program) is None]
@@ -97,13 +97,16 @@ def check_tools() -> None:
 def only_one(folder: Path) -> Iterator[None]:
     """Waits while another process sets the same folder up."""
     make_folder(folder)
-    with (folder / ".arm64.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            say("another edgegan sets up the arm64 root; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(folder / ".arm64.lock", fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say("another edgegan sets up the arm64 root; waiting for it")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def arm64_root(*, overwrite: bool = False) -> Path:
