@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.counting import count_all
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
     WORKER_DEADLINE_S,
@@ -15,7 +17,9 @@ from edgegan.benchmarks.devices.interface import (
 )
 from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
 from edgegan.benchmarks.devices.state import DeviceState, parse_state
-from edgegan.errors import DeviceError
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import CountRecord
+from edgegan.errors import ConfigError, DeviceError
 from edgegan.runtime.session import RUNTIMES, WORKER_FILE
 
 INSTALLED = ("litert", "onnxruntime")
@@ -30,7 +34,7 @@ class EmulatedDevice:
         self.folder = arm64_root()
         self.view = self.folder / "cores" / core
         self.scratch = scratch()
-        self.counts = self.scratch / "counts"
+        self.counts: Path | None = self.scratch / "counts"
         self.numbers = itertools.count()
 
     def qemu(self) -> list[str]:
@@ -84,6 +88,19 @@ class EmulatedDevice:
 
     def new_path(self, suffix: str) -> str:
         return str(self.scratch / f"{next(self.numbers)}{suffix}")
+
+    def measure(
+        self,
+        artefacts: Sequence[tuple[Path, ModelManifest]],
+        threads: int,
+        method: Method,  # noqa: ARG002
+    ) -> list[CountRecord]:
+        if threads != 1:
+            raise ConfigError("instructions are counted with one thread; leave --threads at 1")
+        return count_all(self, artefacts, self.cpu)
+
+    def worker(self) -> EmulatedDevice:
+        return self
 
     def close(self) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
