@@ -16,7 +16,7 @@ from typing import Any
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.interface import ShellDevice
 from edgegan.benchmarks.devices.state import DeviceState
-from edgegan.benchmarks.measure import chosen_cores, circumstances, tell_warnings
+from edgegan.benchmarks.measure import chosen_cores, circumstances, tell_warnings, timed
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import BenchRecord, subject
 from edgegan.console import progress, say
