@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 from pathlib import Path
 
-from edgegan.benchmarks.devices.adb import ADB
-from edgegan.benchmarks.devices.emulated import EmulatedDevice
-from edgegan.benchmarks.devices.host import HOST, HostDevice
+from edgegan.benchmarks.devices import listed
 from edgegan.benchmarks.devices.interface import Asked, Device, DeviceKind
-from edgegan.benchmarks.devices.ssh import SSH
-from edgegan.console import say
 from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.files import read_json, write_json
 
-DEFAULT_CORE = "cortex-a76"
+DEVICES = {name: kind for name, kind in vars(listed).items() if isinstance(kind, DeviceKind)}
 
 
 def book_path() -> Path:
@@ -94,22 +89,6 @@ def open_device(text: str, *, emulate: str | None = None, bootstrap: bool = Fals
     return check_address(text).open(Asked(text, name, bootstrap=bootstrap))
 
 
-def open_arm64(asked: Asked) -> Device:
-    """The core to emulate, if one is named; else this machine when it is one, else the first device that was added,
-    else an emulated core."""
-    if asked.emulate is not None:
-        return EmulatedDevice(asked.emulate)
-    if platform.machine() in ("aarch64", "arm64"):
-        return HostDevice()
-    devices = read_book()
-    if devices:
-        name = next(iter(devices))
-        say(f"arm64: using the device {name} ({devices[name]}); --emulate {DEFAULT_CORE} emulates")
-        return open_device(name, bootstrap=asked.bootstrap)
-    say(f"arm64: no device was added, so {DEFAULT_CORE} is emulated: instruction counts, no time")
-    return EmulatedDevice(DEFAULT_CORE)
-
-
 def words() -> list[str]:
     """Devices that are called by a word alone: no device of the book may be."""
     return [word for word, kind in DEVICES.items() if not kind.form]
@@ -118,11 +97,3 @@ def words() -> list[str]:
 def slug(text: str) -> str:
     """A file name's worth of an address."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "device"
-
-
-DEVICES: dict[str, DeviceKind] = {
-    "host": HOST,
-    "arm64": DeviceKind(open=open_arm64),
-    "ssh": SSH,
-    "adb": ADB,
-}

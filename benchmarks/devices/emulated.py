@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.counting import count_all
+from edgegan.benchmarks.devices.host import HostDevice
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
     WORKER_DEADLINE_S,
+    Asked,
+    Device,
+    DeviceKind,
     Finished,
     call,
 )
@@ -19,9 +24,11 @@ from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
 from edgegan.benchmarks.devices.state import DeviceState, parse_state
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import CountRecord
+from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.runtime.session import RUNTIMES, WORKER_FILE
 
+DEFAULT_CORE = "cortex-a76"
 INSTALLED = ("litert", "onnxruntime")
 
 
@@ -104,3 +111,24 @@ class EmulatedDevice:
 
     def close(self) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def open_arm64(asked: Asked) -> Device:
+    """The core to emulate, if one is named; else this machine when it is one, else the first device that was added,
+    else an emulated core."""
+    from edgegan.benchmarks.devices.book import open_device, read_book  # which knows every device
+
+    if asked.emulate is not None:
+        return EmulatedDevice(asked.emulate)
+    if platform.machine() in ("aarch64", "arm64"):
+        return HostDevice()
+    devices = read_book()
+    if devices:
+        name = next(iter(devices))
+        say(f"arm64: using the device {name} ({devices[name]}); --emulate {DEFAULT_CORE} emulates")
+        return open_device(name, bootstrap=asked.bootstrap)
+    say(f"arm64: no device was added, so {DEFAULT_CORE} is emulated: instruction counts, no time")
+    return EmulatedDevice(DEFAULT_CORE)
+
+
+ARM64 = DeviceKind(open=open_arm64)
