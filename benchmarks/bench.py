@@ -78,7 +78,9 @@ def load_pair(first: Path, second: Path) -> list[tuple[Path, ModelManifest]]:
                 if model.precision == "int8" and model.target == "tflite"
             ]
             if not options:
-                raise InputError(f"{source} has no student_int8.tflite; name an artefact instead")
+                raise InputError(
+                    f"{source} has no int8 .tflite of a student; name an artefact instead"
+                )
             found.append(options[0])
         else:
             model = read_model(source)

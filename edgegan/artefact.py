@@ -51,7 +51,13 @@ class Parity(BaseModel):
     inputs: int = Field(description="how many inputs were compared")
     max_abs: float = Field(description="largest absolute difference, range [-1, 1]")
     psnr_db: float = Field(description="PSNR of the conversion, range [-1, 1]; 200 when equal")
-    gate: str = Field(description="the limit it passed")
+    gate: str = Field(description="the limit it passed, for people")
+    metric: Literal["max_abs", "psnr_db"] | None = Field(
+        None, description="the figure that the limit is for"
+    )
+    limit: float | None = Field(
+        None, description="the largest max_abs, in [-1, 1], or the smallest psnr_db that passes"
+    )
     runtimes: dict[str, float] = Field(
         default_factory=dict, description="PSNR in every installed runtime that loads it"
     )
@@ -96,6 +102,10 @@ class ModelManifest(BaseModel):
         None, description="id of the teacher's artefact of the same target in fp32"
     )
     parity: Parity
+    drop_limit_db: float | None = Field(
+        None,
+        description="of a student in int8: how much further from the teacher than fp32 it may be",
+    )
     psnr_to_teacher_db: float | None = Field(None, description="on the run's validation images")
     operations: dict[str, int]
     computed_in: dict[str, int]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from edgegan.benchmarks.devices.debian import SUITE, debian_mirror
 from edgegan.benchmarks.devices.interface import call
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, MissingDependency, nearest
@@ -29,8 +30,6 @@ from edgegan.files import (
 
 MANIFEST = "arm64.json"
 SCHEMA_VERSION = 1
-SUITE = "bookworm"
-DEBIAN = "http://deb.debian.org/debian"
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "python3", "libstdc++6", "libgomp1")
 REQUIREMENTS = Path(__file__).with_name("arm64_requirements.txt")
 PLUGIN_SOURCE = Path(__file__).with_name("count_plugin.c")
@@ -193,25 +192,6 @@ def install_debian(root: Path, packages: Sequence[str], more_sources: Sequence[s
         target.unlink()
         if done.code:
             raise DeviceError(f"tar cannot unpack {target}: {done.last_words()}")
-
-
-def debian_mirror() -> str:
-    """$EDGEGAN_DEBIAN_MIRROR, else the mirror of this Debian 12's own apt sources, else Debian's."""
-    own = os.environ.get("EDGEGAN_DEBIAN_MIRROR")
-    if own:
-        return own
-    folder = Path("/etc/apt")
-    for path in sorted(folder.glob("sources.list.d/*.sources")):
-        for stanza in re.split(r"\n\s*\n", path.read_text(encoding="utf-8", errors="replace")):
-            uri = re.search(r"^URIs:\s*(\S+/debian/?)\s*$", stanza, re.M)
-            if uri and re.search(rf"^Suites:.*\b{SUITE}\b(?!-)", stanza, re.M):
-                return uri[1]
-    for path in [folder / "sources.list", *sorted(folder.glob("sources.list.d/*.list"))]:
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        line = re.search(rf"^deb\s+(?:\[.*\]\s+)?(\S+/debian/?)\s+{SUITE}\s.*\bmain\b", text, re.M)
-        if line:
-            return line[1]
-    return DEBIAN
 
 
 def install_wheels(target: Path) -> None:

@@ -12,10 +12,10 @@ from typer.testing import CliRunner
 
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.benchmark_tool import parse_output
-from edgegan.benchmarks.devices import adb, book, ssh
+from edgegan.benchmarks.devices import adb, book, debian, ssh
 from edgegan.benchmarks.devices.host import HostDevice
 from edgegan.benchmarks.devices.interface import Asked, DeviceKind
-from edgegan.benchmarks.devices.root import check_core, check_tools, debian_mirror
+from edgegan.benchmarks.devices.root import check_core, check_tools
 from edgegan.benchmarks.devices.state import DeviceState, parse_state
 from edgegan.benchmarks.measure import circumstances, timed
 from edgegan.benchmarks.method import Method
@@ -218,9 +218,34 @@ def test_emulated_cores_are_named_ones() -> None:
         book.open_device("host", emulate="cortex-a76")
 
 
-def test_mirror_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirror_is_named_or_the_machines_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both formats of apt; what is switched off, a comment, sources only or another distribution's does not count."""
+    monkeypatch.delenv("EDGEGAN_DEBIAN_MIRROR", raising=False)
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    with pytest.raises(MissingDependency, match="EDGEGAN_DEBIAN_MIRROR=http://HOST/debian"):
+        debian.debian_mirror(tmp_path)
+    (tmp_path / "sources.list").write_text(
+        "# deb http://comment/debian bookworm main\ndeb http://u/ubuntu bookworm main\n"
+        "deb-src http://source/debian bookworm main\ndeb http://other/debian trixie main\n"
+    )
+    assert debian.debian_mirror(tmp_path) == "http://other/debian"
+    (parts / "a.list").write_text(
+        "deb http://s/debian-security bookworm-security main\n"
+        "deb [arch=arm64 signed-by=/k] http://line/debian bookworm contrib main # ours\n"
+    )
+    assert debian.debian_mirror(tmp_path) == "http://line/debian"
+    (parts / "b.sources").write_text(
+        "Types: deb\nURIs: http://off/debian\nSuites: bookworm\nComponents: main\nEnabled: no\n\n"
+        "Types: deb deb-src\n# a comment\nURIs: http://stanza/debian/\n http://second/debian\n"
+        "Suites: bookworm-updates\n bookworm\nComponents: main\n"
+    )
+    assert debian.debian_mirror(tmp_path) == "http://stanza/debian/"
     monkeypatch.setenv("EDGEGAN_DEBIAN_MIRROR", "http://mirror/debian")
-    assert debian_mirror() == "http://mirror/debian"
+    assert debian.debian_mirror(tmp_path) == "http://mirror/debian"
+    assert MissingDependency.exit_code == 4
 
 
 def test_probe_reads_a_fake_sys(tmp_path: Path) -> None:
