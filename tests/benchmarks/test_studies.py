@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,13 +43,11 @@ def test_map_counts_functions_and_files_once() -> None:
     for module, text in frames.items():
         spaces[module] = {"__name__": module}
         exec(compile(text, f"/{module}.py", "exec"), spaces[module])
-    import sys
-
     sys.setprofile(found.note)
     spaces["edgegan.a"]["f"]()
     spaces["edgegan.a"]["f"]()
     spaces["other"]["h"]()
-    found.step()
+    found.stepped = True
     spaces["edgegan.a"]["g"]()
     sys.setprofile(None)
     values = found.as_json()
