@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -124,9 +124,8 @@ def build_predictor(
         for key, plan in plans.items()
     }
     slots = tuple(Slots(table=slot.pattern.key(), rules=slot.rules) for slot in family.slots)
-    unit: Literal["ms", "instructions"] = "instructions" if bench.counting else "ms"
     raw = Predictor(
-        unit=unit,
+        unit="instructions" if bench.counting else "ms",
         device=device.name,
         runtime_version=version,
         threads=threads,
