@@ -22,7 +22,7 @@ from edgegan.run import Run
 UNITS = {
     "macs": ("MMACs", 1e6),
     "params": ("thousand parameters", 1e3),
-    "bytes": ("kB of int8 .tflite", 1e3),
+    "bytes": ("kB of int8 weights", 1e3),
     "ms": ("ms", 1.0),
     "instructions": ("million instructions", 1e6),
 }

@@ -79,12 +79,11 @@ def compare(
 
 def exported_file(run: Path) -> dict[str, float]:
     """Exports a run's student to int8 .tflite and returns its size and PSNR to the teacher."""
-    from edgegan.artefact import exported_models
+    from edgegan.artefact import read_model
     from edgegan.export.exporter import export
 
     folder = export(run, None, ["tflite"], ["int8"], which="student")
-    models = [model for _, model in exported_models(folder) if model.role == "student"]
-    (model,) = (m for m in models if (m.target, m.precision) == ("tflite", "int8"))
+    model = read_model(folder / "student_int8.tflite")
     found: dict[str, float] = {"file_bytes": model.bytes}
     if model.psnr_to_teacher_db is not None:
         found["file_psnr_db"] = model.psnr_to_teacher_db

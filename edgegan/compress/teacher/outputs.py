@@ -28,8 +28,8 @@ from edgegan.package import PackageConfig, input_shape, is_package, package_hash
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 
-CHUNK = 8
 BLOCK = 1 << 20  # bytes of a reservation that are written at once
+CHUNK = 8
 
 
 def resolve_teacher(run: Run, recipe: Recipe) -> Path:
