@@ -104,7 +104,7 @@ bench-search: venv
 # RUN is a finished gan-compression run.
 bench-uniform: venv
 	@test -n "$(RUN)" || { echo "give a finished search: make bench-uniform RUN=FOLDER"; exit 2; }
-	$(BIN)/python -m edgegan.benchmarks.studies.uniform "$(RUN)"
+	$(BIN)/python -m edgegan.benchmarks.studies.uniform_students "$(RUN)"
 
 bench-rank: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.rank
