@@ -16,7 +16,7 @@ import pytest
 from support.alone import run_alone
 from support.commands import edgegan
 
-from edgegan.benchmarks.studies import uniform
+from edgegan.benchmarks.studies import uniform_students
 from edgegan.compress.teacher.outputs import new_array
 from edgegan.files import read_json, sha256_file
 from edgegan.models.zoo import load_generator
@@ -126,7 +126,7 @@ def test_a_uniform_student_of_no_search_is_refused(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["uniform", str(finished_run)])
     with pytest.raises(SystemExit, match="not a finished gan-compression run"):
-        uniform.main()
+        uniform_students.main()
 
 
 def torchrun(count: int, folder: Path, settings: list[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from edgegan.data.images import resize_nearest
@@ -52,8 +52,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
         shared = shared.parent
     folder = shared / "shared" / name
     folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder.parent / f"{name}.lock"):
         if not (folder.parent / f"{name}.done").is_file():
             make(folder)
             (folder.parent / f"{name}.done").touch()
