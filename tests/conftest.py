@@ -9,7 +9,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: threads of their o
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
+from support.alone import stop_server
 from support.commands import ROOT, compress_arguments, edgegan, made_once, make_pictures
+
+
+def pytest_sessionfinish() -> None:
+    """The server of commands ends with the tests."""
+    stop_server()
 
 
 @pytest.fixture(scope="session")

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from support.commands import ROOT, SIZE, edgegan
+from support.commands import SIZE, edgegan, forked
 
 from edgegan.artefact import read_model
 from edgegan.data.images import read_image
@@ -129,14 +127,8 @@ def test_scaling_label_maps_draws_borders_anew() -> None:
 @pytest.fixture(scope="module")
 def fuzzed() -> list[dict]:
     """Fifteen of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
-    command = [
-        sys.executable,
-        str(ROOT / "tests/support/fuzz_export.py"),
-        "--count",
-        "15",
-        "--cases",
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    arguments = ["--count", "15", "--cases"]
+    done = forked("support.fuzz_export", "fuzz_export", arguments, timeout=900)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done.stderr[-2000:]
     return lines
