@@ -2,7 +2,8 @@
 
 A fresh interpreter spends two seconds on importing torch; a forked one starts in milliseconds, shares nothing that a
 command changes, can be killed, and ends with a real exit code. The server starts with the first command of a test
-process and ends with it. What must be seen from the first import on takes a fresh interpreter instead:
+process and ends with it; a converter that a command starts is forked from a server of its own
+(support/warm_python.py). What must be seen from the first import on takes a fresh interpreter instead:
 `support.commands.edgegan(..., fresh=True)`.
 """
 
@@ -12,12 +13,17 @@ import atexit
 import importlib
 import multiprocessing
 import os
+import shutil
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping
+from functools import cache
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
+
+from support.warm_python import write_launcher
 
 Place = tuple[
     str, dict[str, str], str, str
@@ -30,6 +36,7 @@ def run_in_place(place: Place, function: Callable[..., object], arguments: tuple
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)
+    sys.executable = f"{environment['EDGEGAN_WARM']}/python"
     read_from = os.open(os.devnull, os.O_RDONLY)
     os.dup2(read_from, 0)
     for descriptor, name in ((1, output), (2, errors)):
@@ -63,6 +70,14 @@ def compress(settings: list[str], folder: str) -> None:
     compress(load_recipe("resnet", settings), Path(folder))
 
 
+@cache
+def converters() -> str:
+    """The folder of the server that converters of commands are forked from; it starts with the first of them."""
+    folder = tempfile.mkdtemp(prefix="edgegan-warm-")
+    write_launcher(folder)
+    return folder
+
+
 def start(
     function: Callable[..., object],
     *arguments: Any,
@@ -80,7 +95,8 @@ def start(
     for path in {output, errors or output}:
         path.write_bytes(b"")
     files = [str(path.absolute()) for path in (output, errors or output)]
-    place = (str(cwd or Path.cwd()), dict(os.environ if env is None else env), *files)
+    environment = {**(os.environ if env is None else env), "EDGEGAN_WARM": converters()}
+    place = (str(cwd or Path.cwd()), environment, *files)
     process = context.Process(target=run_in_place, args=(place, function, arguments))
     process.start()
     return process
@@ -99,7 +115,9 @@ def finish_command(arguments: list[object], log: Path) -> tuple[int | None, str]
 
 
 def stop_server() -> None:
-    """Ends the server, if one was started, and waits for it."""
+    """Ends both servers, if they were started."""
     from multiprocessing import forkserver
 
+    if converters.cache_info().currsize:
+        shutil.rmtree(converters(), ignore_errors=True)
     forkserver._forkserver._stop()  # type: ignore[attr-defined]
