@@ -65,7 +65,7 @@ lint: venv
 	$(BIN)/mypy
 
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
 bench-exporters: venv
