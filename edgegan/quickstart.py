@@ -19,7 +19,7 @@ from edgegan.export.bundle import ASSETS, Choice, bundle_run
 from edgegan.export.exporter import export
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
 from edgegan.package import is_package
-from edgegan.recipe.schema import load_recipe
+from edgegan.recipe.loading import load_recipe
 
 MARKER = "quickstart.json"
 

@@ -26,7 +26,8 @@ from edgegan.metrics.complexity import measure
 from edgegan.models.packaging import import_to_package
 from edgegan.models.zoo import load_generator
 from edgegan.package import input_shape, is_package, read_config
-from edgegan.recipe.schema import COUNTED, Recipe, apply_override, parse_recipe
+from edgegan.recipe.loading import apply_override, parse_recipe
+from edgegan.recipe.schema import COUNTED, Recipe
 from edgegan.run import Run
 
 FINETUNE_PART = 10  # of the steps, after the cut of the published form

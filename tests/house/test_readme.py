@@ -9,7 +9,7 @@ from pathlib import Path
 
 from support.commands import ROOT, SIZE, edgegan, make_pictures
 
-from edgegan.recipe.schema import recipe_fields
+from edgegan.recipe.loading import recipe_fields
 
 SHRINK = [
     f"data.size=[{SIZE},{SIZE}]",

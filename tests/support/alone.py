@@ -18,7 +18,7 @@ import edgegan.benchmarks.report
 import edgegan.export.exporter  # noqa: F401
 from edgegan.cli import main
 from edgegan.compress.pipeline import compress
-from edgegan.recipe.schema import load_recipe
+from edgegan.recipe.loading import load_recipe
 
 Image.init()
 
