@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes bench-search bench-uniform android
+.PHONY: quickstart test lint reference venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes bench-search bench-uniform android
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make android      the Android app built and checked without Gradle, with a student of the quickstart"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
+	@echo "make reference    docs/reference.md anew, from the commands and the recipe's schema"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
 	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
 	@echo "make bench-rewrites   what single rewrites of the exporter are worth in LiteRT"
@@ -56,6 +57,9 @@ lint: venv
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+reference: venv
+	$(BIN)/python docs/make_reference.py
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile

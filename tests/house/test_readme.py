@@ -9,8 +9,6 @@ from pathlib import Path
 
 from support.commands import ROOT, SIZE, edgegan, make_pictures
 
-from edgegan.recipe.loading import recipe_fields
-
 SHRINK = [
     f"data.size=[{SIZE},{SIZE}]",
     "data.crops=8",
@@ -64,12 +62,6 @@ def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"make (\w+)", (ROOT / "README.md").read_text(encoding="utf-8")):
         assert re.search(rf"^{target}:", makefile, re.M), target
-
-
-def test_guide_lists_every_recipe_key() -> None:
-    guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
-    for key, meaning in recipe_fields().items():
-        assert f"| `{key}` | {meaning} |" in guide
 
 
 def test_links_exist() -> None:
