@@ -11,7 +11,7 @@ help:
 	@echo "make android      the Android app built and checked without Gradle, with a student of the quickstart"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
-	@echo "make reference    docs/reference.md anew, from the commands and the recipe's schema"
+	@echo "make reference    docs/reference.md and the picture in docs/design.md anew"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
 	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
 	@echo "make bench-rewrites   what single rewrites of the exporter are worth in LiteRT"
@@ -60,6 +60,7 @@ lint: venv
 
 reference: venv
 	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_house.py
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile

@@ -1,4 +1,4 @@
-"""docs/reference.md is what its maker writes, whole, and no row of its tables is cut off."""
+"""docs/reference.md and the picture of the house are what their makers write; no row of a table is cut off."""
 
 from __future__ import annotations
 
@@ -37,3 +37,11 @@ def test_rows_have_as_many_cells_as_their_table() -> None:
         elif line.startswith("|"):
             assert cells in (0, bars), line
         cells = bars if line.startswith("|") else 0
+
+
+def test_picture_of_the_house_is_up_to_date() -> None:
+    """Otherwise: make reference. Every folder of edgegan/ stands in it."""
+    made = runpy.run_path(str(ROOT / "docs/make_house.py"))["house"]()
+    assert (ROOT / "docs/pictures/house.svg").read_text(encoding="utf-8") == made, "make reference"
+    rooms = {path.parent.name for path in (ROOT / "edgegan").glob("*/__init__.py")} - {"recipes"}
+    assert not [room for room in rooms if f">{room}</text>" not in made]
