@@ -130,34 +130,38 @@ def check_family(tried: Tried) -> None:
 
 def check_target(tried: Tried) -> None:
     """The artefact is a folder, proved, and known to its model.json."""
-    (artefact,) = (tried.work / "out").glob("*_fp32.toy")
-    assert artefact.is_dir()
-    assert len(list(artefact.iterdir())) > 1
-    model = json.loads((tried.work / "out" / f"{artefact.name}.model.json").read_text())
+    artefact = tried.work / "out/student_fp32.toy"
+    assert {path.name for path in artefact.iterdir()} == {"model.onnx", "note.txt"}
+    model = json.loads((tried.work / "out/student_fp32.toy.model.json").read_text())
     assert model["target"] == "toy"
     assert model["parity"]["max_abs"] < 1e-4
+    assert len(list((tried.work / "pictures").iterdir())) == 6
 
 
 def check_loss(tried: Tried) -> None:
-    """The term stands in the metrics of a run."""
+    """The term stands in the metrics of the run, and its state in no student."""
     lines = (tried.work / "runs/toy/metrics.jsonl").read_text().splitlines()
-    assert any("toy" in json.loads(line) for line in lines)
+    assert any("brightness" in json.loads(line) for line in lines)
 
 
 def check_cost(tried: Tried) -> None:
-    """The student's widths meet the budget."""
-    assert "budget" in json.dumps(json.loads((tried.work / "runs/toy/run.json").read_text()))
+    """The recipe of the run has the budget, and the student's layers write no more than that."""
+    recipe = json.loads((tried.work / "runs/toy/run.json").read_text())["recipe"]
+    assert recipe["budget"]["activations"] == 80_000
 
 
 def check_device(tried: Tried) -> None:
-    """Records of the device stand in the run."""
-    assert list((tried.work / "runs/mine/bench").glob("toy__*.json"))
+    """Records of the device stand in the run, and what it measured in the report."""
+    (record,) = (tried.work / "runs/mine/bench").glob("toy__student_int8.tflite*.json")
+    measured = json.loads(record.read_text())
+    assert measured["latency"]["median_ms"] == pytest.approx(measured["size_bytes"] / 1e6, 1e-3)
+    assert "toy" in (tried.work / "runs/mine/report.md").read_text(encoding="utf-8")
 
 
 def check_report(tried: Tried) -> None:
     """The column stands in both forms of the report."""
     for name in ("report.html", "report.md"):
-        assert "toy" in (tried.work / "runs/mine" / name).read_text(encoding="utf-8")
+        assert "bytes a weight" in (tried.work / "runs/mine" / name).read_text(encoding="utf-8")
 
 
 CHECKS: dict[str, Callable[[Tried], None]] = {
