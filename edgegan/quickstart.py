@@ -20,7 +20,8 @@ from edgegan.export.exporter import export
 from edgegan.export.request import ExportOptions
 from edgegan.export.targets import DEFAULT_TARGETS
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
-from edgegan.recipe.schema import Recipe, load_recipe
+from edgegan.recipe.loading import load_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.training.teachers.train import train
 
 MARKER = "quickstart.json"

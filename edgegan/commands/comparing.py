@@ -43,7 +43,7 @@ def compare(
 ) -> None:
     """Train slimming and its baselines on the same data, steps and budget: one table, one plot."""
     allow(generator)
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     overrides = list(settings or [])
     for key, value in (("teacher", teacher), ("data.train", data), ("data.validation", validation)):

@@ -75,7 +75,7 @@ def compress(
     """Turn a teacher generator into a slim student: distil it at a scale or a budget, search one under budgets, or
     prune to a budget and quantise while distilling."""
     allow(generator)
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     if method is not None:
         choose("--method", [method], METHODS)

@@ -29,7 +29,8 @@ from edgegan.models.packaging import import_to_package
 from edgegan.models.zoo import load_generator
 from edgegan.package import input_shape, is_package, read_config
 from edgegan.recipe.kinds import COSTS, is_counted
-from edgegan.recipe.schema import Recipe, apply_override, parse_recipe
+from edgegan.recipe.loading import apply_override, parse_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 from edgegan.training.objective import needs_taps
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgegan.recipe.data_section import Computing
+from edgegan.recipe.section import Computing
 
 Method = Literal["pix2pix", "cyclegan", "gaugan", "sngan"]
 GanMode = Literal["vanilla", "lsgan", "hinge"]

@@ -13,7 +13,7 @@ from torch import nn
 
 from edgegan.console import say
 from edgegan.errors import DeviceError
-from edgegan.recipe.data_section import Computing
+from edgegan.recipe.section import Computing
 
 COMPILERS = ("c++", "g++", "clang++")
 

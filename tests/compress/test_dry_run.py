@@ -11,7 +11,8 @@ from edgegan.compress import dry_run as module
 from edgegan.compress.dry_run import PROBE_STEPS, dry_run, seconds_each
 from edgegan.compress.pipeline import compress
 from edgegan.errors import InputError, OutputError
-from edgegan.recipe.schema import Recipe, parse_recipe
+from edgegan.recipe.loading import parse_recipe
+from edgegan.recipe.schema import Recipe
 
 
 def recipe(checkpoint: Path, pictures: Path, **distill: object) -> Recipe:

@@ -26,7 +26,8 @@ from edgegan.models.packaging import import_to_package, store
 from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.zoo import build, load_generator
 from edgegan.package import read_config
-from edgegan.recipe.schema import Recipe, Slim, load_recipe
+from edgegan.recipe.loading import load_recipe
+from edgegan.recipe.schema import Recipe, Slim
 from edgegan.run import Run
 
 BUDGET = 106_000

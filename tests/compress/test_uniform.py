@@ -21,7 +21,8 @@ from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.zoo import load_generator
 from edgegan.package import read_config
 from edgegan.recipe.kinds import COSTS, Method, flag
-from edgegan.recipe.schema import Recipe, load_recipe, parse_recipe
+from edgegan.recipe.loading import load_recipe, parse_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.run import STUDENT
 
 TINY = ["data.size=[32,32]", "data.crops=4", "data.validation_images=1", "distill.steps=2"]

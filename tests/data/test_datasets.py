@@ -27,7 +27,7 @@ from edgegan.data.labels import colour_labels, read_labels
 from edgegan.data.pictures import open_rows
 from edgegan.errors import ConfigError, InputError
 from edgegan.recipe.data_section import Data
-from edgegan.recipe.schema import load_recipe
+from edgegan.recipe.loading import load_recipe
 
 
 @pytest.fixture

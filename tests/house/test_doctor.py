@@ -11,7 +11,7 @@ from edgegan import doctor
 from edgegan.doctor import Check, ask_version, report, report_text, tool_checks, torch_checks
 from edgegan.errors import ConfigError
 from edgegan.recipe.headers import REQUIRED, all_headers, find_header, read_header
-from edgegan.recipe.schema import load_recipe, shipped_recipes
+from edgegan.recipe.loading import load_recipe, shipped_recipes
 
 
 def test_runtimes_load_a_model_or_say_how_to_get_them() -> None:

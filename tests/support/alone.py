@@ -65,7 +65,7 @@ def call_main(module: str, name: str, arguments: list[str]) -> None:
 def compress(settings: list[str], folder: str) -> None:
     """`edgegan compress resnet` with these settings."""
     from edgegan.compress.pipeline import compress
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     compress(load_recipe("resnet", settings), Path(folder))
 

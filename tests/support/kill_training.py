@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import torch._dynamo  # fvcore and optimisers import it at first use: once here, not in every child
 
-from edgegan.recipe.schema import parse_recipe
+from edgegan.recipe.loading import parse_recipe
 from edgegan.training.teachers.train import train
 
 STEPS = 14

@@ -17,7 +17,8 @@ from edgegan.models.judges import is_conditional, load_judge, parse_judge, verdi
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
 from edgegan.models.zoo import build, count_parameters, load_generator
 from edgegan.package import LabelMapIO, read_tensors
-from edgegan.recipe.schema import Recipe, load_recipe, parse_recipe
+from edgegan.recipe.loading import load_recipe, parse_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
 from edgegan.training.losses import fake_loss, feature_matching, fool_loss, real_loss
 from edgegan.training.schedule import Schedule
