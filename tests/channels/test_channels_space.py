@@ -24,7 +24,7 @@ from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.spade.network import SpadeSpec
 from edgegan.models.spec import Spec
 from edgegan.models.transformer_net.network import TransformerSpec
-from edgegan.models.trunk import renumber_blocks
+from edgegan.models.residual_blocks import renumber_blocks
 from edgegan.models.unet.network import UnetSpec
 from edgegan.models.zoo import build
 

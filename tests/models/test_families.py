@@ -17,7 +17,7 @@ from edgegan.models.resnet import FAMILY as RESNET
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 from edgegan.models.spec import WidthField
 from edgegan.models.transformer_net.network import TransformerSpec
-from edgegan.models.trunk import block_of
+from edgegan.models.residual_blocks import block_of
 from edgegan.models.zoo import FAMILIES
 
 

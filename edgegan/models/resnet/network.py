@@ -15,7 +15,7 @@ from edgegan.models.blocks import (
     scale_width,
 )
 from edgegan.models.spec import Spec, WidthField
-from edgegan.models.trunk import INNER, tap_names
+from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.recipe.schema import Block, Norm
 
 
