@@ -20,6 +20,7 @@ from edgegan.benchmarks.record import NOT_MEASURED, BenchRecord, Correctness, su
 from edgegan.benchmarks.subjects import check_input, check_on_host, check_output, reference_output
 from edgegan.benchmarks.timing import summarise, verdict
 from edgegan.console import progress, say
+from edgegan.deployment.runtimes import LOADERS
 from edgegan.files import write_json
 from edgegan.run import command_line, environment, now
 from edgegan.runtime.session import Session
@@ -98,7 +99,7 @@ def measure(
             item = check_input(path, model)
             entries.append(Entry(model, path, session, check(device, path, model, item, session)))
             warm_up(entries[-1], item, method)
-        wants_peak = method.peak and "litert" in device.runtimes("tflite")
+        wants_peak = method.peak and "litert" in device.runtimes(LOADERS[".tflite"].runtimes)
         peak = stack.enter_context(PeakProbe(device, threads, bound)) if wants_peak else None
         states = run_rounds(device, entries, peak, before, method)
         profiles = [

@@ -15,10 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import EdgeGANError
 from edgegan.files import optional_import
 from edgegan.run import environment
-from edgegan.runtime.session import EXTRAS, MODULES, RUNTIMES, Session
+from edgegan.runtime.session import Session
 
 State = Literal["ok", "missing", "broken"]
 TOOL_TIMEOUT_S = 15.0
@@ -160,20 +161,20 @@ def runtime_checks() -> list[Check]:
     """Every runtime loads a model of one operation and runs it, in a process of its own."""
     checks = []
     with tempfile.TemporaryDirectory(prefix="edgegan-") as scratch:
-        for target, names in RUNTIMES.items():
-            model = Path(scratch) / f"tiny.{target}"
-            model.write_bytes(base64.b64decode(TINY_MODELS[target]))
-            for name in names:
+        for suffix, loader in LOADERS.items():
+            model = Path(scratch) / f"tiny{suffix}"
+            model.write_bytes(base64.b64decode(TINY_MODELS[loader.target]))
+            for name in loader.runtimes:
                 state, found = try_runtime(model, name)
-                command = f"pip install 'edgegan[{EXTRAS[name]}]'"
-                enables = f"proving, measuring and running .{target} files"
+                command = f"pip install 'edgegan[{RUNTIMES[name].extra}]'"
+                enables = f"proving, measuring and running {suffix} files"
                 checks.append(Check("runtimes", name, state, found, enables, command))
     return checks
 
 
 def try_runtime(model: Path, name: str) -> tuple[State, str]:
     """Whether a runtime computes what the tiny model should."""
-    if importlib.util.find_spec(MODULES[name]) is None:
+    if importlib.util.find_spec(RUNTIMES[name].module) is None:
         return "missing", ""
     try:
         with Session(model, runtime=name) as session:

@@ -15,8 +15,8 @@ from edgegan.benchmarks.devices.interface import (
 )
 from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
 from edgegan.benchmarks.devices.state import DeviceState, parse_state
-from edgegan.errors import DeviceError
-from edgegan.runtime.session import RUNTIMES, WORKER_FILE
+from edgegan.errors import DeviceError, MissingDependency
+from edgegan.runtime.session import WORKER_FILE
 
 INSTALLED = ("litert", "onnxruntime")
 
@@ -68,8 +68,13 @@ class EmulatedDevice:
             )
         return state
 
-    def runtimes(self, target: str) -> list[str]:
-        return [name for name in RUNTIMES[target] if name in INSTALLED]
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        found = [name for name in names if name in INSTALLED]
+        if not found:
+            raise MissingDependency(
+                f"{self.name} has {' and '.join(INSTALLED)}, none of {', '.join(names)}"
+            )
+        return found
 
     def worker_command(self, runtime: str) -> list[str]:  # noqa: ARG002
         python = str(self.view / "usr/bin/python3.11")

@@ -59,8 +59,8 @@ class Device(Protocol):
 class WorkerDevice(Device, Protocol):
     """A device that can run the worker: one with Python, numpy and a runtime."""
 
-    def runtimes(self, target: str) -> list[str]:
-        """Runtimes for a target that are installed there, best first."""
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        """Those of these runtimes that are installed there, in this order; raises MissingDependency when none is."""
         ...
 
     def worker_command(self, runtime: str) -> list[str]:

@@ -20,16 +20,17 @@ from edgegan.benchmarks.devices.interface import (
 from edgegan.benchmarks.devices.root import scratch
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
 from edgegan.console import say
+from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 from edgegan.files import sha256_file
-from edgegan.runtime.session import MODULES, RUNTIMES, WORKER_FILE
+from edgegan.runtime.session import WORKER_FILE
 
 SSH_FAILED = 255
 CONNECT_TIMEOUT_S = 10
 BOOTSTRAP_TIMEOUT_S = 900
 VENV = ".cache/edgegan/venv"
 NEEDS = "apt-get install openssh-client"
-PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime"}
+PACKAGES = {name: RUNTIMES[name].package for name in ("litert", "onnxruntime")}
 # Prints which of the modules import, by looking for them only: importing a runtime takes seconds on a board.
 FIND_RUNTIMES = (
     "import importlib.util as u;print('PYTHON',*[n for n in {modules!r} if u.find_spec(n)])"
@@ -151,7 +152,7 @@ class SshDevice:
 
     def installed(self, python: str) -> list[str] | None:
         """Which of numpy and the runtimes' modules a Python there has; None when there is no such Python."""
-        modules = ["numpy", *(MODULES[name] for name in PACKAGES)]
+        modules = ["numpy", *(RUNTIMES[name].module for name in PACKAGES)]
         script = FIND_RUNTIMES.format(modules=modules)
         done = self.run(["sh", "-c", f'exec {python} -c "$0"', script])
         words = done.output.split()
@@ -171,12 +172,12 @@ class SshDevice:
                 "the device needs python3-venv and a package index that has wheels for it"
             )
 
-    def runtimes(self, target: str) -> list[str]:
-        found = [name for name in RUNTIMES[target] if MODULES[name] in self.found]
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        found = [name for name in names if RUNTIMES[name].module in self.found]
         if not found:
-            package = PACKAGES[RUNTIMES[target][0]]
+            packages = " or ".join(RUNTIMES[name].package for name in names)
             raise MissingDependency(
-                f"{self.name} has no runtime for {target}; install {package} there or add --bootstrap"
+                f"{self.name} has none of {packages}; install one there or add --bootstrap"
             )
         return found
 
@@ -235,4 +236,4 @@ class SshDevice:
 
 def safe_suffix(path: Path) -> str:
     """The file's suffix when it is one of ours, else nothing."""
-    return path.suffix if path.suffix in (".tflite", ".onnx", ".npy", ".py") else ""
+    return path.suffix if path.suffix in (*LOADERS, ".npy", ".py") else ""

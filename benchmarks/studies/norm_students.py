@@ -23,8 +23,9 @@ from edgegan.files import read_json, write_json
 from edgegan.models.packaging import GOLDEN_COUNT, card, golden_images, import_to_package
 from edgegan.models.zoo import build, count_parameters, make_golden, parse_spec
 from edgegan.package import is_package, read_config, write_package
+from edgegan.recipe.schema import Norm
 
-NORMS = ("instance_affine", "batch", "batch-global")
+NORMS: tuple[Norm, ...] = ("instance_affine", "batch", "batch-global")
 STEP = 0.03125
 ROUNDS, SECONDS = 10, 0.1
 INT8 = "student_int8.tflite"
@@ -37,7 +38,7 @@ def edgegan(*arguments: object) -> None:
         raise EdgeGANError(f"failed: {' '.join(command)}")
 
 
-def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[int, int]) -> Path:
+def untrained(folder: Path, teacher: Path, norm: Norm, scale: float, size: tuple[int, int]) -> Path:
     """The int8 .tflite of an untrained student of this norm and width."""
     artefact = folder / "export" / INT8
     if artefact.is_file():
@@ -46,7 +47,7 @@ def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[
 
     if not is_package(folder / "package"):
         config = read_config(teacher)
-        spec = parse_spec(config.family, config.spec).scaled(scale, 8, "separable", norm)  # type: ignore[attr-defined]
+        spec = parse_spec(config.family, config.spec).scaled(scale, 8, "separable", norm)
         torch.manual_seed(0)
         module = build(config.family, spec).train()
         images = golden_images(GOLDEN_COUNT, size, config.input.channels)
@@ -54,7 +55,11 @@ def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[
             for _ in range(10):  # statistics that int8 can hold
                 module(images)
         module.eval()
-        values = {"family": config.family, "spec": spec.model_dump(mode="json"), "size": size}
+        values: dict[str, object] = {
+            "family": config.family,
+            "spec": spec.model_dump(mode="json"),
+            "size": size,
+        }
         values |= {"role": "student", "parameters": count_parameters(module)}
         (folder / "package").mkdir(parents=True)
         words = card("untrained", config.family, 1, "own", [])
@@ -78,7 +83,9 @@ def time_together(artefacts: dict[str, Path]) -> dict[str, dict[str, float]]:
     return {name: summarise(pooled(each)) for name, each in rounds.items()}
 
 
-def equal_scale(work: Path, teacher: Path, norm: str, scale: float, size: tuple[int, int]) -> float:
+def equal_scale(
+    work: Path, teacher: Path, norm: Norm, scale: float, size: tuple[int, int]
+) -> float:
     """The widest scale, in steps of 1/32, whose int8 latency is not above the reference's."""
     kept = work / "scales.json"
     scales: dict[str, float] = read_json(kept) if kept.is_file() else {}
@@ -102,7 +109,7 @@ def equal_scale(work: Path, teacher: Path, norm: str, scale: float, size: tuple[
 
 
 def train(
-    work: Path, teacher: Path, norm: str, scale: float, arguments: argparse.Namespace
+    work: Path, teacher: Path, norm: Norm, scale: float, arguments: argparse.Namespace
 ) -> Path:
     """A distilled and exported student."""
     run = work / norm

@@ -52,7 +52,7 @@ def main() -> None:
     samples = time_rounds(artefacts, 1, given.rounds, given.seconds)
     rows = []
     for name, run in runs.items():
-        searched, quality = run.figures("search"), run.figures("distill")
+        searched, quality = run.figures("search"), run.student_figures()
         latency = summarise(pooled(samples[name]))
         rows.append(
             [

@@ -79,11 +79,14 @@ def compare(
 
 def exported_file(run: Path) -> dict[str, float]:
     """Exports a run's student to int8 .tflite and returns its size and PSNR to the teacher."""
-    from edgegan.artefact import read_model
+    from edgegan.artefact import find_exported
     from edgegan.export.exporter import export
+    from edgegan.export.request import ExportOptions
 
-    folder = export(run, None, ["tflite"], ["int8"], which="student")
-    model = read_model(folder / "student_int8.tflite")
+    folder = export(run, None, ["tflite"], ["int8"], ExportOptions(which="student"))
+    made = find_exported(folder, role="student", precision="int8", target="tflite")
+    assert made is not None
+    model = made[1]
     found: dict[str, float] = {"file_bytes": model.bytes}
     if model.psnr_to_teacher_db is not None:
         found["file_psnr_db"] = model.psnr_to_teacher_db

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -65,6 +65,10 @@ class Distill(Computing):
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, description="Adam's step size of the discriminator"
     )
+    terms: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="weights of further terms by name, such as those that you add (docs/extending.md)",
+    )
     freeze_statistics: float = Field(
         0.0,
         ge=0,
@@ -85,6 +89,7 @@ class Distill(Computing):
             self.gradient_weight,
             self.feature_weight,
             self.perceptual_weight,
+            *self.terms.values(),
         )
         if not any(weights):
             raise ValueError(

@@ -7,8 +7,10 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from edgegan.recipe.budget_section import Budget as Budget
 from edgegan.recipe.data_section import Data as Data
 from edgegan.recipe.distill_section import Distill as Distill
+from edgegan.recipe.kinds import Method, flags
 from edgegan.recipe.search_section import Search as Search
 from edgegan.recipe.search_section import Supernet as Supernet
 from edgegan.recipe.section import Section
@@ -17,39 +19,6 @@ from edgegan.recipe.student_section import Block as Block
 from edgegan.recipe.student_section import Norm as Norm
 from edgegan.recipe.student_section import Student as Student
 from edgegan.recipe.train_section import Train
-
-Method = Literal["distill", "gan-compression", "gan-slimming"]
-COUNTED = ("macs", "params", "bytes")  # budgets that widths alone tell
-
-
-class Budget(Section):
-    """What one image may cost; every one that is set holds."""
-
-    macs: float | None = Field(None, gt=0, description="multiply-adds")
-    params: float | None = Field(None, gt=0, description="weights")
-    bytes: float | None = Field(None, gt=0, description="bytes of the int8 .tflite file")
-    ms: float | None = Field(
-        None, gt=0, description="milliseconds of the int8 artefact on `device`"
-    )
-    device: str = Field(
-        "host", description="of ms: host, or the file of a latency table measured by edgegan bench"
-    )
-    instructions: float | None = Field(
-        None, gt=0, description="arm64 instructions of the int8 artefact on `core`"
-    )
-    core: str = Field(
-        "cortex-a76", description="of instructions: cortex-a53, cortex-a72 or cortex-a76"
-    )
-
-    def limits(self) -> dict[str, float]:
-        """The budgets that are set, by cost."""
-        names = ("macs", "params", "bytes", "ms", "instructions")
-        return {name: value for name in names if (value := getattr(self, name)) is not None}
-
-    @property
-    def aim(self) -> tuple[str, float] | None:
-        """The first budget that is set, with its kind."""
-        return next(iter(self.limits().items()), None)
 
 
 class Recipe(Section):
@@ -72,7 +41,7 @@ class Recipe(Section):
     distill: Distill = Distill()
     method: Method = Field(
         "distill",
-        description="distill (the student's shape is given), gan-compression (it is searched in a supernet) or "
+        description="distill (the student is its teacher, narrower), gan-compression (it is searched in a supernet) or "
         "gan-slimming (it is pruned and quantised while it is distilled)",
     )
     supernet: Supernet = Supernet()
@@ -91,16 +60,12 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def slimming_has_one_aim(self) -> Recipe:
-        """GAN Slimming goes to one budget; the published form may have none."""
-        if self.method != "gan-slimming":
-            return self
-        limits = self.budget.limits()
-        if len(limits) > 1:
-            raise ValueError(f"method gan-slimming takes one budget: set {' or '.join(limits)}")
-        if not limits and self.slim.form == "budget":
-            raise ValueError(
-                "method gan-slimming needs a budget: --budget-bytes, --budget-macs, --budget-params, --budget-ms or "
-                "--budget-instructions"
-            )
+    def budgets_suit_the_method(self) -> Recipe:
+        """A search needs a budget; GAN Slimming goes to one, and only its published form may have none."""
+        limits, method = self.budget.limits(), self.method
+        if method == "gan-slimming" and len(limits) > 1:
+            raise ValueError(f"method {method} takes one budget: set {' or '.join(limits)}")
+        published = method == "gan-slimming" and self.slim.form == "paper"
+        if method != "distill" and not limits and not published:
+            raise ValueError(f"method {method} needs a budget: {flags()}")
         return self

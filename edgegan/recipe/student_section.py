@@ -15,7 +15,12 @@ Block = Literal["dense", "separable"]
 class Student(Section):
     """The student's shape: the teacher's family, narrower, with this residual block and norm."""
 
-    scale: float = Field(0.375, gt=0, le=1, description="every width of the teacher times this")
+    scale: float = Field(
+        0.375,
+        gt=0,
+        le=1,
+        description="every width of the teacher times this; method distill finds it where a budget is set",
+    )
     round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
     widths: dict[str, Any] = Field(
         default_factory=dict,

@@ -40,7 +40,7 @@ def page(made: Path) -> str:
 def test_headline_is_computed_from_manifests(finished_run: Path, page: str) -> None:
     models = {model.file: (path, model) for path, model in exported_models(finished_run / "export")}
     records = {record.artefact: record for record in read_records(finished_run / "bench")}
-    headline = make_headline(models, records, Run.open(finished_run).figures("distill"))
+    headline = make_headline(models, records, Run.open(finished_run).student_figures())
     teacher, student = models["teacher_fp32.tflite"][1], models["student_int8.tflite"][1]
     slow = records["teacher_fp32.tflite"].latency["median_ms"]
     fast = records["student_int8.tflite"].latency["median_ms"]

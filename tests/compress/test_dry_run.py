@@ -36,7 +36,7 @@ def test_a_new_run(resnet_checkpoint: Path, pictures: Path, tmp_path: Path) -> N
     assert [(stage.name, stage.state) for stage in plan.stages] == [
         ("import", "to do"),
         ("teacher_cache", "to do"),
-        ("distill", "to do"),
+        ("student", "to do"),
     ]
     assert all(stage.seconds > 0 for stage in plan.stages)
     # ngf 16: the trunk has 64 channels at a quarter of the size.

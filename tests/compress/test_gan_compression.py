@@ -68,7 +68,7 @@ def searched(
 
 def test_every_stage_is_recorded(searched: Path) -> None:
     run = Run.open(searched)
-    stages = ["import", "teacher_cache", "pretrain", "supernet", "search", "check", "distill"]
+    stages = ["import", "teacher_cache", "pretrain", "supernet", "search", "check", "student"]
     assert list(run.manifest["stages"]) == stages
     assert all(run.is_done(name, entry["inputs"]) for name, entry in run.manifest["stages"].items())
     found = run.figures("search")
@@ -162,7 +162,7 @@ def test_search_results_do_not_depend_on_processes(
 
     shutil.copytree(searched, tmp_path / "run")
     manifest = read_json(tmp_path / "run/run.json")
-    for name in ("search", "check", "distill"):
+    for name in ("search", "check", "student"):
         del manifest["stages"][name]
     (tmp_path / "run/run.json").write_text(json.dumps(manifest), "utf-8")
     (tmp_path / "run/stages/search/search.jsonl").unlink()

@@ -10,25 +10,27 @@ from support.house import modules
 
 LAYERS: list[set[str]] = [
     {"edgegan", "edgegan.errors", "edgegan.distributed"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes"},
+    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
     {
         "edgegan.run",
         "edgegan.package",
         "edgegan.artefact",
         "edgegan.tensors",
         "edgegan.runtime",
-        "edgegan.models.reading",
+        "edgegan.weights",
     },
     {"edgegan.data", "edgegan.metrics"},
-    {"edgegan.models", "edgegan.channels"},
+    {"edgegan.channels"},
+    {"edgegan.models"},
     {"edgegan.training"},
-    {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {"edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {"edgegan.compress"},
     {"edgegan.compare", "edgegan.evaluation", "edgegan.doctor"},
     {"edgegan.quickstart"},
     {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},
 ]
-APART = [("edgegan.export", "edgegan.benchmarks"), ("edgegan.export", "edgegan.compress")]
+APART = [("edgegan.export", "edgegan.benchmarks")]
 
 
 def room(name: str) -> tuple[int, str]:

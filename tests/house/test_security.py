@@ -22,7 +22,7 @@ from edgegan.errors import CheckpointError, ConfigError, InputError, MissingDepe
 from edgegan.export import npm
 from edgegan.export.bundle import Choice, bundle_run
 from edgegan.metrics.networks import load_torchscript
-from edgegan.models.reading import read_state
+from edgegan.weights import read_state
 
 SOURCES = [
     path

@@ -12,11 +12,11 @@ import torch
 from torch import nn
 
 from edgegan.compress import distill
-from edgegan.compress.distill import hooked
 from edgegan.compress.pipeline import compress
 from edgegan.compress.slimming.slim import span
 from edgegan.files import sha256_file
 from edgegan.models.packaging import import_to_package
+from edgegan.models.recording import hooked
 from edgegan.models.zoo import build, parse_spec
 from edgegan.recipe.loading import load_recipe
 from edgegan.recipe.schema import Distill

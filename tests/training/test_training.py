@@ -22,10 +22,11 @@ from edgegan.package import LabelMapIO, read_tensors
 from edgegan.recipe.loading import load_recipe, parse_recipe
 from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
-from edgegan.training.teachers.adversarial import fake_loss, feature_matching, fool_loss, real_loss
+from edgegan.training.losses import fake_loss, feature_matching, fool_loss, real_loss
+from edgegan.training.schedule import Schedule
+from edgegan.training.teachers.feed import count_steps, teacher_schedule
 from edgegan.training.teachers.parts import add_spectral, generator_spec, judge_spec, plain_copy
 from edgegan.training.teachers.pool import ImagePool
-from edgegan.training.teachers.teacher_loop import count_steps, rate_factor
 from edgegan.training.teachers.train import train
 
 METHODS = ["pix2pix", "cyclegan", "gaugan", "sngan"]
@@ -90,7 +91,13 @@ def test_steps_and_rates() -> None:
     assert count_steps(Train(batch=4), 10) == (600, 300)
     assert count_steps(Train(batch=4), 10, world=2) == (400, 200)
     assert count_steps(Train(steps=90, epochs=1, decay_epochs=2), 10) == (90, 30)
-    assert [rate_factor(step, 2, 6) for step in range(6)] == [1, 1, 1, 0.75, 0.5, 0.25]
+    assert [Schedule(6, 1, constant=2).rate(step) for step in range(6)] == [
+        1, 1, 1, 0.75, 0.5, 0.25
+    ]  # fmt: skip
+    assert [Schedule(6, 1, warmup=4, constant=2).rate(step) for step in range(6)] == [
+        0.25, 0.5, 0.75, 1, 1, 0.5
+    ]  # fmt: skip
+    assert teacher_schedule(published, 1334) == Schedule(266_800, 2e-4, constant=133_400)
 
 
 @pytest.fixture(scope="module")
@@ -208,7 +215,7 @@ def test_nan_names_step_term_and_checkpoint(tmp_path: Path) -> None:
         train(recipe, tmp_path / "run")
     checkpoint = tmp_path / "run/stages/train/checkpoint.pt"
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)["parts"]["generator"]
+        saved = torch.load(checkpoint, weights_only=True)["generator"]
         assert all(torch.isfinite(value).all() for value in saved.values())
     assert not (tmp_path / "run/teacher").exists()
 
