@@ -44,14 +44,12 @@ from edgegan.files import sha256_file
 from edgegan.metrics.evaluations import keep_evaluation
 from edgegan.metrics.extractors import inception_logits, open_extractor
 from edgegan.metrics.networks import SUFFIXES, Network, NetworkCard, open_network
-from edgegan.metrics.perceptual import PerceptualNetwork, module_network, open_perceptual
+from edgegan.metrics.perceptual import PerceptualNetwork, open_perceptual
 from edgegan.metrics.protocol import Figure
-from edgegan.models.taps import tap_modules
-from edgegan.models.zoo import load_discriminator, load_generator
+from edgegan.models.own_features import OWN_NETWORKS, own_network
+from edgegan.models.zoo import load_generator
 from edgegan.package import LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
 from edgegan.run import command_line, environment, now
-
-OWN_NETWORKS = ("teacher", "discriminator")
 
 
 @dataclass(frozen=True)
@@ -292,7 +290,7 @@ def perceptual_networks(teacher: Path | None, settings: Settings) -> list[Percep
             raise ConfigError(
                 f"--perceptual {name}: there is no teacher to look through; give a path"
             )
-        found.append(own_network(name, teacher))
+        found.append(own_network(name, teacher, 3, "--perceptual"))
     if not found and settings.download:
         found.append(open_perceptual(None, download=True))
     return found
@@ -301,30 +299,6 @@ def perceptual_networks(teacher: Path | None, settings: Settings) -> list[Percep
 def takes_rgb(config: PackageConfig) -> bool:
     """Whether a generator takes pictures of three channels."""
     return config.input.kind == "image" and config.input.channels == 3
-
-
-def own_network(name: str, teacher: Path) -> PerceptualNetwork:
-    """The teacher's trunk, or the discriminator kept with it."""
-    config = read_config(teacher)
-    if name == "discriminator":
-        spec, judge = load_discriminator(teacher)
-        if spec.in_channels != 3:
-            raise ConfigError(
-                f"--perceptual discriminator: {teacher}'s sees {spec.in_channels} channels, not a picture alone"
-            )
-        taps = [
-            f"model.{i}"
-            for i, layer in enumerate(judge.model)
-            if isinstance(layer, torch.nn.LeakyReLU)
-        ]
-        return module_network("discriminator", judge.eval(), taps)
-    if not takes_rgb(config):
-        raise ConfigError(
-            f"--perceptual teacher: {teacher} does not take RGB pictures; give the path of another network"
-        )
-    _, module = load_generator(teacher)
-    taps = tap_modules(module, torch.zeros(1, 3, *config.size))
-    return module_network("teacher", module, taps)
 
 
 @contextlib.contextmanager

@@ -14,7 +14,6 @@ from edgegan.errors import CheckpointError, ConfigError, InputError, first_probl
 from edgegan.models import families
 from edgegan.models.contract import Family
 from edgegan.models.custom import CUSTOM, CustomSpec
-from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.spec import Spec
 from edgegan.package import ImageIO, InputIO, PackageConfig, read_config, read_tensors
 
@@ -69,24 +68,6 @@ def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
             f"{folder}: weights do not fit its config.json ({error}); import the checkpoint again"
         ) from error
     return config, module.eval()
-
-
-def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
-    """A package's kept PatchGAN; raises InputError when it has none. `edgegan.models.judges` loads every kind."""
-    config = read_config(folder)
-    if config.discriminator is None:
-        raise InputError(
-            f"{folder} keeps no discriminator; import it with --discriminator CKPT, or set distill.gan_weight to 0"
-        )
-    if config.discriminator.get("kind", "patch") != "patch":
-        raise InputError(
-            f"{folder} keeps a {config.discriminator['kind']} discriminator, not a PatchGAN; "
-            "set distill.gan_weight to 0"
-        )
-    spec = PatchSpec.model_validate(config.discriminator)
-    module = PatchDiscriminator(spec)
-    module.load_state_dict(read_tensors(folder, config, "discriminator.safetensors"))
-    return spec, module
 
 
 def image_sides(family: str, spec: Spec | None = None) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, read_model
+from edgegan.artefact import ModelManifest, check_artefact, is_artefact, read_model
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
@@ -22,7 +22,7 @@ from edgegan.data.images import (
 )
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
-from edgegan.files import check_sha256, make_folder
+from edgegan.files import make_folder
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
@@ -57,14 +57,14 @@ def open_generator(
     the smallest that holds `picture` (height, width) is taken, or the largest."""
     if (source / MANIFEST).is_file():
         source = source / "student"
-    if source.is_dir():
+    if source.is_dir() and not is_artefact(source):
         if not is_package(source):
             raise InputError(f"{source} is neither a run, a package nor an artefact")
         with open_package(source, threads) as generator:
             yield generator
         return
     model = read_model(source)
-    check_sha256(source, model.sha256)
+    check_artefact(source, model)
     takes, gives = model.inputs[0], model.outputs[0]
     free = -1 in takes.shape
     size, signature = choose_size(model, picture)

@@ -13,7 +13,7 @@ from PIL import Image
 from support.commands import make_maps, make_pictures
 
 from edgegan.data.batches import (
-    ahead,
+    Ahead,
     choose,
     draw_batch,
     draw_noise,
@@ -27,7 +27,7 @@ from edgegan.data.labels import colour_labels, read_labels
 from edgegan.data.pictures import open_rows
 from edgegan.errors import ConfigError, InputError
 from edgegan.recipe.data_section import Data
-from edgegan.recipe.schema import load_recipe
+from edgegan.recipe.loading import load_recipe
 
 
 @pytest.fixture
@@ -74,15 +74,16 @@ def test_noise_depends_on_place_alone() -> None:
 
 
 def test_ahead_keeps_order_and_passes_errors() -> None:
-    assert list(ahead(lambda step: step * step, 3, 9)) == [9, 16, 25, 36, 49, 64]
+    with Ahead(lambda step: step * step, 9) as squares:
+        assert [squares.take(step) for step in range(3, 9)] == [9, 16, 25, 36, 49, 64]
 
     def fail(step: int) -> int:
         if step == 5:
             raise InputError("step five")
         return step
 
-    with pytest.raises(InputError, match="step five"):
-        list(ahead(fail, 0, 9))
+    with Ahead(fail, 9) as drawn, pytest.raises(InputError, match="step five"):
+        [drawn.take(step) for step in range(9)]
 
 
 def test_aligned_halves_and_direction(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edgegan.channels.graph import ChannelGraph
@@ -27,6 +28,12 @@ class WidthSpace:
             for groups, width in zip(self.units.values(), genome, strict=True)
             for group in groups
         }
+
+    def genome(self, widths: Mapping[str, int]) -> Genome:
+        """The genome of a plan: the width of the first group of every unit, the widest where none is given."""
+        return tuple(
+            widths.get(groups[0], max(self.choices[unit])) for unit, groups in self.units.items()
+        )
 
     def size(self) -> int:
         """How many genomes there are."""

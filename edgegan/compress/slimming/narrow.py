@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, Segment, trace_channels
+from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import extract, kept_entries, slice_tensor
-from edgegan.compress.slimming.deployed import tap_node
+from edgegan.channels.tapped import tap_segments
 from edgegan.compress.slimming.gates import prune_in_place
 from edgegan.errors import TrainingError
+from edgegan.models.residual_blocks import block_of, renumber_blocks
 from edgegan.models.spec import Spec
-from edgegan.models.trunk import block_of, renumber_blocks
 from edgegan.training.losses import FeatureMaps
 
 EXACT = 1e-3
@@ -136,11 +136,6 @@ def narrow_moments(
     return moments
 
 
-def tap_segments(graph: ChannelGraph, taps: list[str]) -> list[tuple[Segment, ...]]:
-    """The channel groups at each tap."""
-    return [graph.nodes[tap_node(graph.program.graph.nodes, tap).name] for tap in taps]
-
-
 def narrow_maps(
     maps: FeatureMaps,
     graph: ChannelGraph,
@@ -150,7 +145,8 @@ def narrow_maps(
     """Cuts the feature maps' inputs in place of their old weights; returns the old weights by name."""
     plan = {name: channels for name, channels in keep.items() if len(channels)}
     old = {}
-    for index, segments in enumerate(tap_segments(graph, taps)):
+    for index, tap in enumerate(taps):
+        segments = tap_segments(graph, tap)
         conv = maps.maps[index]
         assert isinstance(conv, nn.Conv2d)
         columns = kept_entries(graph, segments, plan).to(conv.weight.device)
