@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -43,18 +44,9 @@ def psnr_to_teacher(
 
     `run` is called without gradients; a module is put in evaluation mode meanwhile.
     """
-    if isinstance(run, nn.Module):
-        with evaluating(run):
-            return mean_psnr(run, cache, device, split, count)
-    return mean_psnr(run, cache, device, split, count)
-
-
-def mean_psnr(
-    run: Runner, cache: Cache, device: torch.device, split: str, count: int | None
-) -> float:
-    """`psnr_to_teacher` in whatever mode the modules are in."""
-    found = compared(run, cache, device, split, count)
-    return float(np.mean([psnr(y[0].numpy(), target[0].numpy()) for _, y, target in found]))
+    with evaluating(run) if isinstance(run, nn.Module) else nullcontext():
+        pairs = compared(run, cache, device, split, count)
+        return float(np.mean([psnr(y[0].numpy(), target[0].numpy()) for _, y, target in pairs]))
 
 
 def measure_quality(student: nn.Module, cache: Cache) -> dict[str, float]:

@@ -125,7 +125,10 @@ class Job:
 
 def training_settings(settings: Distill, schedule: Schedule | None = None) -> dict[str, Any]:
     """Settings that change what is trained, by another schedule than their own if one is given."""
-    found = settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"})
+    further = (
+        set() if settings.terms else {"terms"}
+    )  # without any, the hash of runs that knew of none
+    found = settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"} | further)
     chosen = schedule or schedule_of(settings)
     own = {name: getattr(chosen, name) for name in ("steps", "learning_rate", "warmup")}
     return {**found, **own}

@@ -10,7 +10,7 @@ import torch
 from edgegan.channels.rules import BatchNorms
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
-from edgegan.compress.fidelity import Runner, compared, mean_psnr
+from edgegan.compress.fidelity import Runner, compared, psnr_to_teacher
 from edgegan.compress.search.supernet import Shared
 from edgegan.compress.teacher.cache import Cache
 from edgegan.metrics.quality import ssim
@@ -38,7 +38,7 @@ class Fitness:
         with hooked(module, cache.taps) as recorded:
             run = self.runner(plan)  # a copy with statistics of its own takes the hooks along
             if self.metric == "psnr":
-                return mean_psnr(run, cache, device, "search", None)
+                return psnr_to_teacher(run, cache, device, split="search")
             pairs = compared(run, cache, device, "search", None)
             if self.metric == "ssim":
                 return float(np.mean([ssim(y, target) for _, y, target in pairs]))

@@ -18,7 +18,7 @@ from edgegan.channels.slicing import run_sliced, slice_parameters
 from edgegan.channels.space import Widths
 from edgegan.channels.tapped import tap_segments
 from edgegan.compress.distill import Trainer, make_trainer
-from edgegan.compress.fidelity import mean_psnr
+from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.compress.teacher.cache import Cache, sample
@@ -137,7 +137,7 @@ def train_supernet(
             plan = shared.space.plan(genome)
             with evaluating(shared.module):
                 run = partial(shared.forward, plan)
-                return mean_psnr(run, cache, device, "validation", QUICK_VALIDATION)
+                return psnr_to_teacher(run, cache, device, count=QUICK_VALIDATION)
 
         def quality(_: int) -> dict[str, float]:
             ends = {"widest": shared.space.widest(), "narrowest": shared.space.narrowest()}
