@@ -138,16 +138,16 @@ def test_resume_in_every_phase_is_exact(
 def test_nan_names_step_term_and_checkpoint(
     tmp_path: Path, teacher: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgegan.training import objective
+    from edgegan.training import terms
 
     recipe = recipe_for(teacher, pictures, "distill.checkpoint_seconds=0.000001")
     calls = iter(range(1000))
-    sane = objective.gradient_l1
+    sane = terms.gradient_l1
 
     def broken(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return sane(a, b) * (math.nan if next(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(objective, "gradient_l1", broken)
+    monkeypatch.setattr(terms, "gradient_l1", broken)
     with pytest.raises(TrainingError, match=r"step 4: the term 'gradient' is nan.*checkpoint\.pt"):
         compress(recipe, tmp_path / "run")
     checkpoint = tmp_path / "run" / "stages" / "student" / "checkpoint.pt"
