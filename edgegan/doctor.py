@@ -15,8 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from edgegan.benchmarks.devices.debian import debian_mirror
+from edgegan.benchmarks.devices.root import INSTALL
+from edgegan.benchmarks.devices.root import TOOLS as ARM64_TOOLS
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
-from edgegan.errors import EdgeGANError
+from edgegan.errors import EdgeGANError, MissingDependency
 from edgegan.files import optional_import
 from edgegan.run import environment
 from edgegan.runtime.session import Session
@@ -84,11 +87,9 @@ class Tool:
 TOOLS = (
     Tool(("adb",), ("version",), "measuring on Android phones", "apt-get install adb"),
     Tool(("ssh",), ("-V",), "measuring on boards over SSH", "apt-get install openssh-client"),
-    Tool(
-        ("qemu-aarch64-static", "qemu-aarch64"),
-        ("--version",),
-        "counting arm64 instructions without a board",
-        "apt-get install qemu-user-static",
+    *(
+        Tool((program,), ("--version",), "counting arm64 instructions without a board", INSTALL)
+        for program in ARM64_TOOLS
     ),
     Tool(
         ("javac",),
@@ -107,7 +108,13 @@ TOOLS = (
 
 def examine() -> list[Check]:
     """Every check in order: Python packages, torch, runtimes that load a model, system tools."""
-    return [*package_checks(), *torch_checks(), *runtime_checks(), *tool_checks()]
+    return [
+        *package_checks(),
+        *torch_checks(),
+        *runtime_checks(),
+        *tool_checks(),
+        mirror_check(),
+    ]
 
 
 def package_checks() -> list[Check]:
@@ -119,6 +126,16 @@ def package_checks() -> list[Check]:
         command = f"pip install 'edgegan[{package.extra}]'"
         checks.append(Check("python", package.distribution, state, found, package.enables, command))
     return checks
+
+
+def mirror_check() -> Check:
+    """Whether the emulated core's packages have a place to come from; nothing is contacted."""
+    name, enables = "Debian mirror", "setting up the emulated arm64 core"
+    command = "EDGEGAN_DEBIAN_MIRROR=http://HOST/debian"
+    try:
+        return Check("tools", name, "ok", debian_mirror(), enables, command)
+    except MissingDependency:
+        return Check("tools", name, "missing", "", enables, command)
 
 
 def version_of(distribution: str) -> str:

@@ -10,15 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
     WORKER_DEADLINE_S,
+    Asked,
+    DeviceKind,
     Finished,
     call,
     check_plain,
 )
 from edgegan.benchmarks.devices.root import scratch
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
+from edgegan.benchmarks.measure import measure
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import BenchRecord
 from edgegan.console import say
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
@@ -59,6 +65,8 @@ def parse_address(address: str) -> tuple[str, int | None]:
 
 class SshDevice:
     """A machine reached by ssh. `options` are more -o settings, such as a test's own key."""
+
+    counts: Path | None = None
 
     def __init__(
         self,
@@ -225,6 +233,14 @@ class SshDevice:
     def new_path(self, suffix: str) -> str:
         return f"{self.folder}/out{next(self.numbers)}{suffix}"
 
+    def measure(
+        self, artefacts: Sequence[tuple[Path, ModelManifest]], threads: int, method: Method
+    ) -> list[BenchRecord]:
+        return measure(self, artefacts, threads, method)[0]
+
+    def worker(self) -> SshDevice:
+        return self
+
     def close(self) -> None:
         with contextlib.suppress(DeviceError, MissingDependency):
             if self.folder:
@@ -237,3 +253,11 @@ class SshDevice:
 def safe_suffix(path: Path) -> str:
     """The file's suffix when it is one of ours, else nothing."""
     return path.suffix if path.suffix in (*LOADERS, ".npy", ".py") else ""
+
+
+def open_ssh(asked: Asked) -> SshDevice:
+    """The board at an address."""
+    return SshDevice(asked.address, name=asked.name, bootstrap=asked.bootstrap)
+
+
+SSH = DeviceKind(open=open_ssh, form="ssh://user@host", check=parse_address)

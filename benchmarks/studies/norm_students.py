@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegan.artefact import read_model
+from edgegan.benchmarks.column import Column, fill
 from edgegan.benchmarks.studies.interleaved import pooled, time_rounds
 from edgegan.benchmarks.timing import summarise
 from edgegan.console import say, table
@@ -154,16 +155,17 @@ def frechet(path: Path) -> float | None:
     return next((each["value"] for each in figures if each["name"].startswith("frechet")), None)
 
 
-def main() -> None:
-    """Finds widths, trains, exports, times, prints a table and writes norms.json."""
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     data = Path(os.environ.get("EDGEGAN_DATA", "."))
+    weights = data / "weights"
     parser.add_argument("--work", type=Path, default=Path("runs/bench_norms"))
-    parser.add_argument("--teacher", type=Path, default=data / "weights/cartoongan_hayao_fp16.pth")
+    parser.add_argument("--teacher", type=Path, default=weights / "cartoongan_hayao_fp16.pth")
     parser.add_argument(
         "--feature-weights",
         type=Path,
-        default=data / "weights/inception_2015_12_05_upto_mixed8_fp16.pth",
+        default=weights / "inception_2015_12_05_upto_mixed8_fp16.pth",
     )
     parser.add_argument("--recipe", default="cartoongan")
     parser.add_argument("--data", type=Path, default=data / "images/bsds500/train/photo")
@@ -181,7 +183,27 @@ def main() -> None:
     parser.add_argument(
         "--freeze", type=float, default=0.3, help="share of steps with frozen statistics"
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+COLUMNS: tuple[Column[dict[str, Any]], ...] = (
+    Column("norm", lambda line: line["norm"]),
+    Column("scale", lambda line: f"{line['scale']:g}"),
+    Column("GMACs", lambda line: f"{line['macs'] / 1e9:.3f}"),
+    Column("fp32 dB", lambda line: f"{line['fp32_db']:.2f}"),
+    Column("int8 dB", lambda line: f"{line['int8_db']:.2f}"),
+    Column("Frechet", lambda line: "" if line["frechet"] is None else f"{line['frechet']:.3f}"),
+    Column("int8 ms", lambda line: f"{line['median_ms']:.2f}"),
+    Column(
+        "95 % interval",
+        lambda line: f"{line['interval_low_ms']:.2f}-{line['interval_high_ms']:.2f}",
+    ),
+)
+
+
+def main() -> None:
+    """Finds widths, trains, exports, times, prints a table and writes norms.json."""
+    arguments = parse()
     work, size = arguments.work, tuple(arguments.size)
     work.mkdir(parents=True, exist_ok=True)
     teacher = work / "teacher"
@@ -205,30 +227,7 @@ def main() -> None:
             }
         )
     write_json(work / "norms.json", {"lines": lines})
-    rows = [
-        [
-            each["norm"],
-            f"{each['scale']:g}",
-            f"{each['macs'] / 1e9:.3f}",
-            f"{each['fp32_db']:.2f}",
-            f"{each['int8_db']:.2f}",
-            "" if each["frechet"] is None else f"{each['frechet']:.3f}",
-            f"{each['median_ms']:.2f}",
-            f"{each['interval_low_ms']:.2f}-{each['interval_high_ms']:.2f}",
-        ]
-        for each in lines
-    ]
-    headers = [
-        "norm",
-        "scale",
-        "GMACs",
-        "fp32 dB",
-        "int8 dB",
-        "Frechet",
-        "int8 ms",
-        "95 % interval",
-    ]
-    sys.stdout.write(table(headers, rows) + "\n")
+    sys.stdout.write(table(*fill(COLUMNS, lines)) + "\n")
 
 
 if __name__ == "__main__":

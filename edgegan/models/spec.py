@@ -26,7 +26,8 @@ class WidthField(NamedTuple):
 
     `groups` is a regular expression of their names. `first` says where in a tuple the number that it captures starts
     counting, without such a number the place itself; None for a field that is a plain number. `removable` means that a
-    width of 0 leaves out the residual block around the group (`edgegan.models.trunk`), and its entry of the tuple.
+    width of 0 leaves out the residual block around the group (`edgegan.models.residual_blocks`), and its entry
+    of the tuple.
     """
 
     groups: str

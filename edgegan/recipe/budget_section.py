@@ -1,4 +1,4 @@
-"""The budget section of a recipe: a key for every kind of cost."""
+"""What one image may cost: a key for every cost there is."""
 
 from __future__ import annotations
 

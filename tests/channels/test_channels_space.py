@@ -19,12 +19,12 @@ from edgegan.channels.space import (
 from edgegan.errors import ConfigError
 from edgegan.models.animegan.network import AnimeSpec
 from edgegan.models.cartoon.network import CartoonSpec
+from edgegan.models.residual_blocks import renumber_blocks
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.spade.network import SpadeSpec
 from edgegan.models.spec import Spec
 from edgegan.models.transformer_net.network import TransformerSpec
-from edgegan.models.trunk import renumber_blocks
 from edgegan.models.unet.network import UnetSpec
 from edgegan.models.zoo import build
 

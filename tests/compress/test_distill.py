@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from support.alone import start_command
 from support.commands import compress_arguments, edgegan
 from support.training import small_training
 
@@ -111,22 +108,20 @@ def test_resume_after_kill_is_exact(
     arguments = compress_arguments(
         resnet_checkpoint, pictures, tmp_path / "run", "distill.checkpoint_seconds=0.01"
     )
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
     chance = random.Random(4)
     for _ in range(3):
         log = tmp_path / "log"
-        with log.open("w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=file)
+        process = start_command(arguments, log)
         deadline = time.monotonic() + 60
         while (
-            process.poll() is None
+            process.exitcode is None
             and time.monotonic() < deadline
             and "crops of" not in log.read_text()
         ):
             time.sleep(0.02)
         time.sleep(chance.uniform(0.2, 2.5))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     edgegan(*arguments)
     expected = sha256_file(finished_run / "student" / "model.safetensors")
     assert sha256_file(tmp_path / "run" / "student" / "model.safetensors") == expected

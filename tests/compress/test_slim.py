@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.alone import start_command
 from support.commands import compress_arguments, edgegan
 
 from edgegan.artefact import read_model
@@ -91,20 +88,19 @@ def test_resume_after_kill_is_exact(
     """kill -9 at two random moments, then to the end: the weights of the uninterrupted run."""
     settings = [*SLIM, "distill.checkpoint_seconds=0.01"]
     arguments = compress_arguments(resnet_checkpoint, pictures, tmp_path / "run", *settings)
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
     checkpoint = tmp_path / "run" / "stages" / "student" / "checkpoint.pt"
     chance = random.Random(3)
     for _ in range(2):
         before = checkpoint.stat().st_mtime if checkpoint.is_file() else 0.0
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command(arguments, tmp_path / "log")
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.exitcode is None and time.monotonic() < deadline:
             if checkpoint.is_file() and checkpoint.stat().st_mtime > before:
                 break
             time.sleep(0.01)
         time.sleep(chance.uniform(0.1, 0.8))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     edgegan(*arguments)
     expected = sha256_file(slimmed / "student" / "model.safetensors")
     assert sha256_file(tmp_path / "run" / "student" / "model.safetensors") == expected

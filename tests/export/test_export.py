@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.alone import start_command
 from support.commands import SIZE, edgegan
 
 from edgegan.artefact import PRECISIONS, exported_models, read_model
@@ -112,14 +109,13 @@ def test_second_export_is_up_to_date(finished_run: Path) -> None:
 def test_export_killed_goes_on_to_the_same_files(tmp_path: Path, finished_run: Path) -> None:
     package, output = finished_run / "student", tmp_path / "out"
     arguments = ["export", package, "-o", output, "--precision", "fp32", "--precision", "fp16"]
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_command(arguments, tmp_path / "log")
     deadline = time.monotonic() + 120
     while not (output / "student_fp16.onnx").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     edgegan(*arguments)
     assert not list(output.glob(".convert-*"))
     names = [name for name in NAMES if name.startswith("student") and "int8" not in name]

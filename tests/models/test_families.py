@@ -13,11 +13,11 @@ from edgegan.errors import ConfigError
 from edgegan.models.catalogue import catalogue
 from edgegan.models.contract import Family, check_family
 from edgegan.models.keymaps.resnet import namer
+from edgegan.models.residual_blocks import block_of
 from edgegan.models.resnet import FAMILY as RESNET
 from edgegan.models.resnet import ResnetGenerator, ResnetSpec
 from edgegan.models.spec import WidthField
 from edgegan.models.transformer_net.network import TransformerSpec
-from edgegan.models.trunk import block_of
 from edgegan.models.zoo import FAMILIES
 
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from support.commands import ROOT, edgegan, make_maps, make_pictures
+from support.commands import edgegan, forked, make_maps, make_pictures
 
 from edgegan.errors import ConfigError, OutputError, TrainingError
 from edgegan.files import folder_lock, read_json, sha256_file
@@ -107,13 +105,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, l
     make_pictures(folder / "data/a", 8, (36, 40))
     make_pictures(folder / "data/b", 8, (36, 40))
     make_maps(folder / "data/l", 8, size=(36, 40))
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/support/kill_training.py"), str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = forked("support.kill_training", "kill_training", [str(folder)], timeout=300)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return folder, {line["method"]: line["killed_at"] for line in lines}

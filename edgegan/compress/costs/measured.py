@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from edgegan.artefact import exported_models
-from edgegan.benchmarks.devices.book import AnyDevice, open_device
+from edgegan.benchmarks.devices.book import open_device
 from edgegan.benchmarks.predictor.build import Sample, build_predictor
 from edgegan.benchmarks.predictor.tables import Predictor
 from edgegan.channels.slicing import extract
@@ -81,13 +81,12 @@ def device_predictor(job: Job, shared: Shared, kind: str, place: Place) -> Predi
 
 def measure_layers(drawn: list[Sample], where: str, place: Place) -> Predictor:
     """Tables of the samples' layers, made on the device of a budget."""
-    device: AnyDevice
     device = open_device("arm64", emulate=where) if place.emulated else open_device(where)
     say(f"measuring the layers of {len(drawn)} sub-networks on {device.name}")
     try:
         return build_predictor(
             drawn[:SAMPLES],
-            device,  # type: ignore[arg-type]
+            device,
             unseen=drawn[SAMPLES:],
         )
     finally:

@@ -17,8 +17,8 @@ from edgegan.compress.slimming.gates import scale_scores
 from edgegan.compress.slimming.learner import Learner
 from edgegan.compress.slimming.narrow import removable_groups, remove_block, tied_groups
 from edgegan.compress.slimming.start import Start
+from edgegan.models.residual_blocks import block_of, renumber_blocks
 from edgegan.models.spec import Spec
-from edgegan.models.trunk import block_of, renumber_blocks
 from edgegan.recipe.schema import Slim
 
 

@@ -14,8 +14,8 @@ from edgegan.channels.slicing import extract, kept_entries, slice_tensor
 from edgegan.channels.tapped import tap_segments
 from edgegan.compress.slimming.gates import prune_in_place
 from edgegan.errors import TrainingError
+from edgegan.models.residual_blocks import block_of, renumber_blocks
 from edgegan.models.spec import Spec
-from edgegan.models.trunk import block_of, renumber_blocks
 from edgegan.training.losses import FeatureMaps
 
 EXACT = 1e-3

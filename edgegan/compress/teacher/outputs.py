@@ -29,6 +29,7 @@ from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 from edgegan.training.objective import needs_taps
 
+BLOCK = 1 << 20  # bytes of a reservation that are written at once
 CHUNK = 8
 TEACHER_CACHE = "teacher_cache"
 
@@ -214,7 +215,7 @@ def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.me
     array = open_memmap(path, "w+", dtype, shape)
     try:
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            reserve(file.fileno(), path.stat().st_size)
     except OSError as error:
         del array
         path.unlink()
@@ -223,6 +224,17 @@ def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.me
             "free space, lower data.crops, or choose another folder with -o"
         ) from error
     return array
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Takes the room of a file's first `size` bytes, whose content stays; raises OSError when the disk has less."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    os.lseek(descriptor, 0, os.SEEK_SET)  # Windows and macOS: what is written is there
+    while size > 0 and (block := os.read(descriptor, min(size, BLOCK))):
+        os.lseek(descriptor, -len(block), os.SEEK_CUR)
+        size -= os.write(descriptor, block)
 
 
 def fill_reals(filler: Filler) -> Path:

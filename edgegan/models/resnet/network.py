@@ -14,8 +14,8 @@ from edgegan.models.blocks import (
     parse_widths,
     scale_width,
 )
+from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
-from edgegan.models.trunk import INNER, tap_names
 from edgegan.recipe.schema import Block, Norm
 
 

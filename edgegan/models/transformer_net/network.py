@@ -11,8 +11,8 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
+from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
-from edgegan.models.trunk import INNER, tap_names
 from edgegan.recipe.schema import Block, Norm
 
 
