@@ -7,7 +7,7 @@ from pathlib import Path
 
 FILE = Path(__file__).with_name("pictures") / "house.svg"
 WIDTH, MARGIN, GAP = 960, 20, 10
-ROW_HEIGHT, LABEL = 58, 150
+ROW_HEIGHT, LABEL = 52, 150
 FLOW = [
     ("import", "a package"),
     ("compress", "a run, its student"),
@@ -28,16 +28,11 @@ ROWS = [
             ("doctor", "what is installed"),
         ],
     ),
-    (
-        "the steps",
-        [
-            ("compress", "teacher to student"),
-            ("export", "student to artefacts"),
-            ("benchmarks", "artefacts measured"),
-        ],
-    ),
+    ("to a student", [("compress", "every stage of every method in pipeline.py")]),
+    ("to a device", [("export", "student to artefacts"), ("benchmarks", "artefacts measured")]),
     ("learning", [("training", "loop, losses, judge, teachers")]),
-    ("networks", [("models", "a folder a family"), ("channels", "which widths are tied")]),
+    ("networks", [("models", "a folder a family")]),
+    ("widths", [("channels", "which channels are tied; it knows no family")]),
     ("pictures", [("data", "crops, pairs, label maps"), ("metrics", "MACs, PSNR, FID, mIoU")]),
     (
         "contracts",
@@ -46,13 +41,15 @@ ROWS = [
             ("artefact", "model.json"),
             ("run", "the ledger"),
             ("tensors", "in and out"),
+            ("weights", "safe reading"),
             ("runtime", "a process each"),
         ],
     ),
     (
         "cellar",
         [
-            ("recipe", "every key"),
+            ("recipe", "every key, every cost"),
+            ("deployment", "what runs how"),
             ("files", "atomic, hashed"),
             ("console", "what is said"),
             ("errors", "exit codes"),
@@ -68,11 +65,8 @@ def house() -> str:
     for index, (label, rooms) in enumerate(ROWS):
         parts += row(label, rooms, top + index * ROW_HEIGHT, index % 2 == 1)
     bottom = top + len(ROWS) * ROW_HEIGHT
-    note = (
-        "Upper rooms import from lower ones only. export imports neither compress nor benchmarks; "
-        "runtime's worker imports nothing of the project;"
-    )
-    more = "channels knows no family; the Android app and the web page read model.json and nothing else."
+    note = "Upper rooms import from lower ones only; export and benchmarks import nothing of each other;"
+    more = "runtime's worker imports nothing of the project; the Android app and the web page read model.json alone."
     parts += [
         text(MARGIN, bottom + 24, note, 12.5, "#444"),
         text(MARGIN, bottom + 42, more, 12.5, "#444"),
@@ -108,14 +102,14 @@ def row(label: str, rooms: list[tuple[str, str]], top: int, shaded: bool) -> lis
     parts = [
         box(MARGIN, top, WIDTH - 2 * MARGIN, ROW_HEIGHT - 6, "#eef2ee" if shaded else "#f6f6f0")
     ]
-    parts.append(text(MARGIN + 12, top + 31, label, 13, "#444"))
+    parts.append(text(MARGIN + 12, top + 27, label, 13, "#444"))
     free = WIDTH - 2 * MARGIN - LABEL + 30
     width = (free - GAP * len(rooms)) / len(rooms)
     for index, (name, what) in enumerate(rooms):
         left = MARGIN + LABEL - 30 + index * (width + GAP)
-        parts.append(box(left, top + 6, width, ROW_HEIGHT - 18, "#fff", "#9db4a4"))
-        parts.append(text(left + width / 2, top + 23, name, 14, "#111", "middle", bold=True))
-        parts.append(text(left + width / 2, top + 39, what, 12, "#444", "middle"))
+        parts.append(box(left, top + 5, width, ROW_HEIGHT - 16, "#fff", "#9db4a4"))
+        parts.append(text(left + width / 2, top + 21, name, 14, "#111", "middle", bold=True))
+        parts.append(text(left + width / 2, top + 35, what, 12, "#444", "middle"))
     return parts
 
 

@@ -22,7 +22,7 @@ def draw_scenes(quickstart: Path, file: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = {"drawing": drawings}
         for label, source in (
-            ("teacher\nfp32", quickstart / "teacher"),
+            ("teacher\nfp32", quickstart / "training/teacher"),
             ("student\nint8", quickstart / "run/export/student_int8.tflite"),
         ):
             output = Path(folder) / label.split()[0]

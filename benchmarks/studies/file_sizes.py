@@ -31,7 +31,7 @@ from edgegan.models.spec import Spec
 from edgegan.models.transformer_net.network import TransformerSpec
 from edgegan.models.zoo import build, count_parameters, make_golden
 from edgegan.package import write_package
-from edgegan.recipe.schema import Norm
+from edgegan.recipe.student_section import Norm
 
 SIDE = 64
 TITLES: dict[Norm, str] = {"instance_affine": "DYNAMIC_OVERHEAD", "batch": "STATIC_OVERHEAD"}

@@ -24,7 +24,7 @@ from edgegan.files import read_json, write_json
 from edgegan.models.packaging import GOLDEN_COUNT, card, golden_images, import_to_package
 from edgegan.models.zoo import build, count_parameters, make_golden, parse_spec
 from edgegan.package import is_package, read_config, write_package
-from edgegan.recipe.schema import Norm
+from edgegan.recipe.student_section import Norm
 
 NORMS: tuple[Norm, ...] = ("instance_affine", "batch", "batch-global")
 STEP = 0.03125

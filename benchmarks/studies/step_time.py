@@ -34,7 +34,8 @@ from edgegan.models.cartoon.network import CartoonGenerator, CartoonSpec
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.recording import hooked
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill, Supernet
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.search_section import Supernet
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
 from edgegan.training.schedule import schedule_of

@@ -20,8 +20,8 @@ from edgegan.errors import ConfigError, EdgeGANError
 from edgegan.models.catalogue import measure_spec
 from edgegan.models.zoo import parse_spec
 from edgegan.package import read_config
+from edgegan.recipe.budget_section import Budget
 from edgegan.recipe.loading import parse_recipe
-from edgegan.recipe.schema import Budget
 from edgegan.run import MANIFEST, STUDENT, Run
 from edgegan.training.speed import choose_device
 

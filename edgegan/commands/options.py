@@ -51,6 +51,7 @@ def with_budgets(command: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
     run.__doc__, run.__name__ = command.__doc__, command.__name__
+    run.__module__ = command.__module__
     return run
 
 

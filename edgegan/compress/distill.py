@@ -16,7 +16,7 @@ from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.recording import hooked
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 from edgegan.training.checkpoint import Stateful, restore_parts, state_of
 from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.training.judge import Judge

@@ -16,7 +16,8 @@ from edgegan.console import say
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import change_spec, parse_spec
 from edgegan.package import PackageConfig, input_shape
-from edgegan.recipe.schema import Recipe, Student
+from edgegan.recipe.schema import Recipe
+from edgegan.recipe.student_section import Student
 
 SEARCH_STEPS = 12
 TRACE_SIDE = 32

@@ -18,7 +18,7 @@ from edgegan.metrics.perceptual import (
 from edgegan.models.judges import JudgeSpec, load_judge
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.package import read_config
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 
 FILES = ("vgg16", "squeezenet")
 

@@ -20,7 +20,8 @@ from edgegan.distributed import world_size
 from edgegan.files import sha256_json
 from edgegan.models.spec import Spec
 from edgegan.package import PackageConfig, is_package, read_config
-from edgegan.recipe.schema import Distill, Recipe
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 from edgegan.training.loop import Training
 from edgegan.training.schedule import Schedule, schedule_of

@@ -10,7 +10,7 @@ from torch import nn
 
 from edgegan.errors import ConfigError
 from edgegan.models.spec import Spec
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 AnyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "layer"]
 PROBE = 8

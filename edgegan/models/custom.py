@@ -25,7 +25,7 @@ from edgegan.channels.space import Widths
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import scale_width
 from edgegan.models.spec import Spec
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 CUSTOM = "custom"
 ALLOWED = "EDGEGAN_GENERATOR"

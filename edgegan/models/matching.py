@@ -11,7 +11,7 @@ import torch
 
 from edgegan.errors import CheckpointError, nearest
 from edgegan.models.spec import Spec
-from edgegan.recipe.schema import Norm
+from edgegan.recipe.student_section import Norm
 from edgegan.weights import State
 
 SHOWN = 8

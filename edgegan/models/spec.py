@@ -15,7 +15,7 @@ from edgegan.channels.graph import ChannelGraph
 from edgegan.channels.space import Widths
 from edgegan.errors import ConfigError
 from edgegan.package import ImageIO, InputIO
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 if TYPE_CHECKING:
     from typing_extensions import Self

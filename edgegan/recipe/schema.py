@@ -7,17 +7,14 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from edgegan.recipe.budget_section import Budget as Budget
-from edgegan.recipe.data_section import Data as Data
-from edgegan.recipe.distill_section import Distill as Distill
+from edgegan.recipe.budget_section import Budget
+from edgegan.recipe.data_section import Data
+from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.kinds import Method, flags
-from edgegan.recipe.search_section import Search as Search
-from edgegan.recipe.search_section import Supernet as Supernet
+from edgegan.recipe.search_section import Search, Supernet
 from edgegan.recipe.section import Section
-from edgegan.recipe.slim_section import Slim as Slim
-from edgegan.recipe.student_section import Block as Block
-from edgegan.recipe.student_section import Norm as Norm
-from edgegan.recipe.student_section import Student as Student
+from edgegan.recipe.slim_section import Slim
+from edgegan.recipe.student_section import Student
 from edgegan.recipe.train_section import Train
 
 

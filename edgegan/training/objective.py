@@ -10,7 +10,7 @@ from torch import nn
 
 from edgegan.errors import ConfigError, nearest
 from edgegan.metrics.perceptual import Perceptual
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 from edgegan.training import listed_losses
 from edgegan.training.judge import Judge
 from edgegan.training.lesson import Lesson

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 
 
 @dataclass(frozen=True)

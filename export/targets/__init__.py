@@ -1,13 +1,13 @@
-"""The targets of `edgegan export`. A new one is a file here and its line in TARGETS."""
+"""The targets of `edgegan export`: objects made of the classes in `listed_targets`, by their names there."""
 
 from __future__ import annotations
 
-from edgegan.export.targets.onnx_target import OnnxTarget
+from edgegan.export.targets import listed_targets
 from edgegan.export.targets.target import Target
-from edgegan.export.targets.tflite_target import TfliteTarget
 
 TARGETS: dict[str, Target] = {
-    "onnx": OnnxTarget(),
-    "tflite": TfliteTarget(),
+    name: kind()
+    for name, kind in vars(listed_targets).items()
+    if isinstance(kind, type) and issubclass(kind, Target)
 }
 DEFAULT_TARGETS = ("onnx", "tflite")

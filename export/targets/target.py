@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Target:
-    """One format of artefacts. A target of your own is a subclass in a file of this folder, listed in TARGETS.
+    """One format of artefacts. A target of your own is a subclass in a file here and its line in listed_targets.
 
     Packages that only some people have, and torch, are imported inside the methods: the table is read by commands that
     need neither. An artefact is a file or, where there are several, a folder.

@@ -20,8 +20,8 @@ from edgegan.errors import TrainingError
 from edgegan.files import sha256_file
 from edgegan.models.recording import hooked
 from edgegan.models.zoo import load_generator
+from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.loading import load_recipe
-from edgegan.recipe.schema import Distill
 from edgegan.run import Run
 from edgegan.training.loop import check_finite, keep_metrics
 from edgegan.training.losses import FeatureMaps, gradient_l1

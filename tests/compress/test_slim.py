@@ -27,7 +27,8 @@ from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.zoo import build, load_generator
 from edgegan.package import read_config
 from edgegan.recipe.loading import load_recipe
-from edgegan.recipe.schema import Recipe, Slim
+from edgegan.recipe.schema import Recipe
+from edgegan.recipe.slim_section import Slim
 from edgegan.run import Run
 
 BUDGET = 106_000

@@ -25,7 +25,7 @@ from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.spade.network import SpadeSpec
 from edgegan.models.zoo import build
-from edgegan.recipe.schema import Slim
+from edgegan.recipe.slim_section import Slim
 
 TEACHER_BYTES = 45_950_000
 

@@ -31,7 +31,8 @@ from edgegan.models.blocks import initialise
 from edgegan.models.recording import hooked
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill, Supernet
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.search_section import Supernet
 from edgegan.training.lesson import Lesson
 from edgegan.training.losses import relation
 

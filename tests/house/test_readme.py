@@ -96,6 +96,20 @@ def test_links_exist() -> None:
             assert (ROOT / document).parent.joinpath(link).exists(), link
 
 
+def test_named_files_exist() -> None:
+    """Paths of Python files in documents; extending.md names files that are to be written."""
+    known = [
+        str(path.relative_to(ROOT))
+        for top in ("edgegan", "export", "benchmarks", "tests", "docs", "android_demo")
+        for path in (ROOT / top).rglob("*.py")
+    ]
+    for document in ("README.md", "docs/guide.md", "docs/design.md", "docs/results.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for name in re.findall(r"[`\s(]((?:\w+/)*\w+\.py)\b", text):
+            found = any(f"/{path}".endswith(f"/{name}") for path in known)
+            assert found or "NAME" in name, f"{document}: {name}"
+
+
 def test_documents_speak_of_the_project_only() -> None:
     for path in [
         ROOT / "README.md",

@@ -19,7 +19,7 @@ from edgegan.models.blocks import GlobalBranch, initialise
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.zoo import build
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 from edgegan.training import loop as module
 from edgegan.training.freeze import freeze_step, hold_statistics, measure_statistics
 

@@ -19,7 +19,7 @@ from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.zoo import build
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 from edgegan.training import checkpoint, loop
 from edgegan.training.judge import Judge
 from edgegan.training.objective import LOSSES, needs_taps, weights_of

@@ -19,8 +19,8 @@ from edgegan.files import sha256_file
 from edgegan.models.packaging import import_to_package
 from edgegan.models.recording import hooked
 from edgegan.models.zoo import build, parse_spec
+from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.loading import load_recipe
-from edgegan.recipe.schema import Distill
 from edgegan.training import speed
 from edgegan.training.speed import Speed, choose_speed, has_bf16
 

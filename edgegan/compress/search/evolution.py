@@ -15,7 +15,7 @@ from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.console import progress, say
 from edgegan.distributed import is_main, rank, share, world_size
 from edgegan.files import write_atomic
-from edgegan.recipe.schema import Search
+from edgegan.recipe.search_section import Search
 from edgegan.training.loop import append, read_metrics
 
 TRIES = 200  # random draws before a draw is shrunk until it fits

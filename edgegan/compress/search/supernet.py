@@ -24,7 +24,8 @@ from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients, rank
 from edgegan.models.recording import hooked
-from edgegan.recipe.schema import Distill, Supernet
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.search_section import Supernet
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Terms, Training, run_steps
 from edgegan.training.optimizers import set_rate

@@ -19,7 +19,7 @@ from edgegan.compress.slimming.narrow import removable_groups, remove_block, tie
 from edgegan.compress.slimming.start import Start
 from edgegan.models.residual_blocks import block_of, renumber_blocks
 from edgegan.models.spec import Spec
-from edgegan.recipe.schema import Slim
+from edgegan.recipe.slim_section import Slim
 
 
 @dataclass(frozen=True)

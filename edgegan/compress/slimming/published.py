@@ -15,7 +15,8 @@ from torch import nn
 from edgegan.models.discriminator import PatchSpec
 from edgegan.models.judges import JudgeSpec, build_judge, load_judge
 from edgegan.package import read_config
-from edgegan.recipe.schema import Distill, Slim
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.slim_section import Slim
 from edgegan.training.objective import weights_of
 
 

@@ -27,8 +27,9 @@ from edgegan.compress.slimming.published import published_weights
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients
+from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.kinds import is_counted
-from edgegan.recipe.schema import Distill, Slim
+from edgegan.recipe.slim_section import Slim
 from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Terms, Training, append, check_finite, floats, run_steps

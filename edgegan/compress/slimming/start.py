@@ -22,7 +22,8 @@ from edgegan.models.zoo import load_generator, parse_spec
 from edgegan.package import PackageConfig, input_shape
 from edgegan.recipe.cost import CostFunction
 from edgegan.recipe.kinds import is_counted
-from edgegan.recipe.schema import Recipe, Slim
+from edgegan.recipe.schema import Recipe
+from edgegan.recipe.slim_section import Slim
 
 Aim = tuple[str, float]  # a budget with its kind
 

@@ -18,7 +18,7 @@ from edgegan.data.stored import Codec, load_pictures
 from edgegan.distributed import rank, world_size
 from edgegan.files import read_json
 from edgegan.package import InputIO, NoiseIO
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
 

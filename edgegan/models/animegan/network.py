@@ -8,7 +8,7 @@ from torch import nn
 
 from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 
 class AnimeSpec(Spec):

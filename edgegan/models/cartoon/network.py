@@ -9,7 +9,7 @@ from torch import nn
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 
 class CartoonSpec(Spec):

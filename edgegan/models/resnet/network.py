@@ -16,7 +16,7 @@ from edgegan.models.blocks import (
 )
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 
 class ResnetSpec(Spec):

@@ -12,7 +12,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import NoiseIO
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 
 class SnganSpec(Spec):

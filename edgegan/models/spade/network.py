@@ -18,7 +18,7 @@ from edgegan.models.blocks import (
 )
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import LabelMapIO
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 BLOCK_NAMES = ("head", "middle0", "middle1", "up0", "up1", "up2", "up3")
 PUBLISHED = (16, 16, 16, 8, 4, 2, 1)  # output widths of the blocks in units of ngf

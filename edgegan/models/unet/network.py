@@ -8,7 +8,7 @@ from torch import nn
 
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
-from edgegan.recipe.schema import Block, Norm
+from edgegan.recipe.student_section import Block, Norm
 
 
 class UnetSpec(Spec):
