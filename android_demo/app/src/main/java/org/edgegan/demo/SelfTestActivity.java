@@ -26,7 +26,7 @@ public final class SelfTestActivity extends Screen implements SelfTest.Loader {
     }
 
     @Override
-    void pressed(int id) {
+    void pressed(int button) {
         start.setEnabled(false);
         text.setText(models.settings().accelerator() + "\n\n");
         for (final String id : models.bundle.models) {
