@@ -134,7 +134,12 @@ def torchrun(count: int, folder: Path, settings: list[str]) -> None:
 def test_two_processes_are_one_with_twice_the_batch(
     tmp_path: Path, resnet_checkpoint: Path, pictures: Path
 ) -> None:
-    steps = {"method": "distill", "distill.steps": 20, "distill.log_every": 1}
+    steps = {
+        "method": "distill",
+        "distill.steps": 20,
+        "distill.log_every": 1,
+        "budget.macs": None,
+    }
     for count in (1, 2):
         batch = {"distill.batch": 2 // count, **steps}
         torchrun(count, tmp_path / str(count), overrides(resnet_checkpoint, pictures, **batch))
