@@ -316,7 +316,7 @@ def test_compress_explains_memory(
     tmp_path: Path, resnet_checkpoint: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Raised where steps are taken, said by compress."""
-    from edgegan.compress import uniform_student
+    from edgegan.compress import pipeline, uniform_student
     from edgegan.recipe.loading import load_recipe
 
     def starve(*_: object, **__: object) -> None:
