@@ -203,7 +203,8 @@ def say_found(found: Found, uniform: Candidate | None, why: str) -> None:
     """Prints the front, the best sub-network and what scaling by hand would give."""
     recipe, chosen = found.sharing.job.recipe, found.chosen
     cost, metric = next(iter(recipe.budget.limits())), recipe.search.fitness
-    say(front_table(found.candidates, chosen, cost, metric))
+    for line in front_table(found.candidates, chosen, cost, metric).splitlines():
+        say(line)
     beside = ""
     if uniform is not None:
         beside = f"; scaling every width alike gives {uniform.fitness:.3f}"
