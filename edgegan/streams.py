@@ -12,7 +12,10 @@ import io
 import os
 import re
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 GONE = (errno.EPIPE, errno.EIO, errno.EBADF, errno.ECONNRESET)  # the reader, or the terminal
 FULL = (errno.ENOSPC, errno.EDQUOT)  # where progress goes; no work ends for that
@@ -40,7 +43,7 @@ def escaped(letter: str) -> str:
 class Patient(io.FileIO):
     """A descriptor that may lose its reader: what is written then goes nowhere, and the work goes on."""
 
-    def write(self, data: bytes) -> int:  # type: ignore[override]
+    def write(self, data: Buffer, /) -> int:
         try:
             return super().write(data)
         except OSError as error:

@@ -10,6 +10,7 @@ import typer
 
 from edgegan.commands.options import AsJson, OwnGenerator, allow, show
 from edgegan.errors import ConfigError
+from edgegan.streams import printable
 
 
 def compare(
@@ -73,7 +74,7 @@ def compare(
     show(
         {"folder": str(output), "summary": summary(entries)},
         as_json,
-        f"{markdown(parsed, entries)}\n{output / 'compare.md'}, compare.json and compare.svg",
+        f"{markdown(parsed, entries)}\n{printable(output / 'compare.md')}, compare.json and compare.svg",
     )
 
 

@@ -20,6 +20,7 @@ from edgegan.commands.options import (
 from edgegan.console import format_cost
 from edgegan.errors import ConfigError
 from edgegan.recipe.kinds import COSTS, Method, flag
+from edgegan.streams import printable
 
 METHODS = get_args(Method)
 SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9}
@@ -113,10 +114,10 @@ def compress(
     show(
         {"run": str(output), "student": str(output / "student"), **figures},
         as_json,
-        f"{output / 'student'}: PSNR to teacher {figures['psnr_to_teacher_db']:.2f} dB{beside}, SSIM "
+        f"{printable(output / 'student')}: PSNR to teacher {figures['psnr_to_teacher_db']:.2f} dB{beside}, SSIM "
         f"{figures['ssim_to_teacher']:.3f}, {figures['validation_images']} validation images\n"
         f"{slimmed(figures)}"
-        f"next: edgegan export {output}",
+        f"next: edgegan export {printable(output)}",
     )
 
 

@@ -19,6 +19,7 @@ from edgegan.commands.options import (
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.export.targets import DEFAULT_TARGETS, TARGETS
+from edgegan.streams import printable
 
 if TYPE_CHECKING:
     from edgegan.export.signature import Signature
@@ -135,7 +136,7 @@ def export(
     show(
         {"export": str(folder), "artefacts": [m.model_dump(mode="json") for m in models]},
         as_json,
-        f"{text}\nnext: edgegan bench {source if output is None else folder}",
+        f"{text}\nnext: edgegan bench {printable(source if output is None else folder)}",
     )
 
 
@@ -199,4 +200,4 @@ def run_command(
         files = run_on_images(
             source, images or [], output, fit=fit, threads=threads, overwrite=overwrite
         )
-    show([str(path) for path in files], as_json, f"{len(files)} pictures in {output}")
+    show([str(path) for path in files], as_json, f"{len(files)} pictures in {printable(output)}")

@@ -9,6 +9,7 @@ import typer
 
 from edgegan.commands.options import AsJson, choose, show, show_headlines
 from edgegan.errors import ConfigError
+from edgegan.streams import printable
 
 if TYPE_CHECKING:
     from edgegan.benchmarks.devices.interface import Device
@@ -104,7 +105,9 @@ def bench(
         records = bench_device(source, output, place, counts, method, which=which)
     if csv is not None:
         table.write_csv(csv, records)
-    following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""
+    following = (
+        f"\nnext: edgegan report {printable(source)}" if (source / "run.json").is_file() else ""
+    )
     text = table.records_table(records)
     if profile:
         profiled = [table.profile_table(r) for r in records if isinstance(r, BenchRecord)]
