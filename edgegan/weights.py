@@ -96,13 +96,23 @@ def check_kind(path: Path) -> None:
         )
 
 
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What a safetensors file holds. The library itself takes only paths that are UTF-8."""
+    from safetensors.torch import load, load_file
+
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return load(path.read_bytes())
+    return load_file(path)
+
+
 def read_safetensors(path: Path) -> object:
     """Tensors of a safetensors file."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        return load_tensors(path)
     except (SafetensorError, *DAMAGE) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}); {AGAIN}"

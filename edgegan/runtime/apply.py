@@ -265,8 +265,8 @@ def run_on_noise(
 
 
 def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
-    """Raises OutputError when a result would replace a file and `overwrite` is not given; lists each folder once instead
-    of asking for every file."""
+    """Raises OutputError when a result would replace a file and `overwrite` is not given. Each folder is listed once,
+    which takes less than asking for every file."""
     if overwrite:
         return
     held = {folder: names_in(folder) for folder in {target.parent for target in targets}}

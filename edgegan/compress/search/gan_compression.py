@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
@@ -41,6 +41,7 @@ from edgegan.models.zoo import build
 from edgegan.package import input_shape
 from edgegan.recipe.schema import Recipe
 from edgegan.training.schedule import Schedule, schedule_of
+from edgegan.weights import load_tensors
 
 States = dict[str, dict[str, torch.Tensor]]
 
@@ -346,7 +347,7 @@ def save_states(path: Path, trainer: Trainer) -> None:
 def load_states(path: Path) -> States:
     """What `save_states` wrote, by part."""
     states: States = {"student": {}, "maps": {}, "judge": {}}
-    for key, value in load_file(path).items():
+    for key, value in load_tensors(path).items():
         part, _, name = key.partition("/")
         states[part][name] = value
     return states
