@@ -117,6 +117,12 @@ def open_folder(source: Path, output: Path | None) -> Path:
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
     folder = output or (source / "export")
+    if folder.as_posix().encode(errors="surrogateescape") != folder.as_posix().encode(
+        errors="replace"
+    ):
+        raise ConfigError(
+            f"{folder} is no name in UTF-8, which converters ask for; rename it or choose another with -o"
+        )
     if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").is_file():
         raise OutputError(f"{folder} exists and is not an export; choose another with -o")
     return make_folder(folder)
