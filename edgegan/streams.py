@@ -40,6 +40,15 @@ def escaped(letter: str) -> str:
     return SHORT.get(letter) or (f"\\x{number:02x}" if number < 256 else f"\\u{number:04x}")
 
 
+def is_text(name: object) -> bool:
+    """Whether a name is UTF-8; any bytes may be one."""
+    try:
+        str(name).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Patient(io.FileIO):
     """A descriptor that may lose its reader: what is written then goes nowhere, and the work goes on."""
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from edgegan.errors import CheckpointError, InputError
+from edgegan.streams import is_text
 
 State = dict[str, torch.Tensor]
 WRAPPERS = (
@@ -100,11 +101,7 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     """What a safetensors file holds. The library itself takes only paths that are UTF-8."""
     from safetensors.torch import load, load_file
 
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return load(path.read_bytes())
-    return load_file(path)
+    return load_file(path) if is_text(path) else load(path.read_bytes())
 
 
 def read_safetensors(path: Path) -> object:

@@ -36,6 +36,7 @@ from edgegan.files import folder_lock, make_folder
 from edgegan.metrics.gain import no_gain
 from edgegan.metrics.quality import psnr
 from edgegan.run import MANIFEST, Run
+from edgegan.streams import is_text
 
 REWRITE_SAMPLES = 4
 BETTER = "train it longer or widen it with edgegan compress, or keep it as it is with --force"
@@ -117,9 +118,7 @@ def open_folder(source: Path, output: Path | None) -> Path:
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
     folder = output or (source / "export")
-    if folder.as_posix().encode(errors="surrogateescape") != folder.as_posix().encode(
-        errors="replace"
-    ):
+    if not is_text(folder):
         raise ConfigError(
             f"{folder} is no name in UTF-8, which converters ask for; rename it or choose another with -o"
         )
