@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help venv quickstart android test lint map reference clean fuzz-export bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
+.PHONY: help venv quickstart android test lint map reference clean fuzz-export bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
 	@echo "make bench-fingerprints FOLDER=NEW [BEFORE=FILE]   sha256 of all that small runs make, compared with earlier ones"
 	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
+	@echo "make bench-many-pictures  edgegan run over 5,000 and 20,000 small pictures: first result, time, memory"
 	@echo "make bench-norms     students of each norm at equal int8 latency"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
 	@echo "make bench-parity    parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
@@ -78,6 +79,9 @@ bench-exporters: venv
 
 bench-lint-costs: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.lint_costs
+
+bench-many-pictures: venv
+	$(BIN)/python -m edgegan.benchmarks.studies.many_pictures
 
 bench-norms: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.norm_students

@@ -25,6 +25,7 @@ from edgegan.benchmarks.reporting.side_by_side import compare_runs
 from edgegan.errors import ConfigError
 from edgegan.files import make_folder, write_atomic
 from edgegan.run import Run, now
+from edgegan.streams import printable
 
 SCHEMA_VERSION = 1
 GALLERY_IMAGES = 8
@@ -107,6 +108,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=shown,
     )
     made.filters["macs"] = macs
     made.globals.update(
@@ -116,6 +118,11 @@ def environment() -> jinja2.Environment:
         stage_columns=STAGE_COLUMNS,
     )
     return made
+
+
+def shown(value: Any) -> Any:
+    """What a template prints of a value: text without controls that a reader would not see."""
+    return printable(value, keep="\n\t") if type(value) is str else value
 
 
 def plain(value: Any) -> Any:

@@ -23,6 +23,7 @@ from edgegan.errors import EdgeGANError, MissingDependency
 from edgegan.files import optional_import
 from edgegan.run import environment
 from edgegan.runtime.session import Session
+from edgegan.streams import printable
 
 State = Literal["ok", "missing", "broken"]
 TOOL_TIMEOUT_S = 15.0
@@ -263,4 +264,4 @@ def report_text(checks: list[Check]) -> str:
     missing = sum(check.state == "missing" for check in checks)
     broken = f"; broken: {', '.join(wrong)}" if wrong else ""
     lines.append(f"{len(checks) - missing - len(wrong)} ok, {missing} missing{broken}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

@@ -49,9 +49,10 @@ def make_folder(path: Path) -> Path:
     """Creates a folder and its parents; raises OutputError with the reason when it cannot."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+    except (OSError, RecursionError) as error:
+        reason = getattr(error, "strerror", "nested too deep")
         raise OutputError(
-            f"cannot create folder {path}: {error.strerror}; choose another with -o"
+            f"cannot create folder {path}: {reason}; choose another with -o"
         ) from error
     return path
 

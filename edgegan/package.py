@@ -171,12 +171,12 @@ def read_config(folder: Path) -> PackageConfig:
 
 def read_tensors(folder: Path, config: PackageConfig, name: str) -> dict[str, torch.Tensor]:
     """Loads one safetensors file of a package after checking its hash against config.json."""
-    from safetensors.torch import load_file
+    from edgegan.weights import load_tensors
 
     if name not in config.files:
         raise InputError(f"{folder} has no {name}; import the checkpoint again")
     check_sha256(folder / name, config.files[name].sha256)
-    return load_file(folder / name)
+    return load_tensors(folder / name)
 
 
 def package_hash(folder: Path) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 
 from edgegan.errors import CheckpointError, InputError
+from edgegan.streams import is_text
 
 State = dict[str, torch.Tensor]
 WRAPPERS = (
@@ -96,13 +97,19 @@ def check_kind(path: Path) -> None:
         )
 
 
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What a safetensors file holds. The library itself takes only paths that are UTF-8."""
+    from safetensors.torch import load, load_file
+
+    return load_file(path) if is_text(path) else load(path.read_bytes())
+
+
 def read_safetensors(path: Path) -> object:
     """Tensors of a safetensors file."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        return load_tensors(path)
     except (SafetensorError, *DAMAGE) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}); {AGAIN}"

@@ -9,6 +9,7 @@ from typing import Any
 from edgegan.artefact import loading
 from edgegan.console import table
 from edgegan.export.targets import TARGETS
+from edgegan.streams import printable
 
 SMALL = 4096  # elements below which nothing is worth a finding
 
@@ -38,5 +39,5 @@ def as_text(findings: list[Finding]) -> str:
     if not findings:
         return "lint: nothing found"
     rows = [[each.rule, str(each.count), each.where, each.cost] for each in findings]
-    reasons = "\n".join(f"{each.rule}: {each.reason}" for each in findings)
+    reasons = "\n".join(printable(f"{each.rule}: {each.reason}") for each in findings)
     return f"{table(['rule', 'found', 'largest', 'cost'], rows)}\n{reasons}"

@@ -10,6 +10,7 @@ import typer
 from edgegan.commands.options import AsJson, OwnGenerator, allow, parse_size, show
 from edgegan.console import table
 from edgegan.errors import ConfigError, OutputError
+from edgegan.streams import printable
 
 
 def evaluate(
@@ -137,12 +138,12 @@ def evaluation_text(result: dict[str, object]) -> str:
         for each in figures
     ]
     lines = [
-        f"{result['subject']} against {result['against']}",
+        printable(f"{result['subject']} against {result['against']}"),
         table(["figure", "value (95 % interval)", "pictures", "better"], rows),
         "protocol",
-        *(f"  {each.name} = {each.protocol.line()}" for each in figures),
-        *(f"note: {note}" for note in result["notes"]),  # type: ignore[attr-defined]
+        *(printable(f"  {each.name} = {each.protocol.line()}") for each in figures),
+        *(printable(f"note: {note}") for note in result["notes"]),  # type: ignore[attr-defined]
     ]
     if "written" in result:
-        lines.append(f"kept in {result['written']}")
+        lines.append(printable(f"kept in {result['written']}"))
     return "\n".join(lines)

@@ -19,6 +19,7 @@ from edgegan.commands.options import (
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.export.targets import DEFAULT_TARGETS, TARGETS
+from edgegan.streams import printable
 
 if TYPE_CHECKING:
     from edgegan.export.signature import Signature
@@ -86,6 +87,13 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder; default RUN/export")
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="keep a student that is no nearer to its teacher than the untouched input",
+        ),
+    ] = False,
     generator: OwnGenerator = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
@@ -114,6 +122,7 @@ def export(
             signature=parse_signature(layout, colour, value_range, io, labels),
             dynamic=dynamic,
             overwrite=overwrite,
+            force=force,
         ),
     )
     models = [model for _, model in exported_models(folder)]
@@ -135,7 +144,7 @@ def export(
     show(
         {"export": str(folder), "artefacts": [m.model_dump(mode="json") for m in models]},
         as_json,
-        f"{text}\nnext: edgegan bench {source if output is None else folder}",
+        f"{text}\nnext: edgegan bench {printable(source if output is None else folder)}",
     )
 
 
@@ -199,4 +208,4 @@ def run_command(
         files = run_on_images(
             source, images or [], output, fit=fit, threads=threads, overwrite=overwrite
         )
-    show([str(path) for path in files], as_json, f"{len(files)} pictures in {output}")
+    show([str(path) for path in files], as_json, f"{len(files)} pictures in {printable(output)}")

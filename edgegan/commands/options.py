@@ -13,6 +13,7 @@ import typer
 from edgegan.console import emit
 from edgegan.errors import ConfigError, nearest
 from edgegan.recipe.kinds import COSTS
+from edgegan.streams import printable
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")]
 OwnGenerator = Annotated[
@@ -74,14 +75,14 @@ def show_headlines(path: Path, headlines: Mapping[str, Sequence[Any]], as_json: 
     """Prints a report's path and the figures of its runs; JSON's "headline" is the first run's."""
     lines = []
     for label, headline in headlines.items():
-        lines += [label] if len(headlines) > 1 else []
-        lines += [f"  {item.value:>9}  {item.label}: {item.detail}" for item in headline]
+        lines += [printable(label)] if len(headlines) > 1 else []
+        lines += [printable(f"  {i.value:>9}  {i.label}: {i.detail}") for i in headline]
     figures = {
         label: [{"value": i.value, "label": i.label, "detail": i.detail} for i in headline]
         for label, headline in headlines.items()
     }
     result = {"report": str(path), "headline": next(iter(figures.values())), "runs": figures}
-    show(result, as_json, "\n".join([*lines, f"report: {path}"]))
+    show(result, as_json, "\n".join([*lines, f"report: {printable(path)}"]))
 
 
 def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:

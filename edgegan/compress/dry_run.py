@@ -28,6 +28,7 @@ from edgegan.models.zoo import build, load_generator
 from edgegan.package import input_shape, is_package
 from edgegan.recipe.schema import Recipe
 from edgegan.run import MANIFEST, STUDENT, Run, differing_keys
+from edgegan.streams import printable
 from edgegan.training.loop import read_metrics
 from edgegan.training.speed import choose_device
 
@@ -91,7 +92,7 @@ class Plan:
         if self.conflict:
             lines.append(self.conflict)
         lines.append("nothing was written; leave out --dry-run to start")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def dry_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Plan:

@@ -34,6 +34,7 @@ from edgegan.package import (
     PackageConfig,
     write_package,
 )
+from edgegan.streams import printable
 from edgegan.weights import State, read_state
 
 GOLDEN_COUNT = 1
@@ -192,7 +193,8 @@ def store(
 
 def card(name: str, family: str, parameters: int, licence: str, lines: list[str]) -> str:
     """README.md of a package: model card with the front matter model hubs read."""
-    notes = "\n".join(f"- {line}" for line in lines) or "- none"
+    name, licence = printable(name), printable(licence)
+    notes = "\n".join(f"- {printable(line)}" for line in lines) or "- none"
     return (
         f"---\nlibrary_name: edgegan\npipeline_tag: image-to-image\nlicense: {licence}\n---\n\n# {name}\n\n"
         f"Generator of family `{family}`, {parameters:,} parameters. Images are RGB in [-1, 1], NCHW.\n\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -264,12 +265,29 @@ def run_on_noise(
 
 
 def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
-    """Raises OutputError when a result would replace a file and `overwrite` is not given."""
-    existing = [path for path in targets if path.exists()]
-    if existing and not overwrite:
+    """Raises OutputError when a result would replace a file and `overwrite` is not given. Each folder is listed once,
+    which takes less than asking for every file."""
+    if overwrite:
+        return
+    held = {folder: names_in(folder) for folder in {target.parent for target in targets}}
+    existing = next((path for path in targets if path.name in held[path.parent]), None)
+    if existing is not None:
         raise OutputError(
-            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
+            f"{existing} exists; add --overwrite to replace it or choose another folder with -o"
         )
+
+
+def names_in(folder: Path) -> set[str]:
+    """The names in a folder; none where there is no such folder yet."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def first_double(paths: list[Path]) -> Path | None:
+    """The first in order of those that stand there twice."""
+    return min((path for path, count in Counter(paths).items() if count > 1), default=None)
 
 
 def run_on_images(
@@ -278,10 +296,10 @@ def run_on_images(
     """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`."""
     pairs = collect_inputs(inputs)
     targets = [output / name for _, name in pairs]
-    doubles = {path for path in targets if targets.count(path) > 1}
-    if doubles:
+    double = first_double(targets)
+    if double is not None:
         raise InputError(
-            f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
+            f"two inputs would both be written as {double}; rename one or run them apart"
         )
     refuse_existing(targets, overwrite=overwrite)
     first = image_size(pairs[0][0])

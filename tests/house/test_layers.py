@@ -17,7 +17,7 @@ from support.house import (
 )
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.distributed"},
+    {"edgegan", "edgegan.errors", "edgegan.distributed", "edgegan.streams"},
     {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
     {
         "edgegan.run",
