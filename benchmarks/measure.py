@@ -23,6 +23,7 @@ from edgegan.benchmarks.timing import summarise, verdict
 from edgegan.console import progress, say
 from edgegan.deployment.runtimes import LOADERS
 from edgegan.files import write_json
+from edgegan.ownership import held
 from edgegan.run import command_line, environment, now
 from edgegan.runtime.session import Session
 
@@ -33,6 +34,7 @@ WARMUP_LIMIT_MS = 5000.0
 COOL_DEGREES = 3.0
 COOL_STEP_S = 1.0
 PROFILE_RUNS = 20
+LOCK_WAIT_S = 30.0  # for another bench that writes its records into the same folder
 
 
 @dataclass
@@ -270,10 +272,16 @@ def make_record(
 def write_records(
     folder: Path, records: Sequence[Any], *, with_threads: bool = False
 ) -> list[Path]:
-    """Writes each record atomically as DEVICE__ARTEFACT.json, with the thread count in a sweep."""
+    """Writes each record atomically; raises OutputError where a file of the user's has a record's name."""
     paths = []
-    for record in records:
-        threads = f"__{record.threads}threads" if with_threads else ""
-        paths.append(folder / f"{record.device}__{record.artefact}{threads}.json")
-        write_json(paths[-1], record.model_dump(mode="json"))
+    with held(folder, "bench", foreign=True, wait_s=LOCK_WAIT_S):
+        for record in records:
+            paths.append(folder / record_name(record, with_threads=with_threads))
+            write_json(paths[-1], record.model_dump(mode="json"))
     return paths
+
+
+def record_name(record: Any, *, with_threads: bool) -> str:
+    """DEVICE__ARTEFACT.json, with the thread count in a sweep."""
+    threads = f"__{record.threads}threads" if with_threads else ""
+    return f"{record.device}__{record.artefact}{threads}.json"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Any
 
 from edgegan.artefact import ModelManifest, Parity, find_exported
 from edgegan.console import say
-from edgegan.errors import ConfigError, OutputError, ParityError
+from edgegan.errors import ConfigError, ParityError
 from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.int8_job import int8_job, store
 from edgegan.export.keeping import keep
@@ -30,7 +28,8 @@ from edgegan.export.request import ExportOptions
 from edgegan.export.sensitivity import write_csv
 from edgegan.export.sources import Source, collect_sources
 from edgegan.export.targets import TARGETS
-from edgegan.files import folder_lock, make_folder
+from edgegan.export.workplace import remove_scratch, scratch
+from edgegan.ownership import held
 from edgegan.run import MANIFEST
 
 REWRITE_SAMPLES = 4
@@ -57,9 +56,8 @@ def export(
     sources = collect_sources(source, options.which, options.sizes, options.calibration)
     check_measurable(source, sources, options)
     folder = open_folder(source, output)
-    with folder_lock(folder):
-        for stale in folder.glob(".convert-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+    with held(folder, "export"):
+        remove_scratch(folder)
         for entry in sources:
             for target in chosen:
                 made = list(precisions or target.precisions)
@@ -67,8 +65,8 @@ def export(
                 if plan is None:
                     say(f"{entry.role} {target.name}: up to date")
                     continue
-                with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as work:
-                    prove_and_keep(plan, convert(plan, Path(work)))
+                with scratch(folder) as work:
+                    prove_and_keep(plan, convert(plan, work))
     return folder
 
 
@@ -82,13 +80,10 @@ def check_measurable(source: Path, sources: list[Source], options: ExportOptions
 
 
 def open_folder(source: Path, output: Path | None) -> Path:
-    """The folder to export into; raises ConfigError when none is said, OutputError when it holds something else."""
+    """The folder to export into; raises ConfigError when none is said."""
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
-    folder = output or (source / "export")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").is_file():
-        raise OutputError(f"{folder} exists and is not an export; choose another with -o")
-    return make_folder(folder)
+    return output or (source / "export")
 
 
 @dataclass(frozen=True)

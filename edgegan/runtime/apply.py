@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from edgegan.data.images import (
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
+from edgegan.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
@@ -258,14 +259,21 @@ def run_on_noise(
         chance = np.random.default_rng(seed)
         for number, target in enumerate(targets):
             z = chance.standard_normal(generator.channels).astype(np.float32)
-            write_image(target, to_pixels(generator.call(z)))
+            write_image(target, to_pixels(generator.call(z)), SOFTWARE)
             bar.step(number + 1, target.name)
     return targets
 
 
-def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
-    """Raises OutputError when a result would replace a file and `overwrite` is not given."""
-    existing = [path for path in targets if path.exists()]
+def refuse_existing(targets: list[Path], *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
+    """Raises OutputError when a result would replace a file and `overwrite` is not given, or one that is no result."""
+    existing = [path for path in targets if path.exists() or path.is_symlink()]
+    read = {path.resolve() for path in inputs} if existing else set()
+    for path in existing if overwrite else ():
+        check_replaceable(path, is_result)
+        if path.resolve() in read:
+            raise OutputError(
+                f"{path} is read and would be replaced; choose another folder with -o"
+            )
     if existing and not overwrite:
         raise OutputError(
             f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
@@ -283,7 +291,7 @@ def run_on_images(
         raise InputError(
             f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
         )
-    refuse_existing(targets, overwrite=overwrite)
+    refuse_existing(targets, overwrite=overwrite, inputs=[path for path, _ in pairs])
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,
@@ -293,6 +301,6 @@ def run_on_images(
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
             x = read_input(generator, path)
-            write_image(target, to_pixels(apply_generator(generator, x, fit)))
+            write_image(target, to_pixels(apply_generator(generator, x, fit)), SOFTWARE)
             bar.step(index + 1, path.name)
     return targets
