@@ -29,7 +29,7 @@ from edgegan.commands import (
     teaching,
 )
 from edgegan.console import emit, say
-from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE, EdgeGANError
+from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MISSING, EXIT_USAGE, EdgeGANError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "import": packages.import_command,
@@ -50,7 +50,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "doctor": explaining.doctor,
 }
 
-CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+CANNOT_WRITE = (errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 app = typer.Typer(
     name="edgegan",
@@ -90,6 +90,12 @@ def main() -> None:
     except (typer.Abort, KeyboardInterrupt):
         say("edgegan: interrupted; the same command goes on from what is finished")
         sys.exit(EXIT_INTERRUPTED)
+    except MemoryError:
+        say(
+            "edgegan: out of memory; what is finished stays, smaller sizes or batches need less",
+            always=True,
+        )
+        sys.exit(EXIT_MISSING)
     except OSError as error:
         if error.errno not in CANNOT_WRITE:
             raise_as_bug()

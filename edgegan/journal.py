@@ -31,7 +31,7 @@ def is_inside(path: str) -> bool:
 
 
 class Journal:
-    """The list of one folder. `kind` is what the folder is, `working` beginnings of paths whose hashes do not matter."""
+    """A list. `kind` is what the folder is, `working` beginnings of paths whose hashes tell nothing."""
 
     def __init__(self, folder: Path, kind: str, working: Sequence[str] = ()) -> None:
         self.folder, self.kind, self.working = folder, kind, tuple(working)

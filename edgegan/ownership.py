@@ -118,7 +118,7 @@ def check_place(folder: Path, kind: str, *, foreign: bool = False) -> None:
         raise OutputError(f"{folder} is not a folder; choose another with -o")
     if not (foreign or is_ours(folder, kind) or is_empty(folder)):
         raise OutputError(
-            f"{folder} was not written by edgegan as {title}, so nothing in it is touched; "
+            f"{folder} was not written by edgegan (it is not {title}), so nothing in it is touched; "
             "choose another with -o"
         )
 
@@ -166,8 +166,13 @@ def listed_below(folder: Path, kind: str) -> Iterator[Journal]:
     """While it lasts, what this process writes below a folder of this kind is listed there."""
     journal = Journal(folder, kind, LAYOUTS[kind].working)
     found = read_list(folder)
+    if (found is None or found[0] != kind) and os.path.lexists(folder / LIST_FILE):
+        raise OutputError(
+            f"{folder / LIST_FILE} is not the list of {LAYOUTS[kind].title}; move it away or choose another folder "
+            "with -o"
+        )
     try:
-        if found is None or found[0] != kind:
+        if found is None:
             journal.begin(owned_files(folder, kind))
     except OSError as error:
         raise refusal(folder / LIST_FILE, error) from error

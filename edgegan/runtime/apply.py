@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,6 +250,7 @@ def run_on_noise(
     """Draws `count` pictures from seeded noise and writes them as PNGs named by seed and number."""
     targets = [output / f"seed{seed}_{number:03d}.png" for number in range(count)]
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [])
     with open_generator(source, threads) as generator, progress("pictures", count) as bar:
         if generator.kind != "noise":
             raise InputError(
@@ -264,20 +265,25 @@ def run_on_noise(
     return targets
 
 
-def refuse_existing(targets: list[Path], *, overwrite: bool, inputs: Iterable[Path] = ()) -> None:
-    """Raises OutputError when a result would replace a file and `overwrite` is not given, or one that is no result."""
-    existing = [path for path in targets if path.exists() or path.is_symlink()]
+def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
+    """Raises OutputError when a result would replace a file and `overwrite` is not given."""
+    existing = [path for path in targets if path.exists()]
+    if existing and not overwrite:
+        raise OutputError(
+            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
+        )
+
+
+def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
+    """Raises OutputError when a result would replace an input, or a file that is no result of `edgegan run`."""
+    existing = [path for path in targets if path.is_symlink() or path.exists()]
     read = {path.resolve() for path in inputs} if existing else set()
-    for path in existing if overwrite else ():
+    for path in existing:
         check_replaceable(path, is_result)
         if path.resolve() in read:
             raise OutputError(
                 f"{path} is read and would be replaced; choose another folder with -o"
             )
-    if existing and not overwrite:
-        raise OutputError(
-            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
-        )
 
 
 def run_on_images(
@@ -291,7 +297,8 @@ def run_on_images(
         raise InputError(
             f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
         )
-    refuse_existing(targets, overwrite=overwrite, inputs=[path for path, _ in pairs])
+    refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [path for path, _ in pairs])
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,

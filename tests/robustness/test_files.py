@@ -41,7 +41,7 @@ def test_folder_appears_only_when_the_block_ends_well(tmp_path: Path) -> None:
     with atomic_folder(tmp_path / "p", "package") as folder:
         (folder / "config.json").write_text("{}")
     with (
-        pytest.raises(OutputError, match="was not written by edgegan as a generator package"),
+        pytest.raises(OutputError, match="was not written by edgegan"),
         atomic_folder(tmp_path / "p", "package"),
     ):
         pass
