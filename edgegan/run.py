@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from edgegan import __version__
 from edgegan.distributed import is_main, rank, share, wait
@@ -158,7 +159,7 @@ class Run:
         """A new run, or the one to resume, in a folder that is held."""
         if (folder / MANIFEST).is_file():
             run = Run.open(folder)
-            changed = differing_keys(run.manifest["recipe"], resolved)
+            changed = differing_keys(with_new_keys(run.manifest["recipe"]), resolved)
             if changed:
                 raise OutputError(
                     f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ); "
@@ -342,6 +343,14 @@ def check_manifest(manifest: Any, path: Path) -> None:
         raise InputError(
             f"{path} is damaged: {wrong} is not what edgegan writes; make the run again with --overwrite"
         )
+
+
+def with_new_keys(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A run's recipe with the keys that came since it was made, at their defaults; as it is where it does not parse."""
+    try:
+        return Recipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
 
 
 def differing_keys(a: Any, b: Any, prefix: str = "") -> list[str]:
