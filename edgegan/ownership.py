@@ -36,7 +36,7 @@ from edgegan.journal import (
 from edgegan.layouts import LAYOUTS, Layout
 
 LARGEST_MANIFEST = 1 << 26
-PARTIAL = re.compile(r"\.(?P<name>.+?)(\.\w+)?\.partial")
+PARTIAL = re.compile(r"\.((.+?)(?:\.\w+)?)\.partial", re.DOTALL)
 SHOWN = 3
 BY_LINK = ("run", "quickstart", "compare")  # what a user may have put behind a link
 
@@ -116,6 +116,12 @@ def check_place(folder: Path, kind: str, *, foreign: bool = False) -> None:
         return
     if not folder.is_dir():
         raise OutputError(f"{folder} is not a folder; choose another with -o")
+    found = read_list(folder)
+    if (found is None or found[0] != kind) and os.path.lexists(folder / LIST_FILE):
+        raise OutputError(
+            f"{folder} was not written by edgegan as {title} ({LIST_FILE} in it lists something else); "
+            "choose another with -o"
+        )
     if not (foreign or is_ours(folder, kind) or is_empty(folder)):
         raise OutputError(
             f"{folder} was not written by edgegan (it is not {title}), so nothing in it is touched; "
@@ -166,11 +172,6 @@ def listed_below(folder: Path, kind: str) -> Iterator[Journal]:
     """While it lasts, what this process writes below a folder of this kind is listed there."""
     journal = Journal(folder, kind, LAYOUTS[kind].working)
     found = read_list(folder)
-    if (found is None or found[0] != kind) and os.path.lexists(folder / LIST_FILE):
-        raise OutputError(
-            f"{folder / LIST_FILE} is not the list of {LAYOUTS[kind].title}; move it away or choose another folder "
-            "with -o"
-        )
     try:
         if found is None:
             journal.begin(owned_files(folder, kind))
@@ -333,13 +334,12 @@ def remove_leftovers(folder: Path, journal: Journal) -> None:
         with contextlib.suppress(OSError), entered(folder, parts) as place:
             for name in place.names():
                 found = PARTIAL.fullmatch(name)
-                if not found:
-                    continue
-                path = "/".join([*parts, found["name"]])
-                its = inner_kind(journal.kind, path)
-                if its is not None and stat.S_ISDIR(place.mode(name)):
-                    remove_partial_folder(place, name, its)
-                elif path in journal.files or path == LIST_FILE:
+                paths = {"/".join([*parts, each]) for each in (found.groups() if found else ())}
+                kinds = {inner_kind(journal.kind, path) for path in paths} - {None}
+                if stat.S_ISDIR(place.mode(name)):
+                    for its in kinds:
+                        remove_partial_folder(place, name, str(its))
+                elif paths & {*journal.files, LIST_FILE}:
                     discard_stale(place, name)
 
 
