@@ -18,6 +18,7 @@ from edgegan.ownership import (
     check_apart,
     check_place,
     hash_of,
+    is_ours,
     name_kept,
     owned_files,
     remove_emptied,
@@ -40,7 +41,7 @@ def atomic_folder(
     if path.is_symlink():
         raise OutputError(f"{path} is a link; name the folder itself with -o")
     make_folder(path.parent)
-    restore(path)
+    restore(path, kind)
     check_place(path, kind)
     if path.exists():
         if not overwrite:
@@ -92,16 +93,17 @@ def begin(parent: Folder, path: Path, kind: str) -> Iterator[Path]:
         yield path.with_name(name)
 
 
-def restore(path: Path) -> None:
+def restore(path: Path, kind: str) -> None:
     """Gives back an old folder that a killed command had moved aside and not replaced."""
     with contextlib.suppress(OSError), Folder(path.parent) as parent:
-        if parent.mode(path.name) or not parent.mode(old_name(path)):
+        old = path.with_name(old_name(path))
+        if parent.mode(path.name) or old.is_symlink() or not is_ours(old, kind):
             return
         if parent.mode(partial_name(path.name)):
             with parent.enter(partial_name(path.name)) as writer:
                 if writer.descriptor is not None and not take(writer.descriptor):
                     return
-        parent.move(old_name(path), parent, path.name)
+        parent.move(old.name, parent, path.name)
 
 
 def old_name(path: Path) -> str:

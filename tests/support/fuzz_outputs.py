@@ -23,25 +23,25 @@ from support.fuzz_faults import World, make_world
 
 TINY = ["--set", "data.size=[32,32]", "--set", "data.crops=4", "--set", "student.scale=0.5"]
 TINY += ["--set", "distill.steps=1", "--set", "distill.batch=1"]
-COMPRESS = "compress resnet --teacher {w}/net_G.pth --data {data} -o {o}"
-BENCH = "bench {w}/run/export/student_int8.tflite --seconds 0.1 --no-peak"
+COMPRESS = "compress resnet --teacher {checkpoint} --data {data} -o {o}"
+BENCH = "bench {run}/export/student_int8.tflite --seconds 0.1 --no-peak"
 COMMANDS = {
-    "import": "import {w}/net_G.pth --size 32 -o {o}",
-    "import over": "import {w}/net_G.pth --size 32 --overwrite -o {o}",
+    "import": "import {checkpoint} --size 32 -o {o}",
+    "import over": "import {checkpoint} --size 32 --overwrite -o {o}",
     "compress": COMPRESS,
     "compress over": f"{COMPRESS} --overwrite",
     "train over": "train sngan_quick --data {data} --overwrite -o {o}",
-    "export": "export {w}/package --target onnx --precision fp32 -o {o}",
-    "export over": "export {w}/package --target onnx --precision fp32 --overwrite -o {o}",
+    "export": "export {package} --target onnx --precision fp32 -o {o}",
+    "export over": "export {package} --target onnx --precision fp32 --overwrite -o {o}",
     "bench": f"{BENCH} -o {{o}}",
-    "csv": f"{BENCH} -o {{w}}/bench --csv {{o}}/notes.csv",
-    "report": "report {w}/run -o {o}/notes.html",
-    "evaluate": "evaluate {w}/package {w}/package --images {data} -o {o}/notes.json",
-    "android": "bundle {w}/run --target android --overwrite --into {o}",
-    "web": "bundle {w}/run --target web --overwrite -o {o}",
-    "run": "run {w}/package {data} -o {o}",
-    "run over": "run {w}/package {data} --overwrite -o {o}",
-    "compare": "compare gan_slimming --teacher {w}/package --data {data} -o {o}",
+    "csv": f"{BENCH} -o {{bench}} --csv {{o}}/notes.csv",
+    "report": "report {run} -o {o}/notes.html",
+    "evaluate": "evaluate {package} {package} --images {data} -o {o}/notes.json",
+    "android": "bundle {run} --target android --overwrite --into {o}",
+    "web": "bundle {run} --target web --overwrite -o {o}",
+    "run": "run {package} {data} -o {o}",
+    "run over": "run {package} {data} --overwrite -o {o}",
+    "compare": "compare gan_slimming --teacher {package} --data {data} -o {o}",
     "quickstart": "quickstart --brief -o {o}",
     "quickstart over": "quickstart --brief --overwrite -o {o}",
 }
@@ -288,7 +288,7 @@ def attempt(world: World, work: Path, command: str, place: str) -> str | None:
     scene = Scene(world, root, root / "new", root, data)
     scene.write("home/.profile")
     PLACES[place](scene)
-    texts = {"w": world.checkpoint.parent, "o": scene.output, "data": scene.data}
+    texts = {"o": scene.output, "data": scene.data, "bench": root / "records"} | vars(world)
     words = [word.format(**texts) for word in COMMANDS[command].split(" ")]
     words += TINY if command.startswith("compress") else []
     words += ["--set", "train.steps=1"] if command.startswith("train") else []
