@@ -132,7 +132,12 @@ WORKING_FILES = (
     *("checkpoint.pt", "checked.json", "cache.json", "search.jsonl", "*.progress.json"),
     *(f"*{name}.npy" for name in ("_input", "_output", "_truth", "_real", "tap[0-9]*")),
 )
-PAGE = ("*.js", "style.css", "index.html", "icon.svg", "page.webmanifest", "files.json")
+SCRIPTS = ("app", "camera", "card", "pixels", "runner", "sha256", "slider", "tiles", "worker")
+PAGE = (
+    *(f"{name}.js" for name in SCRIPTS),
+    *("style.css", "index.html", "icon.svg", "page.webmanifest", "files.json"),
+    *("vendor/litertjs/index.js", "vendor/litertjs/wasm-utils.js", "vendor/litertjs/litert_wasm*"),
+)
 LAYOUTS = {
     "package": Layout(
         "a generator package",
@@ -175,7 +180,7 @@ LAYOUTS = {
         "a quickstart",
         "quickstart.json",
         quickstart_files,
-        ("data/*/scene*.png",),
+        ("data/*/scene[0-9]*[0-9].png",),
         inside=(("training", "run"), ("run", "run")),
     ),
     "compare": Layout(
@@ -192,7 +197,7 @@ LAYOUTS = {
         "a web page",
         "models/index.json",
         index_files,
-        (*PAGE, "vendor/litertjs/*", "licenses/LiteRT.txt", "licenses/Apache-2.0.txt"),
+        (*PAGE, "licenses/LiteRT.txt", "licenses/Apache-2.0.txt"),
         inside=(("models/*", "model"),),
     ),
 }
