@@ -196,8 +196,8 @@ def clear(folder: Path, kind: str) -> None:
 
 
 def begin_anew(folder: Path, kind: str) -> None:
-    """An empty list in the place of a folder's."""
-    if (folder / LIST_FILE).exists():
+    """An empty list in the place of a folder's: what is left in it does not make it another's."""
+    if folder.exists():
         Journal(folder, kind).begin({})
 
 
@@ -223,6 +223,7 @@ def remove_whole(folder: Path, kind: str) -> None:
     remove_emptied(folder)
     if folder.exists():
         name_kept(folder)
+        begin_anew(folder, kind)
 
 
 def discard_listed(path: Path) -> None:
@@ -367,6 +368,7 @@ def remove_partial_folder(parent: Folder, name: str, kind: str) -> bool:
                 }
             for path in listed:
                 remove_file(folder, path, None)
+            discard_stale(opened, partial_name(LIST_FILE))
             for path in {path.rsplit("/", 1)[0] for path in listed if "/" in path}:
                 prune(folder, path)
         remove_emptied(folder)
