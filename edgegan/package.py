@@ -169,6 +169,11 @@ def read_config(folder: Path) -> PackageConfig:
         ) from error
 
 
+def package_files(folder: Path) -> list[Path]:
+    """The files of a package, sorted."""
+    return sorted(folder / name for name in (CONFIG_FILE, *read_config(folder).files))
+
+
 def read_tensors(folder: Path, config: PackageConfig, name: str) -> dict[str, torch.Tensor]:
     """Loads one safetensors file of a package after checking its hash against config.json."""
     from edgegan.weights import load_tensors

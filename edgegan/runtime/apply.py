@@ -24,6 +24,7 @@ from edgegan.data.images import (
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
+from edgegan.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
@@ -250,6 +251,7 @@ def run_on_noise(
     """Draws `count` pictures from seeded noise and writes them as PNGs named by seed and number."""
     targets = [output / f"seed{seed}_{number:03d}.png" for number in range(count)]
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [])
     with open_generator(source, threads) as generator, progress("pictures", count) as bar:
         if generator.kind != "noise":
             raise InputError(
@@ -259,7 +261,7 @@ def run_on_noise(
         chance = np.random.default_rng(seed)
         for number, target in enumerate(targets):
             z = chance.standard_normal(generator.channels).astype(np.float32)
-            write_image(target, to_pixels(generator.call(z)))
+            write_image(target, to_pixels(generator.call(z)), SOFTWARE)
             bar.step(number + 1, target.name)
     return targets
 
@@ -290,6 +292,18 @@ def first_double(paths: list[Path]) -> Path | None:
     return min((path for path, count in Counter(paths).items() if count > 1), default=None)
 
 
+def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
+    """Raises OutputError when a result would replace an input, or a file that is no result of `edgegan run`."""
+    existing = [path for path in targets if path.is_symlink() or path.exists()]
+    read = {path.resolve() for path in inputs} if existing else set()
+    for path in existing:
+        check_replaceable(path, is_result)
+        if path.resolve() in read:
+            raise OutputError(
+                f"{path} is read and would be replaced; choose another folder with -o"
+            )
+
+
 def run_on_images(
     source: Path, inputs: list[Path], output: Path, *, fit: str, threads: int, overwrite: bool
 ) -> list[Path]:
@@ -302,6 +316,7 @@ def run_on_images(
             f"two inputs would both be written as {double}; rename one or run them apart"
         )
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [path for path, _ in pairs])
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,
@@ -311,6 +326,6 @@ def run_on_images(
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
             x = read_input(generator, path)
-            write_image(target, to_pixels(apply_generator(generator, x, fit)))
+            write_image(target, to_pixels(apply_generator(generator, x, fit)), SOFTWARE)
             bar.step(index + 1, path.name)
     return targets

@@ -18,7 +18,19 @@ from support.house import (
 
 LAYERS: list[set[str]] = [
     {"edgegan", "edgegan.errors", "edgegan.distributed", "edgegan.streams"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
+    {
+        "edgegan.descriptors",
+        "edgegan.journal",
+        "edgegan.layouts",
+        "edgegan.marks",
+        "edgegan.ownership",
+        "edgegan.replacement",
+        "edgegan.console",
+        "edgegan.files",
+        "edgegan.recipe",
+        "edgegan.recipes",
+        "edgegan.deployment",
+    },
     {
         "edgegan.run",
         "edgegan.package",
