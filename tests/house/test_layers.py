@@ -17,12 +17,13 @@ from support.house import (
 )
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.distributed"},
+    {"edgegan", "edgegan.errors", "edgegan.bounds", "edgegan.quantities", "edgegan.distributed"},
     {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
     {
         "edgegan.run",
         "edgegan.package",
         "edgegan.artefact",
+        "edgegan.artefact_parts",
         "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.weights",
