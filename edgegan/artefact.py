@@ -9,8 +9,9 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgegan.artefact_parts import MOST_ENTRIES, LayerGain, LintFinding, Parity
+from edgegan.artefact_parts import MOST_ENTRIES, LayerGain, LintFinding
 from edgegan.artefact_parts import FileInfo as FileInfo
+from edgegan.artefact_parts import Parity as Parity
 from edgegan.artefact_parts import TensorInfo as TensorInfo
 from edgegan.bounds import MOST_VALUES
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
