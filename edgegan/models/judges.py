@@ -17,6 +17,7 @@ from edgegan.models.discriminator import (
     PatchSpec,
 )
 from edgegan.models.sngan.network import SnganDiscriminator, SnganDiscriminatorSpec
+from edgegan.models.zoo import refuse_unweighed
 from edgegan.package import read_config, read_tensors
 
 JudgeSpec = PatchSpec | MultiscaleSpec | SnganDiscriminatorSpec
@@ -48,6 +49,7 @@ def load_judge(folder: Path) -> tuple[JudgeSpec, nn.Module]:
         spec = parse_judge(config.discriminator)
     except ValidationError as error:
         raise InputError(f"{folder}/config.json: discriminator: {first_problem(error)}") from error
+    refuse_unweighed(lambda: build_judge(spec), folder, folder / "discriminator.safetensors")
     module = build_judge(spec)
     try:
         module.load_state_dict(read_tensors(folder, config, "discriminator.safetensors"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,10 @@ def build(family: str, spec: Mapping[str, Any] | Spec) -> nn.Module:
 def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
     """A package's generator in evaluation mode; raises InputError or IntegrityError naming the file."""
     config = read_config(folder)
-    module = build(config.family, config.spec)
+    spec = parse_spec(config.family, config.spec)
+    if not spec.OWN_CODE:
+        refuse_unweighed(spec.build, folder, folder / "model.safetensors")
+    module = build(config.family, spec)
     try:
         module.load_state_dict(read_tensors(folder, config, "model.safetensors"))
     except RuntimeError as error:
@@ -68,6 +71,19 @@ def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
             f"{folder}: weights do not fit its config.json ({error}); import the checkpoint again"
         ) from error
     return config, module.eval()
+
+
+def refuse_unweighed(make: Callable[[], nn.Module], folder: Path, weights: Path) -> None:
+    """Raises CheckpointError when a module of a package's config.json has more weights than their file can hold: found
+    before any of them is in memory."""
+    with torch.device("meta"):
+        wanted = sum(value.numel() for value in make().state_dict().values())
+    held = weights.stat().st_size if weights.is_file() else 0
+    if held and wanted > held:
+        raise CheckpointError(
+            f"{folder}: weights do not fit its config.json ({wanted:,} of them in a file of {held:,} bytes); "
+            "import the checkpoint again"
+        )
 
 
 def image_sides(family: str, spec: Spec | None = None) -> tuple[int, int]:
