@@ -13,11 +13,11 @@ from edgegan.artefact_parts import MOST_ENTRIES, LayerGain, LintFinding
 from edgegan.artefact_parts import FileInfo as FileInfo
 from edgegan.artefact_parts import Parity as Parity
 from edgegan.artefact_parts import TensorInfo as TensorInfo
-from edgegan.bounds import MOST_VALUES
+from edgegan.bounds import MOST_INTEGER, MOST_VALUES
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, sha256_json
-from edgegan.quantities import Finite, Name, Number, Sha256, Side, Size, Text
+from edgegan.quantities import Count, Finite, Name, Number, Sha256, Side, Size, Text
 
 SCHEMA_VERSION: Final = 1
 EXPORT_MANIFEST = "export.json"
@@ -43,7 +43,7 @@ class ModelManifest(BaseModel):
         description="none, float16, dynamic-int8, static-int8, mixed-int8 or int16x8"
     )
     file: Name = Field(description="the artefact beside this manifest: a file or a folder")
-    bytes: Number = Field(description="of all its files")
+    bytes: Count = Field(description="of all its files")
     sha256: Sha256 = Field(description="of its file; of several, of the list of their hashes")
     files: dict[str, FileInfo] = Field(
         {}, description="every file of the artefact, by its path from this manifest's folder"
@@ -67,7 +67,7 @@ class ModelManifest(BaseModel):
     size_multiple: Side = Field(1, description="any height and width: what they are multiples of")
     size_smallest: Side = Field(1, description="any height and width: the smallest")
     parameters: Number
-    macs: Number = Field(
+    macs: Count = Field(
         description="true multiply-adds of convolutions and Linear layers, one image"
     )
     complexity: dict[Name, Any] = Field(
@@ -128,8 +128,8 @@ class ModelManifest(BaseModel):
     @classmethod
     def counts_are_numbers(cls, found: dict[str, Any]) -> dict[str, Any]:
         """Raises ValueError where a count that records are made of is none."""
-        for key in ("macs_published", "macs_fvcore"):
-            if not isinstance(found.get(key), int) or found[key] < 0:
+        for key in ("macs_published", "macs_fvcore", "macs_output_sized"):
+            if type(found.get(key)) is not int or not 0 <= found[key] < MOST_INTEGER:
                 raise ValueError(f"'{key}' is not a count")
         return found
 

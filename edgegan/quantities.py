@@ -15,6 +15,7 @@ MOST_LAYERS = 64
 
 Side = Annotated[int, Field(strict=True, ge=1, le=MOST_SIDE)]
 Number = Annotated[int, Field(strict=True, ge=0, lt=MOST_INTEGER)]
+Count = Annotated[int, Field(strict=True, ge=1, lt=MOST_INTEGER)]
 Finite = Annotated[float, Field(allow_inf_nan=False, ge=-1e30, le=1e30)]
 Milliseconds = Annotated[float, Field(allow_inf_nan=False, gt=0, le=1e9)]
 Share = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1)]

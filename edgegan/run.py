@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from edgegan import __version__
 from edgegan.distributed import is_main, rank, share, wait
-from edgegan.errors import EdgeGANError, InputError, OutputError
+from edgegan.errors import EdgeGANError, InputError, OutputError, first_problem
 from edgegan.files import (
     clear_folder,
     folder_lock,
@@ -29,6 +30,7 @@ from edgegan.files import (
     write_json,
 )
 from edgegan.recipe.schema import Recipe
+from edgegan.run_schema import RunManifest
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
@@ -289,7 +291,13 @@ class Run:
             raise InputError(
                 f"{self.folder} has no finished student; run the same edgegan compress command again to finish it"
             )
-        return self.figures(STUDENT)
+        found = self.figures(STUDENT)
+        for key in ("psnr_to_teacher_db", "ssim_to_teacher", "validation_images"):
+            if found.get(key) is None:
+                raise InputError(
+                    f"{self.folder / MANIFEST}: the student has no '{key}'; compress again with --overwrite"
+                )
+        return found
 
 
 def is_leftover(path: Path) -> bool:
@@ -321,6 +329,11 @@ def check_manifest(manifest: Any, path: Path) -> None:
             good = isinstance(entry, dict) and isinstance(entry.get("outputs"), dict)
             if not (good and isinstance(entry.get("figures"), dict) and "inputs" in entry):
                 wrong = f"'stages.{name}'"
+    if wrong is None:
+        try:
+            RunManifest.model_validate(manifest)
+        except ValidationError as error:
+            wrong = f"'{first_problem(error)}'"
     if wrong is not None:
         raise InputError(
             f"{path} is damaged: {wrong} is not what edgegan writes; make the run again with --overwrite"

@@ -199,7 +199,18 @@ def read_search(run: Run) -> SearchFacts | None:
     for name in ("front.json", "front.svg"):
         path = folder / name
         check_sha256(path, entry["outputs"].get(str(path.relative_to(run.folder)), "not recorded"))
-    front = read_json(folder / "front.json")
+    try:
+        return search_facts(run, read_json(folder / "front.json"), folder, entry)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(
+            f"{folder / 'front.json'} is not what a search writes ({error}); compress again with --overwrite"
+        ) from error
+
+
+def search_facts(
+    run: Run, front: dict[str, Any], folder: Path, entry: dict[str, Any]
+) -> SearchFacts:
+    """The front of front.json."""
     kind = COSTS.get(front["cost"])
     unit, scale = (front["cost"], 1.0) if kind is None else (kind.unit, kind.scale)
     chosen = front["chosen"]
@@ -207,17 +218,17 @@ def read_search(run: Run) -> SearchFacts | None:
     def row(each: dict[str, Any]) -> FrontRow:
         return FrontRow(
             "_".join(map(str, each["genome"])),
-            each["costs"][front["cost"]] / scale,
-            each["costs"]["params"],
-            each["fitness"],
+            float(each["costs"][front["cost"]]) / scale,
+            float(each["costs"]["params"]),
+            float(each["fitness"]),
             each["genome"] == chosen["genome"],
         )
 
     picture = base64.b64encode((folder / "front.svg").read_bytes()).decode()
     return SearchFacts(
         unit=unit,
-        fitness=front["fitness"],
-        candidates=front["candidates"],
+        fitness=str(front["fitness"]),
+        candidates=int(front["candidates"]),
         why=str(entry["figures"].get("why", "")),
         rows=[row(each) for each in front["front"]],
         uniform=row(front["uniform"]) if front["uniform"] else None,

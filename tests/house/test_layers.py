@@ -21,6 +21,7 @@ LAYERS: list[set[str]] = [
     {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
     {
         "edgegan.run",
+        "edgegan.run_schema",
         "edgegan.package",
         "edgegan.artefact",
         "edgegan.artefact_parts",
