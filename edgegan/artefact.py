@@ -104,9 +104,7 @@ class ModelManifest(BaseModel):
     )
     licence: Text
     converter: dict[Name, Text]
-    package_sha256: Sha256 = Field(
-        description="sha256 of the package's config.json it was made from"
-    )
+    package_sha256: Name = Field(description="sha256 of the package's config.json it was made from")
 
     @field_validator("entry")
     @classmethod

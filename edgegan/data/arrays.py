@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -33,6 +34,7 @@ DAMAGE = (
     NotImplementedError,
     RuntimeError,
     RecursionError,
+    tokenize.TokenError,  # of a header that ends early
     zipfile.BadZipFile,
     zlib.error,
 )
