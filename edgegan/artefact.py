@@ -43,7 +43,7 @@ class ModelManifest(BaseModel):
         description="none, float16, dynamic-int8, static-int8, mixed-int8 or int16x8"
     )
     file: Name = Field(description="the artefact beside this manifest: a file or a folder")
-    bytes: Count = Field(description="of all its files")
+    bytes: Number = Field(description="of all its files")
     sha256: Sha256 = Field(description="of its file; of several, of the list of their hashes")
     files: dict[str, FileInfo] = Field(
         {}, description="every file of the artefact, by its path from this manifest's folder"

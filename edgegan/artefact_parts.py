@@ -118,6 +118,6 @@ class LayerGain(BaseModel):
     layer: Text
     operations: tuple[Text, ...] = Field((), max_length=MOST_ENTRIES)
     kind: Name
-    macs: Number
+    macs: Finite
     psnr_db: Finite
     gain_db: Finite

@@ -69,7 +69,7 @@ def short_integer(digits: str) -> int:
     return int(digits)
 
 
-def check_values(value: Any, most: int | None = None) -> None:
+def check_values(value: Any, most: int | None = None, *, finite: bool = True) -> None:
     """Raises ValueError for what no file of ours holds: numbers out of range, text that is none, more than `most`
     values, deep nesting, other types than JSON's and dates."""
     waiting, count = [(value, 0)], 0
@@ -86,10 +86,10 @@ def check_values(value: Any, most: int | None = None) -> None:
         elif isinstance(each, list):
             waiting += [(part, depth + 1) for part in each]
         else:
-            check_scalar(each)
+            check_scalar(each, finite=finite)
 
 
-def check_scalar(value: Any) -> None:
+def check_scalar(value: Any, *, finite: bool) -> None:
     """Raises ValueError for a single value that no file of ours holds."""
     if isinstance(value, str):
         if "\0" in value or SURROGATE.search(value):
@@ -98,7 +98,7 @@ def check_scalar(value: Any) -> None:
         if abs(value) >= MOST_INTEGER:
             raise ValueError(f"it holds a number of {value.bit_length()} bits")
     elif isinstance(value, float):
-        if not math.isfinite(value):
+        if finite and not math.isfinite(value):
             raise ValueError(f"{value} is not a finite number")
     elif value is not None and not isinstance(value, date):
         raise ValueError(f"it holds a {type(value).__name__}, which is neither text nor a number")

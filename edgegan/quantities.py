@@ -10,7 +10,7 @@ from edgegan.bounds import MOST_INTEGER, MOST_SIDE
 
 MOST_TEXT = 10_000
 MOST_NAME = 200
-MOST_WIDTH = 16_384
+MOST_WIDTH = 2**20
 MOST_LAYERS = 64
 
 Side = Annotated[int, Field(strict=True, ge=1, le=MOST_SIDE)]

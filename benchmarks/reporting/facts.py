@@ -18,7 +18,9 @@ from edgegan.files import check_sha256, read_json
 from edgegan.metrics.evaluations import read_evaluations
 from edgegan.metrics.protocol import Figure
 from edgegan.recipe.kinds import COSTS
-from edgegan.run import Run
+from edgegan.run import MANIFEST, Run
+
+SHOWN = ("psnr_to_teacher_db", "ssim_to_teacher", "validation_images")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def gather(folder: Path, label: str) -> tuple[RunFacts, Models]:
     manifest says."""
     run = Run.open(folder)
     quality = run.student_figures()
+    lacking = [key for key in SHOWN if quality.get(key) is None]
+    if lacking:
+        raise InputError(
+            f"{folder / MANIFEST}: the student has no '{lacking[0]}'; compress again with --overwrite"
+        )
     models = {model.file: (path, model) for path, model in exported_models(folder / "export")}
     ordered = dict(sorted(models.items(), key=lambda item: order_key(item[1][1])))
     everything = read_all(folder / "bench")

@@ -49,10 +49,11 @@ def load_judge(folder: Path) -> tuple[JudgeSpec, nn.Module]:
         spec = parse_judge(config.discriminator)
     except ValidationError as error:
         raise InputError(f"{folder}/config.json: discriminator: {first_problem(error)}") from error
-    refuse_unweighed(lambda: build_judge(spec), folder, folder / "discriminator.safetensors")
+    weights = read_tensors(folder, config, "discriminator.safetensors")
+    refuse_unweighed(lambda: build_judge(spec), weights, folder)
     module = build_judge(spec)
     try:
-        module.load_state_dict(read_tensors(folder, config, "discriminator.safetensors"))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
             f"{folder}: discriminator.safetensors does not fit its config.json ({error})"

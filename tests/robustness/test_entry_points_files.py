@@ -8,7 +8,6 @@ import struct
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -359,13 +358,13 @@ def test_names_in_the_book_are_checked(
 
 def test_a_spec_wider_than_its_weights_is_refused(tmp_path: Path) -> None:
     """Before any weight is in memory."""
+    import torch
+
     from edgegan.models.resnet.network import ResnetSpec
     from edgegan.models.zoo import refuse_unweighed
 
     wide = ResnetSpec(stem=16_384, down=16_384, trunk=16_384, inner=(16_384,) * 9)
-    (tmp_path / "model.safetensors").write_bytes(bytes(1000))
     with pytest.raises(CheckpointError, match="weights do not fit"):
-        refuse_unweighed(wide.build, tmp_path, tmp_path / "model.safetensors")
-    refuse_unweighed(
-        lambda: SimpleNamespace(state_dict=dict), tmp_path, tmp_path / "model.safetensors"
-    )  # type: ignore[arg-type, return-value]
+        refuse_unweighed(wide.build, {"stem.weight": torch.ones(1000)}, tmp_path)
+    small = ResnetSpec.from_ngf(1, 1)
+    refuse_unweighed(small.build, small.build().state_dict(), tmp_path)
