@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
@@ -244,6 +244,20 @@ def check_artefact(path: Path, model: ModelManifest) -> None:
         check_sha256(path, model.sha256)
     for name, info in model.files.items():
         check_sha256(path.parent / name, info.sha256)
+
+
+def check_takes(path: Path, model: ModelManifest, found: Sequence[Mapping[str, Any]]) -> None:
+    """Raises InputError when a runtime finds inputs of another shape than model.json says: memory is taken by what the
+    artefact is, not by what is said of it."""
+    for info, tensor in zip(model.inputs, found, strict=False):
+        sides = list(tensor["shape"])
+        pairs = zip(info.shape, sides, strict=False)
+        differ = any(a != b for a, b in pairs if a != -1 and isinstance(b, int) and b > 0)
+        if len(sides) != len(info.shape) or differ:
+            raise InputError(
+                f"{manifest_of(path)} says that {info.name} has shape {info.shape}, but {path.name} takes {sides}; "
+                "export it again with --overwrite"
+            )
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, check_artefact, is_artefact, read_model
+from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
@@ -73,6 +73,7 @@ def open_generator(
     if takes.encoding == "index":
         channels = (takes.classes or 0) + int(takes.instance_edge)
     with Session(source, threads=threads, signature=signature) as session:
+        check_takes(source, model, session.inputs)
 
         def call(x: Floats) -> Floats:
             return from_artefact(session.run(to_artefact(x[None], takes)), gives)[0]

@@ -4,6 +4,7 @@ that is about JSON, YAML, pictures, arrays, safetensors, .onnx and .tflite parsi
 from __future__ import annotations
 
 import json
+import shutil
 import struct
 import zipfile
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from edgegan.files import read_json, write_json
 from edgegan.package import ImageIO, PackageConfig
 from edgegan.recipe.loading import load_recipe
 from edgegan.run import check_manifest
-from edgegan.runtime.apply import starts, tiled
+from edgegan.runtime.apply import open_generator, starts, tiled
 from edgegan.weights import read_state
 
 TEXTS = {
@@ -368,3 +369,22 @@ def test_a_spec_wider_than_its_weights_is_refused(tmp_path: Path) -> None:
         refuse_unweighed(wide.build, {"stem.weight": torch.ones(1000)}, tmp_path)
     small = ResnetSpec.from_ngf(1, 1)
     refuse_unweighed(small.build, small.build().state_dict(), tmp_path)
+
+
+def test_memory_is_taken_by_the_artefact_not_by_its_manifest(
+    finished_run: Path, tmp_path: Path
+) -> None:
+    """A model.json that says larger tensors than the artefact has is refused by run and by bench."""
+    name = "student_fp32.onnx"
+    for path in (finished_run / "export").glob(f"{name}*"):
+        shutil.copy(path, tmp_path)
+    about = tmp_path / f"{name}.model.json"
+    model = json.loads(about.read_text())
+    model["inputs"][0]["shape"] = model["outputs"][0]["shape"] = [1, 3, 4096, 4096]
+    model |= {"sizes": [], "signatures": []}
+    about.write_text(json.dumps(model))
+    with (
+        pytest.raises(InputError, match=r"model\.json says that .* \[1, 3, 4096, 4096\]"),
+        open_generator(tmp_path / name, 1),
+    ):
+        pass

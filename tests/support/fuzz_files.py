@@ -13,6 +13,7 @@ import argparse
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -287,6 +288,7 @@ def main() -> None:
     parser.add_argument("--cheap", action="store_true", help="commands of many seconds seldom")
     parser.add_argument("--keep", type=Path, help="folder where the last try's files stay")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the table is printed all the same
     scratch = arguments.keep or Path(tempfile.mkdtemp(prefix="edgegan-fuzz-"))
     place = arguments.place or scratch / "place"
     if not place.is_dir():
