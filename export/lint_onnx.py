@@ -53,7 +53,10 @@ def lint_onnx(path: Path) -> list[Finding]:
             "nearest resize at pixel centres picks other pixels than PyTorch unless it enlarges by a whole factor",
         ),
         "transpose": (
-            lambda node: node.op_type == "Transpose" and sizes.get(node.output[0], 0) > SMALL,
+            lambda node: (
+                node.op_type == "Transpose"
+                and max((sizes.get(name, 0) for name in node.output), default=0) > SMALL
+            ),
             "the picture changes layout; ONNX Runtime computes channel-first",
         ),
         "float_transposed_convolution": (

@@ -28,12 +28,14 @@ from edgegan.files import sha256_bytes, sha256_file
 from support import alone
 from support.commands import ROOT, compress_arguments, edgegan, make_pictures
 from support.fuzz_place import TARGETS, Spoilt, copy_place, make_place, restamp
-from support.hostile_values import SPOIL
+from support.hostile_graphs import spoil_onnx, spoil_tflite
+from support.hostile_values import SPOIL, Mutate
 
 DEADLINE_S = 60.0
 TIMES_FILE = 50
 RULE_MB = 500.0
 POLL_S = 0.01
+SPOILS: dict[str, Mutate] = {**SPOIL, "onnx": spoil_onnx, "tflite": spoil_tflite}
 RESTAMPED = 0.6  # of the tries have the spoilt file's hash in the manifests
 EXPECTED = (0, 2, 3, 4)
 SLOW = ("export", "bench", "compress", "train", "report", "bundle", "evaluate", "run")
@@ -141,7 +143,7 @@ def attempt(seed: int, place: Path, scratch: Path, *, cheap: bool = False) -> Tr
     (folder / "tmp").mkdir()
     path = folder / target.path
     data = path.read_bytes()
-    spoilt = SPOIL[target.kind](data, chance)
+    spoilt = SPOILS[target.kind](data, chance)
     path.unlink()
     path.write_bytes(spoilt)
     if chance.random() < RESTAMPED:

@@ -312,7 +312,5 @@ SPOIL: dict[str, Mutate] = {
     "pth": spoil_zip,
     "png": spoil_png,
     "jpeg": spoil_jpeg,
-    "onnx": spoil_bytes,
-    "tflite": spoil_bytes,
     "answer": spoil_lines,
 }
