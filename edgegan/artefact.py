@@ -306,9 +306,18 @@ def read_export(folder: Path) -> dict[str, Any]:
                 wrong = f"'{name}' lies outside the folder"
             elif not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
                 wrong = f"'{name}' has no sha256"
+            elif not is_listing(entry.get("files") or {}):
+                wrong = f"'{name}' has no list of files"
+        if not isinstance(found.get("command", ""), str):
+            wrong = "its command is no text"
     if wrong is not None:
         raise InputError(f"{path}: {wrong}; export again with --overwrite")
     return dict(found)
+
+
+def is_listing(files: Any) -> bool:
+    """Whether this is a list of files by name, each with something said of it."""
+    return isinstance(files, dict) and all(isinstance(about, dict) for about in files.values())
 
 
 def exported_models(folder: Path) -> list[tuple[Path, ModelManifest]]:
