@@ -156,7 +156,7 @@ class Run:
             clear_folder(folder, MANIFEST)
         if (folder / MANIFEST).is_file():
             run = Run.open(folder)
-            changed = differing_keys(run.manifest["recipe"], resolved)
+            changed = differing_keys(with_new_keys(run.manifest["recipe"]), resolved)
             if changed:
                 raise OutputError(
                     f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ); "
@@ -332,6 +332,14 @@ def check_manifest(manifest: Any, path: Path) -> None:
         raise InputError(
             f"{path} is damaged: {wrong} is not what edgegan writes; make the run again with --overwrite"
         )
+
+
+def with_new_keys(recipe: dict[str, Any]) -> dict[str, Any]:
+    """A run's recipe with the keys that came since it was made, at their defaults; as it is where it does not parse."""
+    try:
+        return Recipe.model_validate(recipe).model_dump(mode="json")
+    except ValidationError:
+        return recipe
 
 
 def differing_keys(a: Any, b: Any, prefix: str = "") -> list[str]:

@@ -52,6 +52,10 @@ def import_checkpoint(
     name = family or recognised or ""
     try:
         imported = FAMILIES[name].keymap.read(state, path)
+        if imported.family != name:
+            raise ConfigError(
+                f"family {name}: its key map says family '{imported.family}'; both need one name"
+            )
     except ValidationError as error:
         raise CheckpointError(
             f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
