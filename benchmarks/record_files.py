@@ -23,7 +23,7 @@ LOCK_WAIT_S = 30.0  # for another bench that writes its records into the same fo
 def write_records(
     folder: Path, records: Sequence[AnyRecord], *, overwrite: bool = False
 ) -> list[Path]:
-    """Writes each record atomically; returns where they are. Raises OutputError where a file of the user's is in the way.
+    """Writes each record atomically; returns where they are. Raises OutputError where a user's file is in the way.
 
     A steady record of the same bytes stays where the new one is unsteady, unless `overwrite`; that is said.
     """

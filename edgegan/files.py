@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import importlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 import platformdirs
 
+from edgegan.bounds import parse_json, read_whole
 from edgegan.descriptors import entered, write_whole
 from edgegan.errors import InputError, IntegrityError, MissingDependency, OutputError
 from edgegan.journal import LOCK_FILE, claim, place, refusal
@@ -81,17 +83,26 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON atomically."""
-    write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
+    """Writes indented JSON atomically; a number that is none (NaN, infinity) becomes null."""
+    write_atomic(path, (json.dumps(without_nan(value), indent=2) + "\n").encode())
+
+
+def without_nan(value: Any) -> Any:
+    """The value with None for floats that JSON has no words for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    return [without_nan(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON; raises InputError naming the file when it is missing or malformed."""
+    """Reads JSON; raises InputError naming the file when it is missing, malformed or out of bounds."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_whole(path))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not readable JSON ({error}); make it again with the command that wrote it"
         ) from error

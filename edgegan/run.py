@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from edgegan import __version__
 from edgegan.distributed import is_main, rank, share, wait
-from edgegan.errors import EdgeGANError, InputError, OutputError
+from edgegan.errors import EdgeGANError, InputError, OutputError, first_problem
 from edgegan.files import (
     make_folder,
     read_json,
@@ -31,6 +31,7 @@ from edgegan.files import (
 from edgegan.journal import claim
 from edgegan.ownership import discard, held
 from edgegan.recipe.schema import Recipe
+from edgegan.run_schema import RunManifest
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
@@ -339,6 +340,11 @@ def check_manifest(manifest: Any, path: Path) -> None:
             good = isinstance(entry, dict) and isinstance(entry.get("outputs"), dict)
             if not (good and isinstance(entry.get("figures"), dict) and "inputs" in entry):
                 wrong = f"'stages.{name}'"
+    if wrong is None:
+        try:
+            RunManifest.model_validate(manifest)
+        except ValidationError as error:
+            wrong = f"'{first_problem(error)}'"
     if wrong is not None:
         raise InputError(
             f"{path} is damaged: {wrong} is not what edgegan writes; make the run again with --overwrite"

@@ -13,6 +13,7 @@ import numpy as np
 
 from edgegan.artefact import BundledModel, Golden, ModelManifest, TensorInfo, exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels, write_image
+from edgegan.data.kept import open_inputs, read_kept
 from edgegan.errors import ConfigError, InputError, OutputError
 from edgegan.export import licences
 from edgegan.export.bundles import BUNDLES, INDEX
@@ -192,7 +193,7 @@ def validation_pictures(source: Path) -> np.ndarray:
             f"{source} has no validation pictures ({cache} is missing), so no golden tensors can be made; "
             "run edgegan compress again"
         )
-    return np.asarray(np.load(cache, mmap_mode="r"))
+    return open_inputs(cache, read_kept(cache.parent).input)
 
 
 def golden_picture(stored: np.ndarray, model: ModelManifest) -> np.ndarray:

@@ -238,6 +238,4 @@ def say_artefact(manifest: ModelManifest) -> None:
     if manifest.float_layers:
         say(f"  kept float: {', '.join(manifest.float_layers)}")
     for finding in manifest.lint:
-        say(
-            f"  lint {finding['rule']}: {finding['where']}; {finding['cost']} ({finding['reason']})"
-        )
+        say(f"  lint {finding.rule}: {finding.where}; {finding.cost} ({finding.reason})")

@@ -13,10 +13,11 @@ from edgegan.artefact import (
     files_of,
     is_artefact,
     manifest_of,
+    read_export,
 )
 from edgegan.errors import OutputError
 from edgegan.export.artefact_files import move_artefact
-from edgegan.files import read_json, write_json
+from edgegan.files import write_json
 from edgegan.journal import claim
 from edgegan.ownership import owned_files, walk
 from edgegan.run import command_line, environment, now
@@ -27,10 +28,10 @@ def is_current(folder: Path, name: str, inputs: dict[str, Any]) -> bool:
     path = folder / name
     if not path.exists() or not (folder / EXPORT_MANIFEST).is_file():
         return False
-    entry = read_json(folder / EXPORT_MANIFEST)["artefacts"].get(name)
+    entry = read_export(folder)["artefacts"].get(name)
     if entry is None:
         return False
-    if entry["inputs"] != inputs:
+    if entry.get("inputs") != inputs:
         raise OutputError(
             f"{path} was made from another package, size, converter or int8 options; add --overwrite to replace it"
         )
@@ -42,7 +43,7 @@ def is_current(folder: Path, name: str, inputs: dict[str, Any]) -> bool:
 def hashes(name: str, entry: dict[str, Any]) -> dict[str, str]:
     """The hashes of an artefact's files as export.json tells them; older ones tell that of the artefact alone."""
     files = entry.get("files") or {name: entry}
-    return {file: about["sha256"] for file, about in files.items()}
+    return {file: str(about.get("sha256")) for file, about in files.items()}
 
 
 def describe_files(path: Path, name: str) -> dict[str, FileInfo]:
@@ -73,7 +74,7 @@ def keep(path: Path, folder: Path, manifest: ModelManifest, inputs: dict[str, An
     write_json(manifest_of(final), content)
     export_file = folder / EXPORT_MANIFEST
     listed: dict[str, Any] = (
-        read_json(export_file)
+        read_export(folder)
         if export_file.is_file()
         else {"schema_version": SCHEMA_VERSION, "artefacts": {}}
     )

@@ -173,7 +173,9 @@ def progress_of(run: Run | None, recipe: Recipe) -> dict[str, int]:
     if TEACHER_CACHE not in recorded:
         notes = (run.folder / "stages" / TEACHER_CACHE).glob("*.progress.json")
         splits = ("train", "validation")
-        made = [read_json(note)["done"] for note in notes if note.name.split(".")[0] in splits]
+        states = [read_json(note) for note in notes if note.name.split(".")[0] in splits]
+        counted = [state.get("done") for state in states if isinstance(state, dict)]
+        made = [count for count in counted if isinstance(count, int)]
         found[TEACHER_CACHE] = sum(made)
     checkpoint = run.folder / "stages" / STUDENT / "checkpoint.pt"
     if checkpoint.is_file() and STUDENT not in recorded:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from edgegan.bounds import parse_json
 from edgegan.console import progress, say
 from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
@@ -155,11 +156,13 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """Complete lines of a metrics file; a line cut short by a kill is passed over."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            entry = parse_json(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int) and "stage" in entry:
+            yield entry
 
 
 def keep_metrics(path: Path, stage: str, step: int) -> None:

@@ -17,7 +17,14 @@ from support.house import (
 )
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.distributed", "edgegan.streams"},
+    {
+        "edgegan",
+        "edgegan.errors",
+        "edgegan.bounds",
+        "edgegan.quantities",
+        "edgegan.distributed",
+        "edgegan.streams",
+    },
     {
         "edgegan.descriptors",
         "edgegan.journal",
@@ -33,8 +40,10 @@ LAYERS: list[set[str]] = [
     },
     {
         "edgegan.run",
+        "edgegan.run_schema",
         "edgegan.package",
         "edgegan.artefact",
+        "edgegan.artefact_parts",
         "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.weights",

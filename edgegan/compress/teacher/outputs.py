@@ -16,6 +16,7 @@ from torch import nn
 
 from edgegan.compress.teacher.examples import Examples, check_kind
 from edgegan.console import progress
+from edgegan.data.arrays import open_array
 from edgegan.data.stored import Codec, store_picture
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
@@ -164,7 +165,9 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     done = 0
     if note.is_file():
         state = read_json(note)
-        done = state["done"] if state.get("inputs") == filler.inputs else 0
+        known = isinstance(state, dict) and state.get("inputs") == filler.inputs
+        done = state["done"] if known and isinstance(state.get("done"), int) else 0
+        done = min(max(done, 0), len(crops))
     paths = [folder / f"{split}_input.npy", folder / f"{split}_output.npy"]
     if recipe.data.kind in ("paired", "labels"):
         paths.append(folder / f"{split}_truth.npy")
@@ -172,6 +175,10 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     if not all(path.is_file() for path in paths):
         done = 0
     arrays: list[np.memmap] = []
+    if done:
+        for path in paths:
+            if len(open_array(path)) != len(crops):
+                done = 0  # of another number of crops: filled anew
     if done:
         arrays = [open_memmap(path, mode="r+") for path in paths]
     recorded: dict[str, torch.Tensor] = {}
