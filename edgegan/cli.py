@@ -127,8 +127,11 @@ def run() -> int:
         if code == EXIT_INTERRUPTED:  # what the library makes of KeyboardInterrupt
             raise KeyboardInterrupt
         return code or 0
-    except (typer.Abort, KeyboardInterrupt):
-        interrupted.add(signal.SIGINT)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        if isinstance(
+            error.__cause__, EOFError
+        ):  # the library takes a file that ends early for one
+            return code_of(error.__cause__)
     except Exception as error:
         if not interrupted:  # else what some library made of the interruption
             return code_of(error)
