@@ -19,6 +19,7 @@ from edgegan.benchmarks.timing import compare_rounds
 from edgegan.console import say
 from edgegan.errors import ConfigError, InputError
 from edgegan.files import check_sha256, make_folder
+from edgegan.ownership import check_place
 
 COMPARE_ROUNDS = 20
 ROLES = {"both": ("teacher", "student"), "teacher": ("teacher",), "student": ("student",)}
@@ -54,6 +55,7 @@ def bench_device(
         if which == "student":
             say("emulated: students only; --which both counts teachers too")
     folder, artefacts = find_artefacts(source, ROLES[which])
+    check_place(output or folder, "bench", foreign=True)
     make_folder(output or folder)
     if counts:
         check_one_thread(threads)

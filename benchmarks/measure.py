@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest
+from edgegan.artefact import ModelManifest, check_takes
 from edgegan.benchmarks.devices.interface import Device, WorkerDevice
 from edgegan.benchmarks.devices.state import DeviceState
 from edgegan.benchmarks.method import Method
@@ -71,6 +71,7 @@ def measure(
         entries = []
         for path, model in artefacts:
             session = stack.enter_context(Session(path, threads=threads, place=device, cpus=bound))
+            check_takes(path, model, session.inputs)
             item = check_input(path, model)
             entries.append(Entry(model, path, session, check(device, path, model, item, session)))
             warm_up(entries[-1], item, method)

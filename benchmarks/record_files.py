@@ -15,15 +15,24 @@ from edgegan.benchmarks.record import (
 from edgegan.console import say
 from edgegan.errors import InputError
 from edgegan.files import write_json
+from edgegan.ownership import held
+
+LOCK_WAIT_S = 30.0  # for another bench that writes its records into the same folder
 
 
 def write_records(
     folder: Path, records: Sequence[AnyRecord], *, overwrite: bool = False
 ) -> list[Path]:
-    """Writes each record atomically; returns where they are.
+    """Writes each record atomically; returns where they are. Raises OutputError where a user's file is in the way.
 
     A steady record of the same bytes stays where the new one is unsteady, unless `overwrite`; that is said.
     """
+    with held(folder, "bench", foreign=True, wait_s=LOCK_WAIT_S):
+        return write_held(folder, records, overwrite=overwrite)
+
+
+def write_held(folder: Path, records: Sequence[AnyRecord], *, overwrite: bool) -> list[Path]:
+    """`write_records` in a folder that is held."""
     before = known(folder)
     paths = []
     for record in records:

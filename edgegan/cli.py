@@ -32,7 +32,7 @@ from edgegan.commands import (
     teaching,
 )
 from edgegan.console import emit, say
-from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_USAGE, EdgeGANError
+from edgegan.errors import EXIT_BUG, EXIT_INTERRUPTED, EXIT_MISSING, EXIT_USAGE, EdgeGANError
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "import": packages.import_command,
@@ -144,6 +144,12 @@ def code_of(error: Exception) -> int:
     if isinstance(error, EdgeGANError):
         say(f"edgegan: {error}", always=True)
         return error.exit_code
+    if isinstance(error, MemoryError):
+        say(
+            "edgegan: out of memory; what is finished stays, smaller sizes or batches need less",
+            always=True,
+        )
+        return EXIT_MISSING
     if isinstance(error, OSError) and error.errno in UNUSABLE:
         where = error.filename or f"the output or temporary files ({tempfile.gettempdir()})"
         advice = UNUSABLE[error.errno]

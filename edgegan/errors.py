@@ -87,7 +87,7 @@ def first_problem(error: Any) -> str:
     """The first finding of a pydantic ValidationError as "dotted.key: what is wrong"."""
     found = error.errors()[0]
     key = ".".join(str(part) for part in found["loc"])
-    return f"{key}: {found['msg']}"
+    return f"{key[:200]}: {found['msg'][:500]}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

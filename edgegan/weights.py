@@ -30,6 +30,7 @@ WRAPPERS = (
     "gen_state_dict",
 )
 MAX_NESTING = 4
+MOST_SHARED = 8  # times a file's size that its tensors may be: some tie weights
 HOW_TO_CLEAN = (
     "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
 )
@@ -67,6 +68,12 @@ def read_state(path: Path) -> State:
     state = flatten(raw, path)
     for key, value in state.items():
         check_tensor(key, value, path)
+    claimed = sum(value.numel() * value.element_size() for value in state.values())
+    if claimed > MOST_SHARED * path.stat().st_size:
+        raise CheckpointError(
+            f"{path}: its tensors share memory so often that {claimed / 1e6:,.0f} MB come of "
+            f"{path.stat().st_size / 1e6:,.1f} MB; {HOW_TO_CLEAN}"
+        )
     state = {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }

@@ -12,6 +12,7 @@ from typing import Any
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, OutputError
 from edgegan.files import make_folder, read_json, write_json
+from edgegan.journal import claim
 
 SHOWN = re.compile(r"^  (calibrate|sensitivity|max-drop|int8) .*")
 POLL_SECONDS = 0.5
@@ -40,6 +41,7 @@ def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
     """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last line."""
     write_json(work / "job.json", job)
     make_folder(log.parent)
+    claim(log)
     with log.open("wb") as file:
         child = subprocess.Popen(
             [sys.executable, "-m", "edgegan.export.convert", str(work / "job.json")],

@@ -57,6 +57,8 @@ def answer(job: dict[str, Any], output: Path, target: Target) -> dict[str, Any]:
         graph, records, signatures = convert_fp32(job, target, source)
     except ConfigError as error:
         return {"refused": str(error)}
+    except OSError:  # of a file, for which no layer is to blame
+        raise
     except Exception:
         traceback.print_exc()
         culprit = find_culprit(job, target)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +11,7 @@ import numpy as np
 
 from edgegan.artefact import ModelManifest, Parity, find_exported
 from edgegan.console import say
-from edgegan.errors import ConfigError, OutputError, ParityError, QualityError
+from edgegan.errors import ConfigError, ParityError, QualityError
 from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.int8_job import int8_job, store
 from edgegan.export.keeping import keep
@@ -32,9 +30,10 @@ from edgegan.export.request import ExportOptions
 from edgegan.export.sensitivity import write_csv
 from edgegan.export.sources import Source, collect_sources
 from edgegan.export.targets import TARGETS
-from edgegan.files import folder_lock, make_folder
+from edgegan.export.workplace import remove_scratch, scratch
 from edgegan.metrics.gain import no_gain
 from edgegan.metrics.quality import psnr
+from edgegan.ownership import held
 from edgegan.run import MANIFEST, Run
 from edgegan.streams import is_text
 
@@ -64,9 +63,8 @@ def export(
     check_measurable(source, sources, options)
     check_gain(source, sources, options)
     folder = open_folder(source, output)
-    with folder_lock(folder):
-        for stale in folder.glob(".convert-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+    with held(folder, "export"):
+        remove_scratch(folder)
         for entry in sources:
             for target in chosen:
                 made = list(precisions or target.precisions)
@@ -74,8 +72,8 @@ def export(
                 if plan is None:
                     say(f"{entry.role} {target.name}: up to date")
                     continue
-                with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as work:
-                    prove_and_keep(plan, convert(plan, Path(work)), force=options.force)
+                with scratch(folder) as work:
+                    prove_and_keep(plan, convert(plan, work), force=options.force)
     return folder
 
 
@@ -114,7 +112,7 @@ def check_nearer(plan: Plan, precision: str, fidelity_db: float) -> None:
 
 
 def open_folder(source: Path, output: Path | None) -> Path:
-    """The folder to export into; raises ConfigError when none is said, OutputError when it holds something else."""
+    """The folder to export into; raises ConfigError when none is said."""
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
     folder = output or (source / "export")
@@ -122,9 +120,7 @@ def open_folder(source: Path, output: Path | None) -> Path:
         raise ConfigError(
             f"{folder} is no name in UTF-8, which converters ask for; rename it or choose another with -o"
         )
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").is_file():
-        raise OutputError(f"{folder} exists and is not an export; choose another with -o")
-    return make_folder(folder)
+    return folder
 
 
 @dataclass(frozen=True)
@@ -242,6 +238,4 @@ def say_artefact(manifest: ModelManifest) -> None:
     if manifest.float_layers:
         say(f"  kept float: {', '.join(manifest.float_layers)}")
     for finding in manifest.lint:
-        say(
-            f"  lint {finding['rule']}: {finding['where']}; {finding['cost']} ({finding['reason']})"
-        )
+        say(f"  lint {finding.rule}: {finding.where}; {finding.cost} ({finding.reason})")

@@ -56,7 +56,7 @@ def make_headline(
         )
     big = pick(models, role="teacher", precision="fp32", target="tflite")
     small = pick(models, role="student", precision="int8", target="tflite")
-    if big and small:
+    if big and small and small[1].bytes:
         found.append(
             Headline(
                 ratio(big[1].bytes / small[1].bytes),

@@ -54,15 +54,12 @@ def compare(
     from edgegan.compare.arms import compare as run_compare
     from edgegan.compare.arms import summary
     from edgegan.compare.summary import markdown, write_comparison
-    from edgegan.files import clear_folder, folder_lock, make_folder
+    from edgegan.ownership import held
 
-    if output.exists() and not (output / ".lock").is_file():
-        clear_folder(output, ".lock")
-    make_folder(output)
     chosen = [name.strip() for name in methods.split(",") if name.strip()]
     if not chosen:
         raise ConfigError("--methods names none; leave it out for all")
-    with folder_lock(output):
+    with held(output, "compare"):
         entries = run_compare(
             parsed,
             output,

@@ -85,7 +85,7 @@ def evaluate(
     Every figure is printed with its protocol and a bootstrap interval. A run keeps them in evaluate.json.
     """
     allow(generator)
-    if output is not None and output.exists():
+    if output is not None and (output.exists() or output.is_symlink()):
         raise OutputError(f"{output} exists; choose another file with -o")
     from edgegan.errors import InputError
     from edgegan.evaluation.evaluate import Settings, evaluate_folders, evaluate_generator

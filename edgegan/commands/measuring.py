@@ -82,6 +82,7 @@ def bench(
     from edgegan.benchmarks.devices.book import open_device
     from edgegan.benchmarks.method import Method
     from edgegan.benchmarks.record import BenchRecord
+    from edgegan.marks import check_replaceable, is_table
 
     if which is not None:
         choose("--which", [which], list(ROLES))
@@ -97,6 +98,8 @@ def bench(
         "peak": peak,
         "tool": benchmark_binary,
     }
+    if csv is not None:
+        check_replaceable(csv, is_table)
     method = Method.mlperf(**settings) if mlperf_like else Method(**settings)
     sweep = parse_threads(threads)
     with closing(open_device(device, emulate=emulate, bootstrap=bootstrap)) as place:

@@ -52,6 +52,10 @@ def import_checkpoint(
     name = family or recognised or ""
     try:
         imported = FAMILIES[name].keymap.read(state, path)
+        if imported.family != name:
+            raise ConfigError(
+                f"family {name}: its key map says family '{imported.family}'; both need one name"
+            )
     except ValidationError as error:
         raise CheckpointError(
             f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
@@ -96,7 +100,7 @@ def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) 
     spec = keymap.sub_network(imported.spec, widths, legacy) if keymap.sub_network else None
     if spec is None:
         raise ConfigError(
-            f"{path} has no width config: only gan-compression's mobile ResNet and SPADE nets do"
+            f"width config '{widths}': {path} has none; only gan-compression's mobile ResNet and SPADE nets do"
         )
     if spec == imported.spec:
         return imported

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, check_artefact, is_artefact, read_model
+from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
@@ -24,6 +24,7 @@ from edgegan.data.images import (
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
+from edgegan.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
@@ -31,6 +32,7 @@ from edgegan.tensors import from_artefact, to_artefact
 
 OVERLAP = 0.25
 WHOLE_PIXELS = 1_500_000  # larger pictures go through a package in tiles, to bound memory
+MOST_PADDED = 2  # times as many pixels, padded to what the generator takes
 PACKAGE_TILE = (768, 768)
 
 
@@ -73,6 +75,7 @@ def open_generator(
     if takes.encoding == "index":
         channels = (takes.classes or 0) + int(takes.instance_edge)
     with Session(source, threads=threads, signature=signature) as session:
+        check_takes(source, model, session.inputs)
 
         def call(x: Floats) -> Floats:
             return from_artefact(session.run(to_artefact(x[None], takes)), gives)[0]
@@ -145,10 +148,10 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
             large = resize_image(to_pixels(made), height, width, bilinear=True)
             return to_float(large, made.shape[0])
         return tiled(generator.call, x, generator.size)
-    if height * width > WHOLE_PIXELS:
-        return tiled(generator.call, x, PACKAGE_TILE)
     tall = max(generator.min_size, -(-height // generator.stride) * generator.stride)
     wide = max(generator.min_size, -(-width // generator.stride) * generator.stride)
+    if height * width > WHOLE_PIXELS or tall * wide > MOST_PADDED * WHOLE_PIXELS:
+        return tiled(generator.call, x, (min(tall, PACKAGE_TILE[0]), min(wide, PACKAGE_TILE[1])))
     return generator.call(reflect_to(x, tall, wide))[:, :height, :width]
 
 
@@ -196,19 +199,21 @@ def ramp(length: int) -> Floats:
 def tiled(call: Callable[[Floats], Floats], x: Floats, tile: tuple[int, int]) -> Floats:
     """Covers the picture with overlapping tiles and blends what comes out."""
     height, width = x.shape[1:]
-    padded = reflect_to(x, *tile)
     weight = np.outer(ramp(tile[0]), ramp(tile[1]))
     total: Floats | None = None
-    weights = np.zeros(padded.shape[1:], np.float32)
-    for top in starts(padded.shape[1], tile[0]):
-        for left in starts(padded.shape[2], tile[1]):
-            made = call(np.ascontiguousarray(padded[:, top : top + tile[0], left : left + tile[1]]))
+    weights = np.zeros((height, width), np.float32)
+    for top in starts(height, tile[0]):
+        for left in starts(width, tile[1]):
+            part = x[:, top : top + tile[0], left : left + tile[1]]
+            tall, wide = part.shape[1:]  # smaller than a tile where the picture is
+            made = call(reflect_to(part, *tile))[:, :tall, :wide]
             if total is None:
-                total = np.zeros((made.shape[0], *padded.shape[1:]), np.float32)
-            total[:, top : top + tile[0], left : left + tile[1]] += made * weight
-            weights[top : top + tile[0], left : left + tile[1]] += weight
+                total = np.zeros((made.shape[0], height, width), np.float32)
+            total[:, top : top + tall, left : left + wide] += made * weight[:tall, :wide]
+            weights[top : top + tall, left : left + wide] += weight[:tall, :wide]
     assert total is not None
-    return (total / weights)[:, :height, :width]
+    total /= weights
+    return total
 
 
 def collect_inputs(inputs: list[Path]) -> list[tuple[Path, Path]]:
@@ -250,6 +255,7 @@ def run_on_noise(
     """Draws `count` pictures from seeded noise and writes them as PNGs named by seed and number."""
     targets = [output / f"seed{seed}_{number:03d}.png" for number in range(count)]
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [])
     with open_generator(source, threads) as generator, progress("pictures", count) as bar:
         if generator.kind != "noise":
             raise InputError(
@@ -259,7 +265,7 @@ def run_on_noise(
         chance = np.random.default_rng(seed)
         for number, target in enumerate(targets):
             z = chance.standard_normal(generator.channels).astype(np.float32)
-            write_image(target, to_pixels(generator.call(z)))
+            write_image(target, to_pixels(generator.call(z)), SOFTWARE)
             bar.step(number + 1, target.name)
     return targets
 
@@ -290,6 +296,18 @@ def first_double(paths: list[Path]) -> Path | None:
     return min((path for path, count in Counter(paths).items() if count > 1), default=None)
 
 
+def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
+    """Raises OutputError when a result would replace an input, or a file that is no result of `edgegan run`."""
+    existing = [path for path in targets if path.is_symlink() or path.exists()]
+    read = {path.resolve() for path in inputs} if existing else set()
+    for path in existing:
+        check_replaceable(path, is_result)
+        if path.resolve() in read:
+            raise OutputError(
+                f"{path} is read and would be replaced; choose another folder with -o"
+            )
+
+
 def run_on_images(
     source: Path, inputs: list[Path], output: Path, *, fit: str, threads: int, overwrite: bool
 ) -> list[Path]:
@@ -302,6 +320,7 @@ def run_on_images(
             f"two inputs would both be written as {double}; rename one or run them apart"
         )
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [path for path, _ in pairs])
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,
@@ -311,6 +330,6 @@ def run_on_images(
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
             x = read_input(generator, path)
-            write_image(target, to_pixels(apply_generator(generator, x, fit)))
+            write_image(target, to_pixels(apply_generator(generator, x, fit)), SOFTWARE)
             bar.step(index + 1, path.name)
     return targets

@@ -17,7 +17,14 @@ import numpy as np
 
 from edgegan.artefact import Loading, loading
 from edgegan.deployment.runtimes import RUNTIMES
-from edgegan.errors import DeviceError, EdgeGANError, InputError, MissingDependency
+from edgegan.errors import (
+    ConfigError,
+    DeviceError,
+    EdgeGANError,
+    InputError,
+    MissingDependency,
+    nearest,
+)
 
 WORKER_FILE = Path(__file__).with_name("worker.py")
 
@@ -26,6 +33,11 @@ def installed_runtimes(names: Sequence[str]) -> list[str]:
     """Those of these runtimes that are installed here, in this order; raises MissingDependency when none is."""
     import importlib.util
 
+    unknown = [name for name in names if name not in RUNTIMES]
+    if unknown:
+        raise ConfigError(
+            f"no runtime '{unknown[0]}'{nearest(unknown[0], RUNTIMES)}; runtimes: {', '.join(RUNTIMES)}"
+        )
     found = [
         name
         for name in names

@@ -139,15 +139,17 @@ def check_target(tried: Tried) -> None:
 
 
 def check_loss(tried: Tried) -> None:
-    """The term stands in the metrics of the run, and its state in no student."""
+    """The term stands in the metrics of the run."""
     lines = (tried.work / "runs/toy/metrics.jsonl").read_text().splitlines()
     assert any("brightness" in json.loads(line) for line in lines)
 
 
 def check_cost(tried: Tried) -> None:
     """The recipe of the run has the budget, and the student's layers write no more than that."""
-    recipe = json.loads((tried.work / "runs/toy/run.json").read_text())["recipe"]
-    assert recipe["budget"]["activations"] == 80_000
+    run = json.loads((tried.work / "runs/toy/run.json").read_text())
+    figures = run["stages"]["student"]["figures"]
+    assert run["recipe"]["budget"]["activations"] == 80_000
+    assert 0 < figures["costs"]["activations"] <= 80_000
 
 
 def check_device(tried: Tried) -> None:

@@ -17,12 +17,33 @@ from support.house import (
 )
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.distributed", "edgegan.streams"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
+    {
+        "edgegan",
+        "edgegan.errors",
+        "edgegan.bounds",
+        "edgegan.quantities",
+        "edgegan.distributed",
+        "edgegan.streams",
+    },
+    {
+        "edgegan.descriptors",
+        "edgegan.journal",
+        "edgegan.layouts",
+        "edgegan.marks",
+        "edgegan.ownership",
+        "edgegan.replacement",
+        "edgegan.console",
+        "edgegan.files",
+        "edgegan.recipe",
+        "edgegan.recipes",
+        "edgegan.deployment",
+    },
     {
         "edgegan.run",
+        "edgegan.run_schema",
         "edgegan.package",
         "edgegan.artefact",
+        "edgegan.artefact_parts",
         "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.weights",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edgegan.errors import InputError
+from edgegan.errors import InputError, OutputError
 from edgegan.files import read_json
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
@@ -84,3 +84,14 @@ def test_a_run_whose_student_stage_has_its_former_name(tmp_path: Path) -> None:
     assert opened.student_figures() == {"psnr_to_teacher_db": 21.5}
     with opened.locked(), opened.stage("student", "a") as stage:
         assert not stage.todo
+
+
+def test_a_run_from_before_a_key_goes_on_and_another_value_is_named(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "run")
+    del run.manifest["recipe"]["train"]["warmup"]
+    run.save()
+    assert new_run(run.folder).folder == run.folder
+    run.manifest["recipe"]["train"]["warmup"] = 7
+    run.save()
+    with pytest.raises(OutputError, match=r"train\.warmup differ"):
+        new_run(run.folder)

@@ -104,7 +104,7 @@ def test_termination_is_clean(
     command = compress_command(resnet_checkpoint, pictures, tmp_path / "run")
     process = start_command(command, tmp_path / "log")
     deadline = time.monotonic() + 60
-    while not (tmp_path / "run/stages/distill/checkpoint.pt").is_file():
+    while not (tmp_path / "run/stages/student/checkpoint.pt").is_file():
         assert time.monotonic() < deadline and process.is_alive()
         time.sleep(0.005)
     assert process.pid is not None
@@ -203,11 +203,11 @@ def following(run: Path) -> list[list[object]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Hashes of all files but logs and locks."""
+    """Hashes of all files but logs, locks and lists."""
     return {
         str(path.relative_to(folder)): sha256_file(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".log" and path.name != ".lock"
+        if path.is_file() and path.suffix != ".log" and path.name not in (".lock", ".edgegan")
     }
 
 
@@ -263,7 +263,7 @@ def test_damaged_checkpoint_is_not_resumed(
 ) -> None:
     run = tmp_path / "run"
     shutil.copytree(undisturbed, run)
-    damage(run / "stages/distill/checkpoint.pt")
+    damage(run / "stages/student/checkpoint.pt")
     (run / STUDENT).unlink()
     command = compress_command(resnet_checkpoint, pictures, run)
     code, text = finish_command(command, tmp_path / "log")
@@ -316,13 +316,13 @@ def test_compress_explains_memory(
     tmp_path: Path, resnet_checkpoint: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Raised where steps are taken, said by compress."""
-    from edgegan.compress import pipeline
+    from edgegan.compress import pipeline, uniform_student
     from edgegan.recipe.loading import load_recipe
 
     def starve(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
-    monkeypatch.setattr(pipeline, "distill", starve)
+    monkeypatch.setattr(uniform_student, "distill", starve)
     values = {"teacher": str(resnet_checkpoint), "data.train": str(pictures), **SIZES, **STEPS}
     recipe = load_recipe("resnet", [f"{key}={json.dumps(value)}" for key, value in values.items()])
     with pytest.raises(DeviceError, match=r"at batch 2 and 32x32 pixels .*lower distill\.batch"):

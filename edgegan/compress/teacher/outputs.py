@@ -16,15 +16,24 @@ from torch import nn
 
 from edgegan.compress.teacher.examples import Examples, check_kind
 from edgegan.console import progress
+from edgegan.data.arrays import open_array
 from edgegan.data.stored import Codec, store_picture
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
+from edgegan.journal import claim
 from edgegan.models.packaging import import_to_package
 from edgegan.models.recording import recorder
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
-from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
+from edgegan.package import (
+    PackageConfig,
+    input_shape,
+    is_package,
+    package_files,
+    package_hash,
+    read_config,
+)
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 from edgegan.training.objective import needs_taps
@@ -57,7 +66,7 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
                 size=recipe.data.size,
                 overwrite=True,
             )
-            stage.wrote(*(path for path in sorted(folder.iterdir()) if path.is_file()))
+            stage.wrote(*package_files(folder))
     return folder
 
 
@@ -156,7 +165,9 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     done = 0
     if note.is_file():
         state = read_json(note)
-        done = state["done"] if state.get("inputs") == filler.inputs else 0
+        known = isinstance(state, dict) and state.get("inputs") == filler.inputs
+        done = state["done"] if known and isinstance(state.get("done"), int) else 0
+        done = min(max(done, 0), len(crops))
     paths = [folder / f"{split}_input.npy", folder / f"{split}_output.npy"]
     if recipe.data.kind in ("paired", "labels"):
         paths.append(folder / f"{split}_truth.npy")
@@ -164,6 +175,10 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     if not all(path.is_file() for path in paths):
         done = 0
     arrays: list[np.memmap] = []
+    if done:
+        for path in paths:
+            if len(open_array(path)) != len(crops):
+                done = 0  # of another number of crops: filled anew
     if done:
         arrays = [open_memmap(path, mode="r+") for path in paths]
     recorded: dict[str, torch.Tensor] = {}
@@ -211,6 +226,7 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
 def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap:
     """An array on disk with all its room reserved: writing to a mapped file on a full disk would kill the process.
     It is a new file: runs that share an old one by hard link keep theirs."""
+    claim(path)
     path.unlink(missing_ok=True)
     array = open_memmap(path, "w+", dtype, shape)
     try:
