@@ -128,10 +128,9 @@ def run() -> int:
             raise KeyboardInterrupt
         return code or 0
     except (typer.Abort, KeyboardInterrupt) as error:
-        if isinstance(
-            error.__cause__, EOFError
-        ):  # the library takes a file that ends early for one
-            return code_of(error.__cause__)
+        early = error.__cause__  # the library takes a file that ends early for an interruption
+        if isinstance(early, EOFError):
+            return code_of(early)
     except Exception as error:
         if not interrupted:  # else what some library made of the interruption
             return code_of(error)
