@@ -127,8 +127,10 @@ def run() -> int:
         if code == EXIT_INTERRUPTED:  # what the library makes of KeyboardInterrupt
             raise KeyboardInterrupt
         return code or 0
-    except (typer.Abort, KeyboardInterrupt):
-        interrupted.add(signal.SIGINT)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        early = error.__cause__  # the library takes a file that ends early for an interruption
+        if isinstance(early, EOFError):
+            return code_of(early)
     except Exception as error:
         if not interrupted:  # else what some library made of the interruption
             return code_of(error)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 from support.commands import edgegan
 
 from edgegan import cli, streams
@@ -182,6 +183,24 @@ def test_a_bug_is_printed_escaped(
     told = capsys.readouterr().err
     assert stop.value.code == 1
     assert "this is a bug" in told and "\x1b" not in told
+
+
+def test_a_file_that_ends_early_is_no_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The library of the command line makes of EOFError what it makes of Ctrl-C."""
+    broken = typer.Typer()
+
+    @broken.command()
+    def command() -> None:
+        raise EOFError("no data left in file")
+
+    monkeypatch.setattr(cli, "app", broken)
+    monkeypatch.setattr(sys, "argv", ["edgegan"])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    assert stop.value.code == 1
+    assert "no data left in file" in capsys.readouterr().err
 
 
 def test_streams_that_others_capture_stay_theirs() -> None:
