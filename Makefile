@@ -18,7 +18,7 @@ help:
 	@echo "make fuzz         5,000 spoilt files through the commands that read them (COUNT=, FIRST=)"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
 	@echo "make fuzz-faults  every n-th write, sync, rename, mkdir, removal and allocation of each command fails, or is a kill"
-	@echo "make fuzz-outputs 300 hostile or clumsy places to write to, by every command"
+	@echo "make fuzz-outputs 400 hostile or clumsy places to write to, by every command"
 	@echo "make bench-arm64     a static int8 .tflite of every family here and on an emulated arm64 core, bit by bit"
 	@echo "make bench-classifier DATA=FILE.npz   train the network that gives generators from noise an Inception score"
 	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
@@ -158,7 +158,7 @@ fuzz: venv
 fuzz-export: venv
 	$(BIN)/python tests/support/fuzz_export.py --count 200
 
-# MOST limits the tries of each operation of a command.
+# MOST limits the tries of each command.
 fuzz-faults: venv
 	PYTHONPATH=tests $(BIN)/python tests/support/fuzz_faults.py $(if $(MOST),--most $(MOST))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import builtins
 import errno
+import io
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -34,52 +37,71 @@ def failure(operation: str) -> BaseException:
     return OSError(number, os.strerror(number))
 
 
-def break_call(operation: str, number: int, count_file: str, *, kill: bool) -> None:
-    """From now on the `number`-th call (from 1) fails, once; 0: none. How many there were is kept in a file."""
+def break_call(operation: str, number: int, *, kill: bool) -> None:
+    """From now on the `number`-th call of an operation (from 1) fails, once."""
     done = 0
+
+    def one_more() -> None:
+        nonlocal done
+        done += 1
+        if done == number and kill:
+            os._exit(KILLED)
+        if done == number:
+            raise failure(operation)
+
+    watch(operation, one_more)
+
+
+def count_calls(count_file: str) -> None:
+    """From now on calls of every operation are counted; the file has the counts when the process ends."""
+    counts = dict.fromkeys(OPERATIONS, 0)
+
+    def more(operation: str) -> Callable[[], None]:
+        def one_more() -> None:
+            counts[operation] += 1
+
+        return one_more
+
+    for operation in OPERATIONS:
+        watch(operation, more(operation))
+    atexit.register(lambda: Path(count_file).write_text(json.dumps(counts)))
+
+
+def watch(operation: str, before: Callable[[], None]) -> None:
+    """Calls `before` ahead of every call of an operation that this process makes."""
     own = os.getpid()
 
-    def broken(function: Callable[..., Any], name: str) -> Callable[..., Any]:
+    def watched(function: Callable[..., Any], name: str) -> Callable[..., Any]:
         def call(*arguments: Any, **named: Any) -> Any:
-            nonlocal done
             mode = arguments[1] if name == "open" and len(arguments) > 1 else named.get("mode", "r")
-            if os.getpid() != own or (name == "open" and not set(str(mode)) & set("wax+")):
-                return function(*arguments, **named)
-            if name == "write" and arguments[0] in (1, 2):
-                return function(*arguments, **named)
-            done += 1
-            descriptor = os.open(count_file, os.O_WRONLY | os.O_CREAT, 0o644)
-            real_write(descriptor, b"%9d" % done)
-            os.close(descriptor)
-            if done == number and kill:
-                os._exit(KILLED)
-            if done == number:
-                raise failure(operation)
+            reads = name == "open" and not set(str(mode)) & set("wax+")
+            says = name == "write" and arguments[0] in (1, 2)
+            if os.getpid() == own and not reads and not says:
+                before()
             return function(*arguments, **named)
 
         return call
 
-    real_write = os.write
     for module_name, name in OPERATIONS[operation]:
         module = MODULES.get(module_name) or sys.modules[module_name]
-        setattr(module, name, broken(getattr(module, name), name))
+        setattr(module, name, watched(getattr(module, name), name))
     if operation == "write":
-        import io
-
         io.open = builtins.open
 
 
-def call_broken(
-    operation: str, number: int, count_file: str, kill: bool, arguments: list[str]
-) -> None:
+def call_broken(operation: str, number: int, kill: bool, arguments: list[str]) -> None:
     """`edgegan ARGUMENTS` with a broken call."""
     from edgegan.cli import main
 
     sys.argv = ["edgegan", *arguments]
-    break_call(operation, number, count_file, kill=kill)
+    break_call(operation, number, kill=kill)
     main()
 
 
-def counted(count_file: Path) -> int:
-    """How many calls there were."""
-    return int(count_file.read_text() or "0") if count_file.is_file() else 0
+def call_counted(count_file: str, arguments: list[str]) -> None:
+    """`edgegan ARGUMENTS` with its calls counted."""
+    from edgegan.cli import main
+
+    sys.argv = ["edgegan", *arguments]
+    count_calls(count_file)
+    main()

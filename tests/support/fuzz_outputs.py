@@ -45,8 +45,15 @@ COMMANDS = {
     "quickstart": "quickstart --brief -o {o}",
     "quickstart over": "quickstart --brief --overwrite -o {o}",
 }
+OF_A_RUN = {  # what writes into the run that it reads
+    "export it": "export {o} --target onnx --precision fp32 --which student",
+    "bench it": "bench {o} --seconds 0.1 --no-peak",
+    "report it": "report {o}",
+    "web it": "bundle {o} --target web",
+    "evaluate it": "evaluate {o} {package} --images {data}",
+    "compress over it": f"{COMPRESS} --overwrite",
+}
 LONG = ("compare", "quickstart", "quickstart over", "train over")  # tried where they are refused
-OVER = [name for name in COMMANDS if name.endswith("over")]
 
 
 @dataclass
@@ -193,6 +200,22 @@ def links_in_run(scene: Scene) -> None:
     scene.changed.clear()
 
 
+def one_link(name: str) -> Callable[[Scene], None]:
+    """A received run one part of which is a link to something of the user's."""
+
+    def prepare(scene: Scene) -> None:
+        inside_run(scene)
+        scene.changed.clear()
+        path = scene.output / name
+        is_folder = name in FOLDERS
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+        path.symlink_to(scene.homework("victim") if is_folder else scene.write("victim.txt"))
+
+    return prepare
+
+
 def busy(scene: Scene) -> None:
     """A run that another edgegan writes."""
     inside_run(scene)
@@ -237,12 +260,20 @@ PLACES: dict[str, Callable[[Scene], None]] = {
     "inputs in a run": inputs_in_run,
     "unfinished": unfinished_write,
 }
+FOLDERS = ("stages", "student", "export", "bench", "web")
+FILES = (".lock", ".edgegan", "run.json", "metrics.jsonl", "report.html", "evaluate.json")
+LINKS = {f"{name} is a link": one_link(name) for name in (*FOLDERS, *FILES)}
 ACCEPTED = ("dangling", "unfinished")  # new places: long commands would work there
 CALLS = [
     (command, place)
     for place in PLACES
     for command in COMMANDS
     if not (command in LONG and place in (*ACCEPTED, "crafted", "inside a run", "inputs in a run"))
+]
+CALLS += [
+    (command, place)
+    for command in OF_A_RUN
+    for place in (*LINKS, "inside a run", "crafted", "busy", "foreign", "marked")
 ]
 
 
@@ -287,9 +318,9 @@ def attempt(world: World, work: Path, command: str, place: str) -> str | None:
     data = Path(shutil.copytree(world.pictures, root / "data/pictures"))
     scene = Scene(world, root, root / "new", root, data)
     scene.write("home/.profile")
-    PLACES[place](scene)
+    {**PLACES, **LINKS}[place](scene)
     texts = {"o": scene.output, "data": scene.data, "bench": root / "records"} | vars(world)
-    words = [word.format(**texts) for word in COMMANDS[command].split(" ")]
+    words = [word.format(**texts) for word in {**COMMANDS, **OF_A_RUN}[command].split(" ")]
     words += TINY if command.startswith("compress") else []
     words += ["--set", "train.steps=1"] if command.startswith("train") else []
     before = snapshot(scene)
