@@ -2,7 +2,7 @@
 
 `python confine.py --write FOLDER [--write FOLDER] [--memory BYTES] [--seconds N] -- COMMAND ...` confines itself and
 then becomes the command. Landlock (Linux 5.13) does it where the kernel has it, user namespaces with a read-only view
-of the file system where not; a seccomp filter refuses sockets and the like in both. Only the standard library: it starts
+of the file system where not; a seccomp filter refuses sockets in both. Only the standard library: it starts
 in a few hundredths of a second. Everything that the command starts is confined as it is.
 """
 
