@@ -4,28 +4,36 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test lint venv clean help bench-slicing bench-segmentation bench-train bench-rank bench-overhead bench-throttling bench-parity bench-rewrites fuzz-export bench-exporters bench-lint-costs bench-norms bench-file-sizes bench-search bench-uniform android
+.PHONY: help venv quickstart android test lint map reference clean fuzz-export bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
 	@echo "make android      the Android app built and checked without Gradle, with a student of the quickstart"
 	@echo "make test         lint, types, layers and the test suite"
 	@echo "make lint         ruff and mypy only"
+	@echo "make venv         the virtual environment that all others use"
+	@echo "make clean        remove it, and what was built"
+	@echo "make map          functions and files that each command enters, and those before the first training step"
+	@echo "make reference    docs/reference.md and the picture in docs/design.md anew"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
-	@echo "make bench-parity parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
-	@echo "make bench-rewrites   what single rewrites of the exporter are worth in LiteRT"
+	@echo "make bench-arm64     a static int8 .tflite of every family here and on an emulated arm64 core, bit by bit"
+	@echo "make bench-classifier DATA=FILE.npz   train the network that gives generators from noise an Inception score"
 	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
+	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
+	@echo "make bench-fingerprints FOLDER=NEW [BEFORE=FILE]   sha256 of all that small runs make, compared with earlier ones"
 	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
 	@echo "make bench-norms     students of each norm at equal int8 latency"
-	@echo "make bench-slicing   time to slice a sub-network"
-	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
-	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
-	@echo "make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER   search by MACs against search by milliseconds"
-	@echo "make bench-uniform RUN=FOLDER   a uniform-width student of what a search chose, trained as long"
-	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
-	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
+	@echo "make bench-parity    parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
+	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
+	@echo "make bench-rewrites  what single rewrites of the exporter are worth in LiteRT"
+	@echo "make bench-search TEACHER=FILE DATA=FOLDER VALIDATION=FOLDER   search by MACs against search by milliseconds"
+	@echo "make bench-segmentation DATA=FOLDER   train the network that judges label-to-photo generators"
+	@echo "make bench-slicing   time to slice a sub-network"
+	@echo "make bench-tasks TASK=pix2pix DATA=FOLDER   a whole task: train, compress, export, bench, report"
 	@echo "make bench-throttling  a worker that slows in its sixth second, and a steady one, 20 times each"
+	@echo "make bench-train     time of a supernet step and of a candidate, share of convolution kernels"
+	@echo "make bench-uniform RUN=FOLDER   a uniform-width student of what a search chose, trained as long"
 
 venv: $(STAMP)
 
@@ -57,8 +65,12 @@ lint: venv
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+reference: venv
+	$(BIN)/python docs/make_reference.py
+	$(BIN)/python docs/make_house.py
+
 test: lint
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # Give TENSORFLOW=a Python that has tensorflow to compare with its converter too; EDGEGAN_DATA names weights and pictures.
 bench-exporters: venv
@@ -97,7 +109,7 @@ bench-search: venv
 # RUN is a finished gan-compression run.
 bench-uniform: venv
 	@test -n "$(RUN)" || { echo "give a finished search: make bench-uniform RUN=FOLDER"; exit 2; }
-	$(BIN)/python -m edgegan.benchmarks.studies.uniform "$(RUN)"
+	$(BIN)/python -m edgegan.benchmarks.studies.uniform_students "$(RUN)"
 
 bench-rank: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.rank
@@ -116,6 +128,20 @@ bench-arm64: venv
 
 bench-rewrites: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.rewrite_costs
+
+map: venv
+	$(BIN)/python -m edgegan.benchmarks.studies.call_map -o runs/map.json
+
+# FOLDER is new; BEFORE is an earlier runs/fingerprints.json of the same machine, kept under another name.
+bench-fingerprints: venv
+	@test -n "$(FOLDER)" || { echo "give a new folder: make bench-fingerprints FOLDER=NEW [BEFORE=FILE]"; exit 2; }
+	$(BIN)/python -m edgegan.benchmarks.studies.fingerprints "$(FOLDER)" -o runs/fingerprints.json $(if $(BEFORE),--compare "$(BEFORE)")
+
+# TASK is one of pix2pix, gaugan, cyclegan, cartoongan; OPTIONS such as --quick or --teacher FILE.
+TASK ?= pix2pix
+bench-tasks: venv
+	@test -n "$(DATA)" || { echo "give the task's pictures: make bench-tasks TASK=$(TASK) DATA=FOLDER"; exit 2; }
+	$(BIN)/python -m edgegan.benchmarks.studies.tasks $(TASK) --data "$(DATA)" $(OPTIONS)
 
 fuzz-export: venv
 	$(BIN)/python tests/support/fuzz_export.py --count 200

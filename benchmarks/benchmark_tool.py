@@ -11,16 +11,18 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edgegan.artefact import ModelManifest
-from edgegan.benchmarks.devices.adb import AdbDevice
-from edgegan.benchmarks.measure import Method, brief, reasons_to_doubt
+from edgegan.benchmarks.devices.interface import ShellDevice
+from edgegan.benchmarks.devices.state import DeviceState
+from edgegan.benchmarks.measure import chosen_cores, circumstances, tell_warnings, timed
+from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import BenchRecord, subject
-from edgegan.benchmarks.timing import summarise, verdict
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
-from edgegan.run import command_line, environment, now
+from edgegan.run import now
 
 PUBLISHED_AT = "https://storage.googleapis.com/litert/binaries/latest/android_arm64/benchmark_model"
 NUMBER = r"([0-9.eE+-]+)"
@@ -96,9 +98,8 @@ class Entry:
 
 
 def measure_with_tool(
-    device: AdbDevice,
+    device: ShellDevice,
     artefacts: Sequence[tuple[Path, ModelManifest]],
-    binary: Path | None,
     threads: int,
     method: Method,
 ) -> list[BenchRecord]:
@@ -106,100 +107,108 @@ def measure_with_tool(
 
     The tool fills inputs with noise and shows no output, so correctness is not checked: the records say so.
     """
-    if binary is None or not binary.is_file():
+    if method.tool is None or not method.tool.is_file():
         raise ConfigError(
             "a phone has no Python: give LiteRT's tool with --benchmark-binary FILE; "
             f"Google publishes it at {PUBLISHED_AT}"
         )
+    chosen = runnable(device, artefacts)
+    tool = install(device, method.tool)
+    started, before = now(), device.probe()
+    tell_warnings(device, before)
+    entries = [Entry(path, model, device.push(path)) for path, model in chosen]
+    cores, states = chosen_cores(before, method), [before]
+    with progress(f"bench {device.name}", method.rounds) as bar:
+        for number in range(method.rounds):
+            for entry in entries if number % 2 == 0 else entries[::-1]:
+                profile = method.profile and number == method.rounds - 1
+                command = block_command(tool, entry.remote, threads, method, cores, profile)
+                entry.results.append(run_tool(device, command, block_limit_s(method)))
+            states.append(device.probe())
+            bar.step(number + 1)
+    about = circumstances(device, states, method, started) | {
+        "threads": threads,
+        "cpus": cores,
+        "runtime": "benchmark_model",
+        "runtime_version": f"sha256 {sha256_file(method.tool)[:16]}",
+        "warnings": [*before.warnings(), "correctness not checked: the tool shows no output"],
+    }
+    return [make_record(entry, about, states, method) for entry in entries]
+
+
+def runnable(
+    device: ShellDevice, artefacts: Sequence[tuple[Path, ModelManifest]]
+) -> list[tuple[Path, ModelManifest]]:
+    """The artefacts that the tool can load; raises ConfigError when there is none."""
     chosen = [(path, model) for path, model in artefacts if model.target == "tflite"]
     left = len(artefacts) - len(chosen)
     if left:
         say(f"{device.name}: {left} ONNX artefacts left out: benchmark_model runs .tflite only")
     if not chosen:
         raise ConfigError("there is no .tflite to measure; export one with --target tflite")
+    return chosen
+
+
+def install(device: ShellDevice, binary: Path) -> str:
+    """The tool's path on the device, where it may be executed."""
     tool = device.push(binary)
     made = device.run(["chmod", "755", tool])
     if made.code:
         raise DeviceError(f"{device.name} cannot make the tool executable: {made.last_words()}")
-    started, before = now(), device.probe()
-    for warning in before.warnings():
-        say(f"{device.name}: {warning}")
-    entries = [Entry(path, model, device.push(path)) for path, model in chosen]
-    cores = before.big_cores() if method.big_cores else None
-    states = [before]
-    with progress(f"bench {device.name}", method.rounds) as bar:
-        for number in range(method.rounds):
-            for entry in entries if number % 2 == 0 else entries[::-1]:
-                profile = method.profile and number == method.rounds - 1
-                entry.results.append(
-                    run_tool(device, tool, entry.remote, threads, method, cores, profile)
-                )
-            states.append(device.probe())
-            bar.step(number + 1)
-    records = []
-    for entry in entries:
-        timed = [result.typical_ms() for result in entry.results]
-        samples = timed[:-1] if method.profile and len(timed) > 1 else timed
-        reasons = reasons_to_doubt(samples, states)
-        last = entry.results[-1]
-        figure = "means" if last.median_ms is None else "medians"
-        records.append(
-            BenchRecord(
-                **subject(entry.model),
-                device=device.name,
-                runtime="benchmark_model",
-                runtime_version=f"sha256 {sha256_file(binary)[:16]}",
-                threads=threads,
-                environment=environment(),
-                device_state=before.as_json(),
-                states=[brief(state) for state in states],
-                warnings=[*before.warnings(), "correctness not checked: the tool shows no output"],
-                latency=summarise(samples),
-                samples_ms=[round(value, 4) for value in samples],
-                samples_are=f"{figure} of blocks of {last.count} inferences",
-                verdict="UNSTABLE" if reasons else "STABLE",
-                reasons=reasons,
-                drift=verdict(samples)["drift"],
-                load_ms=last.init_ms,
-                first_inference_ms=entry.results[0].first_ms,
-                peak_rss_bytes=last.memory_bytes,
-                load_average=[float(word) for word in before.load.split()[:3]],
-                started=started,
-                command=command_line(),
-                order=f"{method.rounds} rounds over all artefacts, every other one in reverse",
-                cpus=cores,
-                profile=last.profile or None,
-                profile_note="benchmark_model's operator table" if last.profile else "",
-            )
-        )
-    return records
+    return tool
 
 
-def run_tool(
-    device: AdbDevice,
+def make_record(
+    entry: Entry, about: dict[str, Any], states: Sequence[DeviceState], method: Method
+) -> BenchRecord:
+    """The record of one artefact; a block that was profiled is no sample."""
+    taken = [result.typical_ms() for result in entry.results]
+    samples = taken[:-1] if method.profile and len(taken) > 1 else taken
+    last = entry.results[-1]
+    figure = "means" if last.median_ms is None else "medians"
+    return BenchRecord(
+        **about,
+        **subject(entry.model),
+        **timed(samples, states),
+        samples_are=f"{figure} of blocks of {last.count} inferences",
+        load_ms=last.init_ms,
+        first_inference_ms=entry.results[0].first_ms,
+        peak_rss_bytes=last.memory_bytes,
+        profile=last.profile or None,
+        profile_note="benchmark_model's operator table" if last.profile else "",
+    )
+
+
+def block_limit_s(method: Method) -> float:
+    """The longest time of one block."""
+    return max(method.max_seconds, method.seconds) / method.rounds
+
+
+def block_command(
     tool: str,
     model: str,
     threads: int,
     method: Method,
     cores: Sequence[int] | None,
     profile: bool,
-) -> ToolResult:
-    """One block; the tool's own --max_secs ends it on the phone whatever happens here."""
-    seconds = method.seconds / method.rounds
-    limit = method.max_seconds / method.rounds
+) -> list[str]:
+    """One start of the tool; its own --max_secs ends it on the phone whatever happens here."""
     command = [
         tool,
         f"--graph={model}",
         f"--num_threads={threads}",
         "--warmup_runs=3",
         f"--num_runs={math.ceil(method.min_runs / method.rounds)}",
-        f"--min_secs={seconds:.3f}",
-        f"--max_secs={max(limit, seconds):.3f}",
+        f"--min_secs={method.seconds / method.rounds:.3f}",
+        f"--max_secs={block_limit_s(method):.3f}",
         f"--enable_op_profiling={'true' if profile else 'false'}",
     ]
-    if cores:
-        command = ["taskset", f"{sum(1 << core for core in cores):x}", *command]
-    done = device.run(command, max(limit, seconds) * 2 + 60)
+    return ["taskset", f"{sum(1 << core for core in cores):x}", *command] if cores else command
+
+
+def run_tool(device: ShellDevice, command: Sequence[str], limit_s: float) -> ToolResult:
+    """One block; raises DeviceError with the tool's last words when it fails."""
+    done = device.run(command, limit_s * 2 + 60)
     if done.code:
         raise DeviceError(
             f"{device.name}: benchmark_model ended with status {done.code}: {done.last_words()}; "

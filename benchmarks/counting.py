@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from edgegan.benchmarks.devices.emulated import EmulatedDevice
+from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.devices.interface import WorkerDevice
+from edgegan.benchmarks.record import CountRecord, subject
+from edgegan.benchmarks.subjects import check_input, check_output, reference_output
+from edgegan.console import progress
 from edgegan.errors import DeviceError
+from edgegan.run import command_line, environment, now
 from edgegan.runtime.session import Session
 
 COUNTED_RUNS = 2  # the first inference does a little more; the last is reported
@@ -86,8 +91,9 @@ def classify(opcodes: np.ndarray, runs: np.ndarray) -> dict[str, int]:
     return found
 
 
-def count_inference(session: Session, device: EmulatedDevice) -> Count:
+def count_inference(session: Session, device: WorkerDevice) -> Count:
     """Counts one inference of the item that the session ran last; raises DeviceError without the plugin's answer."""
+    assert device.counts is not None, f"{device.name} keeps time"
     session.count(COUNTED_RUNS)
     totals = read_totals(device.counts)
     if len(totals) < COUNTED_RUNS:
@@ -99,3 +105,42 @@ def count_inference(session: Session, device: EmulatedDevice) -> Count:
     total = totals[-1]
     shares = {kind: value / total for kind, value in mix.items()}
     return Count(total, shares, totals[-COUNTED_RUNS])
+
+
+def count_all(
+    device: WorkerDevice, artefacts: Sequence[tuple[Path, ModelManifest]], core: str
+) -> list[CountRecord]:
+    """Correctness, then the instructions of one inference, of every artefact in turn."""
+    state = device.probe().as_json()
+    records = []
+    with progress(f"emulate {core}", len(artefacts)) as bar:
+        for number, (path, model) in enumerate(artefacts):
+            started, item = now(), check_input(path, model)
+            with Session(path, place=device) as session:
+                reference, called = reference_output(path, item, session.runtime)
+                output = session.run(item)
+                correctness = check_output(
+                    model.file, device.name, output, reference, called, model.precision
+                )
+                count = count_inference(session, device)
+            records.append(
+                CountRecord(
+                    **subject(model),
+                    device=device.name,
+                    core=core,
+                    runtime=session.runtime,
+                    runtime_version=session.version,
+                    threads=1,
+                    environment=environment(),
+                    device_state=state,
+                    started=started,
+                    command=command_line(),
+                    correctness=correctness,
+                    outside_xnnpack=session.outside_xnnpack,
+                    instructions=count.instructions,
+                    first_instructions=count.first_instructions,
+                    shares={kind: round(share, 6) for kind, share in count.shares.items()},
+                )
+            )
+            bar.step(number + 1, model.file)
+    return records

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 
 from edgegan.artefact import ModelManifest
-from edgegan.benchmarks.devices.interface import WorkerDevice
+from edgegan.benchmarks.devices.interface import Device, WorkerDevice
 from edgegan.benchmarks.devices.state import DeviceState
+from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.peak import PeakProbe
 from edgegan.benchmarks.record import NOT_MEASURED, BenchRecord, Correctness, subject
 from edgegan.benchmarks.subjects import check_input, check_on_host, check_output, reference_output
 from edgegan.benchmarks.timing import summarise, verdict
 from edgegan.console import progress, say
+from edgegan.deployment.runtimes import LOADERS
 from edgegan.files import write_json
 from edgegan.run import command_line, environment, now
 from edgegan.runtime.session import Session
@@ -28,32 +30,9 @@ WARMUP_RUNS = 3
 WARMUP_MS = 500.0
 WARMUP_SPREAD = 1.05
 WARMUP_LIMIT_MS = 5000.0
-MIN_RUNS = 30
 COOL_DEGREES = 3.0
 COOL_STEP_S = 1.0
 PROFILE_RUNS = 20
-MLPERF_SECONDS, MLPERF_RUNS = 60.0, 1024
-
-
-@dataclass(frozen=True)
-class Method:
-    """How long, how often, on which cores. MLPerf-like: 60 s and 1024 inferences at least, p90 is the figure."""
-
-    seconds: float = 10.0
-    min_runs: int = MIN_RUNS
-    max_seconds: float = 150.0
-    rounds: int = 10
-    cooldown_s: float = 10.0
-    big_cores: bool = True
-    profile: bool = False
-    peak: bool = True
-    mlperf_like: bool = False
-
-    @staticmethod
-    def mlperf(**other: Any) -> Method:
-        """Single stream as MLPerf Mobile's rules ask."""
-        wide = {"seconds": MLPERF_SECONDS, "min_runs": MLPERF_RUNS, "max_seconds": 1800.0}
-        return Method(**{**other, **wide, "mlperf_like": True})
 
 
 @dataclass
@@ -80,7 +59,6 @@ def measure(
     artefacts: Sequence[tuple[Path, ModelManifest]],
     threads: int,
     method: Method,
-    cpus: Sequence[int] | None = None,
 ) -> tuple[list[BenchRecord], list[Entry]]:
     """Checks every artefact's output, then times all of them in interleaved rounds; the records, and the raw rounds.
 
@@ -88,9 +66,8 @@ def measure(
     falls on all alike. Raises ParityError before anything is timed, DeviceError when the device is lost.
     """
     started, before = now(), device.probe()
-    bound = list(cpus) if cpus else before.big_cores() if method.big_cores else None
-    for warning in before.warnings():
-        say(f"{device.name}: {warning}")
+    bound = chosen_cores(before, method)
+    tell_warnings(device, before)
     with contextlib.ExitStack() as stack:
         entries = []
         for path, model in artefacts:
@@ -98,17 +75,41 @@ def measure(
             item = check_input(path, model)
             entries.append(Entry(model, path, session, check(device, path, model, item, session)))
             warm_up(entries[-1], item, method)
-        wants_peak = method.peak and "litert" in device.runtimes("tflite")
+        wants_peak = method.peak and "litert" in device.runtimes(LOADERS[".tflite"].runtimes)
         peak = stack.enter_context(PeakProbe(device, threads, bound)) if wants_peak else None
         states = run_rounds(device, entries, peak, before, method)
         profiles = [
             entry.session.profile(PROFILE_RUNS) if method.profile else {"rows": None, "note": ""}
             for entry in entries
         ]
-    about = {
+    about = circumstances(device, states, method, started) | {"threads": threads, "cpus": bound}
+    records = [
+        make_record(entry, about, states, peak, profile)
+        for entry, profile in zip(entries, profiles, strict=True)
+    ]
+    return records, entries
+
+
+def chosen_cores(state: DeviceState, method: Method) -> list[int] | None:
+    """The cores that the method names, else the strongest cluster when it asks for it; None for all."""
+    if method.cpus:
+        return list(method.cpus)
+    return state.big_cores() if method.big_cores else None
+
+
+def tell_warnings(device: Device, state: DeviceState) -> None:
+    """Says what makes timings there less trustworthy."""
+    for warning in state.warnings():
+        say(f"{device.name}: {warning}")
+
+
+def circumstances(
+    device: Device, states: Sequence[DeviceState], method: Method, started: str
+) -> dict[str, Any]:
+    """What the records of one measurement share: where, how, in which order, and how the device fared meanwhile."""
+    before = states[0]
+    return {
         "device": device.name,
-        "threads": threads,
-        "cpus": bound,
         "environment": environment(),
         "device_state": before.as_json(),
         "states": [brief(state) for state in states],
@@ -118,11 +119,6 @@ def measure(
         "command": command_line(),
         "order": f"{method.rounds} rounds over all artefacts, every other one in reverse",
     }
-    records = [
-        make_record(entry, about, states, peak, profile)
-        for entry, profile in zip(entries, profiles, strict=True)
-    ]
-    return records, entries
 
 
 def check(
@@ -231,6 +227,18 @@ def reasons_to_doubt(samples: Sequence[float], states: Sequence[DeviceState]) ->
     return found
 
 
+def timed(samples: Sequence[float], states: Sequence[DeviceState]) -> dict[str, Any]:
+    """What a record says of its samples, ms, in the order they were taken."""
+    reasons = reasons_to_doubt(samples, states)
+    return {
+        "latency": summarise(samples),
+        "samples_ms": [round(value, 4) for value in samples],
+        "verdict": "UNSTABLE" if reasons else "STABLE",
+        "reasons": reasons,
+        "drift": verdict(samples)["drift"],
+    }
+
+
 def make_record(
     entry: Entry,
     about: dict[str, Any],
@@ -240,20 +248,15 @@ def make_record(
 ) -> BenchRecord:
     """The record of one artefact."""
     samples = entry.samples()
-    reasons = reasons_to_doubt(samples, states)
     energy_mj = entry.energy_uj / 1e3 / len(samples)
     return BenchRecord(
         **about,
         **subject(entry.model),
+        **timed(samples, states),
         runtime=entry.session.runtime,
         runtime_version=entry.session.version,
         correctness=entry.correctness,
         outside_xnnpack=entry.session.outside_xnnpack,
-        latency=summarise(samples),
-        samples_ms=[round(value, 4) for value in samples],
-        verdict="UNSTABLE" if reasons else "STABLE",
-        reasons=reasons,
-        drift=verdict(samples)["drift"],
         load_ms=entry.session.load_ms,
         first_inference_ms=entry.first_ms,
         peak_rss_bytes=entry.peak_rss_bytes,

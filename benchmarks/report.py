@@ -11,6 +11,12 @@ from typing import Any
 import jinja2
 from pydantic import BaseModel
 
+from edgegan.benchmarks.reporting.columns import (
+    STAGE_COLUMNS,
+    front_columns,
+    page_cells,
+    page_columns,
+)
 from edgegan.benchmarks.reporting.facts import RunFacts, gather
 from edgegan.benchmarks.reporting.gallery import Gallery, make_gallery
 from edgegan.benchmarks.reporting.headline import Headline, macs
@@ -103,6 +109,12 @@ def environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     made.filters["macs"] = macs
+    made.globals.update(
+        page_columns=page_columns,
+        page_cells=page_cells,
+        front_columns=front_columns,
+        stage_columns=STAGE_COLUMNS,
+    )
     return made
 
 

@@ -9,10 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, exported_models, read_model
+from edgegan.artefact import (
+    ModelManifest,
+    check_artefact,
+    exported_models,
+    is_artefact,
+    read_model,
+)
 from edgegan.benchmarks.record import Correctness
 from edgegan.errors import InputError, ParityError
-from edgegan.files import check_sha256, sha256_bytes
+from edgegan.files import sha256_bytes
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
 from edgegan.tensors import example_input, from_artefact, to_artefact
@@ -27,9 +33,9 @@ def find_artefacts(
     source: Path, roles: Sequence[str] = ("teacher", "student")
 ) -> tuple[Path, list[tuple[Path, ModelManifest]]]:
     """The bench folder and the artefacts of a run, of an export folder or of one artefact file."""
-    if source.is_file():
+    if is_artefact(source) or source.is_file():
         model = read_model(source)
-        check_sha256(source, model.sha256)
+        check_artefact(source, model)
         return source.parent / "bench", [(source, model)]
     export = source / "export" if (source / MANIFEST).is_file() else source
     found = [(path, model) for path, model in exported_models(export) if model.role in roles]

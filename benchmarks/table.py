@@ -6,15 +6,17 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edgegan.benchmarks.column import Column, fill
 from edgegan.benchmarks.record import AnyRecord, BenchRecord, CountRecord
+from edgegan.benchmarks.reporting.latency import operator_times
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.files import write_atomic
 
-PROFILE_ROWS = 12
 NOT_IN_CSV = (
     "samples_ms",
     "environment",
@@ -36,6 +38,58 @@ def records_table(records: Sequence[AnyRecord]) -> str:
     return "\n\n".join(parts)
 
 
+@dataclass(frozen=True)
+class Measured:
+    """A measured record beside the median of the teacher's fp32 artefact in the same runtime and threads."""
+
+    record: BenchRecord
+    teacher_ms: float | None = None
+
+    def median(self) -> str:
+        return f"{self.record.latency['median_ms']:.2f}"
+
+    def interval(self) -> str:
+        latency = self.record.latency
+        return f"{latency['interval_low_ms']:.2f}-{latency['interval_high_ms']:.2f}"
+
+    def p90(self) -> str:
+        """Only of single inferences: blocks have no such figure."""
+        single = self.record.samples_are == "inferences"
+        return f"{self.record.latency['p90_ms']:.2f}" if single else ""
+
+    def peak_share(self) -> str:
+        share = self.record.peak_share()
+        return f"{share:.0%}" if share is not None else ""
+
+    def speed_up(self) -> str:
+        base = self.teacher_ms
+        return f"{base / self.record.latency['median_ms']:.1f}x" if base else ""
+
+    def peak_megabytes(self) -> str:
+        peak = self.record.peak_rss_bytes
+        return f"{peak / 1e6:.0f}" if peak else ""
+
+
+# One line a column. `report` shows it in the report's table of artefacts as well.
+COLUMNS: tuple[Column[Measured], ...] = (
+    Column("artefact", lambda row: row.record.artefact),
+    Column("threads", lambda row: str(row.record.threads)),
+    Column("GMACs", lambda row: f"{row.record.macs / 1e9:.2f}"),
+    Column("published", lambda row: f"{row.record.macs_published / 1e9:.2f}"),
+    Column("fvcore", lambda row: f"{row.record.macs_fvcore / 1e9:.2f}"),
+    Column("parameters", lambda row: f"{row.record.parameters:,}"),
+    Column("MB", lambda row: f"{row.record.size_bytes / 1e6:.2f}"),
+    Column("median ms", Measured.median, report=True),
+    Column("95 % interval", Measured.interval),
+    Column("p90 ms", Measured.p90, report=True),
+    Column("GMAC/s", lambda row: f"{row.record.gmacs_per_s():.1f}", report=True),
+    Column("of peak", Measured.peak_share),
+    Column("vs teacher fp32", Measured.speed_up),
+    Column("peak MB", Measured.peak_megabytes, report=True),
+    Column("verdict", lambda row: row.record.verdict),
+)
+
+
 def bench_table(records: Sequence[BenchRecord]) -> str:
     """One row an artefact, with the speed-up over the teacher's fp32 artefact in the same runtime and threads."""
     baselines = {
@@ -43,48 +97,7 @@ def bench_table(records: Sequence[BenchRecord]) -> str:
         for r in records
         if r.role == "teacher" and r.precision == "fp32"
     }
-    rows = []
-    for r in records:
-        median = r.latency["median_ms"]
-        base = baselines.get((r.runtime, r.threads))
-        share = r.peak_share()
-        single = r.samples_are == "inferences"
-        rows.append(
-            [
-                r.artefact,
-                str(r.threads),
-                f"{r.macs / 1e9:.2f}",
-                f"{r.macs_published / 1e9:.2f}",
-                f"{r.macs_fvcore / 1e9:.2f}",
-                f"{r.parameters:,}",
-                f"{r.size_bytes / 1e6:.2f}",
-                f"{median:.2f}",
-                f"{r.latency['interval_low_ms']:.2f}-{r.latency['interval_high_ms']:.2f}",
-                f"{r.latency['p90_ms']:.2f}" if single else "",
-                f"{r.gmacs_per_s():.1f}",
-                f"{share:.0%}" if share is not None else "",
-                f"{base / median:.1f}x" if base else "",
-                f"{r.peak_rss_bytes / 1e6:.0f}" if r.peak_rss_bytes else "",
-                r.verdict,
-            ]
-        )
-    headers = [
-        "artefact",
-        "threads",
-        "GMACs",
-        "published",
-        "fvcore",
-        "parameters",
-        "MB",
-        "median ms",
-        "95 % interval",
-        "p90 ms",
-        "GMAC/s",
-        "of peak",
-        "vs teacher fp32",
-        "peak MB",
-        "verdict",
-    ]
+    rows = [Measured(r, baselines.get((r.runtime, r.threads))) for r in records]
     first = records[0]
     board = first.device_state.get("board") or first.device_state.get("processor")
     where = f"{first.device}: {board or first.environment['processor']}, batch 1, " + ", ".join(
@@ -94,62 +107,54 @@ def bench_table(records: Sequence[BenchRecord]) -> str:
     notes += sorted({warning for r in records for warning in r.warnings})
     if first.samples_are != "inferences":
         notes.append(f"samples are {first.samples_are}")
-    return "\n".join([table(headers, rows), where, *notes])
+    return "\n".join([table(*fill(COLUMNS, rows)), where, *notes])
+
+
+def outside(record: CountRecord) -> str:
+    """The operators that XNNPACK left to the runtime."""
+    if record.outside_xnnpack is None:
+        return "not told"
+    counts = Counter(record.outside_xnnpack)
+    return ", ".join(f"{count} {name}" for name, count in counts.items()) or "none"
+
+
+def likeness(record: CountRecord) -> str:
+    """How the output there differs from the one here."""
+    same = record.correctness
+    return "" if same is None else "bit-equal" if same.bit_equal else f"{same.max_abs:.1e}"
+
+
+COUNT_COLUMNS: tuple[Column[CountRecord], ...] = (
+    Column("artefact", lambda r: r.artefact),
+    Column("GMACs", lambda r: f"{r.macs / 1e9:.3f}"),
+    Column("instructions", lambda r: f"{r.instructions:,}"),
+    Column("MACs/instruction", lambda r: f"{r.macs / r.instructions:.2f}"),
+    Column("sdot/udot", lambda r: f"{r.shares.get('dot product', 0):.1%}"),
+    Column("fmla", lambda r: f"{r.shares.get('float multiply-add', 0):.1%}"),
+    Column("load/store", lambda r: f"{r.shares.get('load or store', 0):.1%}"),
+    Column("outside XNNPACK", outside),
+    Column("against this machine", likeness),
+)
 
 
 def count_table(records: Sequence[CountRecord]) -> str:
     """One row an artefact: instructions of one inference, never a time."""
-    rows = []
-    for r in records:
-        outside = ", ".join(f"{n} {name}" for name, n in Counter(r.outside_xnnpack or []).items())
-        same = r.correctness
-        rows.append(
-            [
-                r.artefact,
-                f"{r.macs / 1e9:.3f}",
-                f"{r.instructions:,}",
-                f"{r.macs / r.instructions:.2f}",
-                f"{r.shares.get('dot product', 0):.1%}",
-                f"{r.shares.get('float multiply-add', 0):.1%}",
-                f"{r.shares.get('load or store', 0):.1%}",
-                "not told" if r.outside_xnnpack is None else outside or "none",
-                "" if same is None else "bit-equal" if same.bit_equal else f"{same.max_abs:.1e}",
-            ]
-        )
-    headers = [
-        "artefact",
-        "GMACs",
-        "instructions",
-        "MACs/instruction",
-        "sdot/udot",
-        "fmla",
-        "load/store",
-        "outside XNNPACK",
-        "against this machine",
-    ]
     first = records[0]
     where = (
         f"{first.core}, emulated: instructions of one inference, one thread, "
         + ", ".join(sorted({f"{r.runtime} {r.runtime_version}" for r in records}))
         + "; compare models of one precision on one core; not a time"
     )
-    return f"{table(headers, rows)}\n{where}"
+    return f"{table(*fill(COUNT_COLUMNS, records))}\n{where}"
 
 
 def profile_table(record: BenchRecord) -> str:
     """The operators that take longest, with their share, those of one name together."""
     if not record.profile:
         return f"{record.artefact}: {record.profile_note or 'no profile'}"
-    spent: dict[str, float] = {}
-    calls: Counter[str] = Counter()
-    for name, milliseconds in record.profile:
-        kind = name.split()[0] if record.target == "onnx" else name
-        spent[kind] = spent.get(kind, 0.0) + milliseconds
-        calls[kind] += 1
-    total = sum(spent.values()) or 1.0
     rows = [
-        [name, str(calls[name]), f"{value:.3f}", f"{value / total:.1%}"]
-        for name, value in sorted(spent.items(), key=lambda item: -item[1])[:PROFILE_ROWS]
+        [each.name, str(each.calls), f"{each.ms:.3f}", f"{each.share:.1%}"]
+        for each in operator_times(record)
     ]
     return f"{table([record.artefact, 'calls', 'ms', 'share'], rows)}\n{record.profile_note}"
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import InputError, first_problem
-from edgegan.files import check_sha256, read_json
+from edgegan.files import check_sha256, read_json, sha256_file, sha256_json
 
 SCHEMA_VERSION: Final = 1
 EXPORT_MANIFEST = "export.json"
 MODEL_SUFFIX = ".model.json"
-TARGETS = ("onnx", "tflite")
 PRECISIONS = ("fp32", "fp16", "int8")
-Target = Literal["onnx", "tflite"]
 Precision = Literal["fp32", "fp16", "int8"]
 
 
@@ -51,10 +52,25 @@ class Parity(BaseModel):
     inputs: int = Field(description="how many inputs were compared")
     max_abs: float = Field(description="largest absolute difference, range [-1, 1]")
     psnr_db: float = Field(description="PSNR of the conversion, range [-1, 1]; 200 when equal")
-    gate: str = Field(description="the limit it passed")
+    gate: str = Field(description="the limit it passed, for people")
+    metric: Literal["max_abs", "psnr_db"] | None = Field(
+        None, description="the figure that the limit is for"
+    )
+    limit: float | None = Field(
+        None, description="the largest max_abs, in [-1, 1], or the smallest psnr_db that passes"
+    )
     runtimes: dict[str, float] = Field(
         default_factory=dict, description="PSNR in every installed runtime that loads it"
     )
+
+
+class FileInfo(BaseModel):
+    """One file of an artefact."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    sha256: str
+    bytes: int
 
 
 class ModelManifest(BaseModel):
@@ -68,14 +84,21 @@ class ModelManifest(BaseModel):
     task: Literal["image-to-image", "labels-to-image", "noise-to-image"] = "image-to-image"
     role: Literal["teacher", "student"]
     family: str
-    target: Target
+    target: str
     precision: Precision
     quantization: str = Field(
         description="none, float16, dynamic-int8, static-int8, mixed-int8 or int16x8"
     )
-    file: str
-    bytes: int
-    sha256: str
+    file: str = Field(description="the artefact beside this manifest: a file or a folder")
+    bytes: int = Field(description="of all its files")
+    sha256: str = Field(description="of its file; of several, of the list of their hashes")
+    files: dict[str, FileInfo] = Field(
+        {}, description="every file of the artefact, by its path from this manifest's folder"
+    )
+    entry: str | None = Field(
+        None, description="what a runtime is given, by its path from this folder; null: `file`"
+    )
+    runs_in: list[str] = Field([], description="runtimes that load it, best first")
     inputs: list[TensorInfo] = Field(min_length=1)
     outputs: list[TensorInfo] = Field(min_length=1)
     sizes: list[tuple[int, int]] = Field(
@@ -96,6 +119,10 @@ class ModelManifest(BaseModel):
         None, description="id of the teacher's artefact of the same target in fp32"
     )
     parity: Parity
+    drop_limit_db: float | None = Field(
+        None,
+        description="of a student in int8: how much further from the teacher than fp32 it may be",
+    )
     psnr_to_teacher_db: float | None = Field(None, description="on the run's validation images")
     operations: dict[str, int]
     computed_in: dict[str, int]
@@ -112,6 +139,31 @@ class ModelManifest(BaseModel):
     licence: str
     converter: dict[str, str]
     package_sha256: str = Field(description="sha256 of the package's config.json it was made from")
+
+    @field_validator("entry")
+    @classmethod
+    def stays_inside(cls, path: str | None) -> str | None:
+        """Raises ValueError for a path that leads out of the folder."""
+        if path is not None:
+            check_inside(path)
+        return path
+
+    @field_validator("files")
+    @classmethod
+    def all_stay_inside(cls, files: dict[str, FileInfo]) -> dict[str, FileInfo]:
+        """Raises ValueError for a path that leads out of the folder."""
+        for path in files:
+            check_inside(path)
+        return files
+
+    @field_validator("runs_in")
+    @classmethod
+    def runtimes_are_known(cls, names: list[str]) -> list[str]:
+        """Raises ValueError for a runtime that this edgegan does not know."""
+        for name in names:
+            if name not in RUNTIMES:
+                raise ValueError(f"'{name}' is not a runtime ({', '.join(RUNTIMES)})")
+        return names
 
     @property
     def size(self) -> tuple[int, int]:
@@ -146,10 +198,44 @@ class BundledModel(ModelManifest):
     golden: Golden
 
 
+def check_inside(path: str) -> None:
+    """Raises ValueError for a path that leads out of the folder it starts from."""
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path:
+        raise ValueError(f"'{path}' lies outside the folder")
+
+
+def manifest_of(path: Path) -> Path:
+    """Where the model.json of an artefact is."""
+    return path.with_name(path.name + MODEL_SUFFIX)
+
+
+def is_artefact(path: Path) -> bool:
+    """Whether a path is an artefact that edgegan exported: a file or folder with its model.json beside it."""
+    return path.exists() and manifest_of(path).is_file()
+
+
+def files_of(path: Path) -> dict[str, FileInfo]:
+    """Every file of an artefact, which is a file or a folder, by its path from the folder that holds the artefact."""
+    found = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    return {
+        file.relative_to(path.parent).as_posix(): FileInfo(
+            sha256=sha256_file(file), bytes=file.stat().st_size
+        )
+        for file in found
+    }
+
+
+def combined_hash(files: dict[str, FileInfo]) -> str:
+    """The sha256 of an artefact: its file's, or that of the list of its files' hashes."""
+    hashes = {name: info.sha256 for name, info in files.items()}
+    return next(iter(hashes.values())) if len(hashes) == 1 else sha256_json(hashes)
+
+
 def read_model(path: Path) -> ModelManifest:
-    """Reads the model.json of an artefact file; raises InputError naming what is wrong."""
-    manifest = path.with_name(path.name + MODEL_SUFFIX)
-    if not path.is_file():
+    """Reads the model.json of an artefact; raises InputError naming what is wrong."""
+    manifest = manifest_of(path)
+    if not path.exists():
         raise InputError(f"artefact {path} does not exist; make it with: edgegan export")
     if not manifest.is_file():
         raise InputError(
@@ -168,11 +254,49 @@ def read_model(path: Path) -> ModelManifest:
     return model
 
 
+def check_artefact(path: Path, model: ModelManifest) -> None:
+    """Raises IntegrityError unless every file of an artefact is there and the one its manifest describes."""
+    if not model.files:
+        check_sha256(path, model.sha256)
+    for name, info in model.files.items():
+        check_sha256(path.parent / name, info.sha256)
+
+
+@dataclass(frozen=True)
+class Loading:
+    """How an artefact is loaded: what a runtime is given, and the runtimes, best first."""
+
+    target: str
+    entry: Path
+    runtimes: tuple[str, ...]
+
+
+def loading(path: Path) -> Loading:
+    """How an artefact is loaded: by its manifest, or by its suffix when edgegan did not export it.
+
+    Raises InputError for what no runtime loads.
+    """
+    known = LOADERS.get(path.suffix)
+    if is_artefact(path):
+        model = read_model(path)
+        entry = path.parent / (model.entry or model.file)
+        if model.runs_in:
+            return Loading(model.target, entry, tuple(model.runs_in))
+        if known is None or known.target != model.target:
+            raise InputError(
+                f"{manifest_of(path)} names no runtime that loads a {model.target} artefact; export it again with "
+                "--overwrite"
+            )
+    if known is None:
+        raise InputError(f"{path} is not an artefact ({' or '.join(LOADERS)})")
+    return Loading(known.target, path, known.runtimes)
+
+
 def read_export(folder: Path) -> dict[str, Any]:
     """Reads export.json; raises InputError when there is none, or when it is not what export writes."""
-    if not (folder / EXPORT_MANIFEST).is_file():
-        raise InputError(f"{folder} holds no {EXPORT_MANIFEST}; make it with: edgegan export")
     path = folder / EXPORT_MANIFEST
+    if not path.is_file():
+        raise InputError(f"{folder} holds no {EXPORT_MANIFEST}; make it with: edgegan export")
     found = read_json(path)
     listed = found.get("artefacts") if isinstance(found, dict) else None
     wrong = None
@@ -193,6 +317,40 @@ def exported_models(folder: Path) -> list[tuple[Path, ModelManifest]]:
     """Every artefact of an export folder with its model.json, hashes checked."""
     models = []
     for name, entry in read_export(folder)["artefacts"].items():
-        check_sha256(folder / name, entry["sha256"])
-        models.append((folder / name, read_model(folder / name)))
+        path = folder / name
+        if path.is_dir():
+            model = read_model(path)
+            check_artefact(path, model)
+        else:
+            check_sha256(path, entry["sha256"])
+            model = read_model(path)
+        models.append((path, model))
     return models
+
+
+def find_exported(
+    folder: Path, *, role: str, precision: str, target: str
+) -> tuple[Path, ModelManifest] | None:
+    """The artefact of an export folder for a role, precision and target, or None; its files are not checked."""
+    if not (folder / EXPORT_MANIFEST).is_file():
+        return None
+    for name, entry in read_export(folder)["artefacts"].items():
+        path, said = folder / name, entry.get("target")
+        if not is_artefact(path) or said not in (None, target):
+            continue
+        model = read_model(path)
+        if (model.role, model.precision, model.target) == (role, precision, target):
+            return path, model
+    return None
+
+
+def parent_of(
+    model: ModelManifest, models: Iterable[tuple[Path, ModelManifest]]
+) -> tuple[Path, ModelManifest] | None:
+    """The teacher's artefact among `models` that a student's names, or None. Older manifests name its file."""
+    for path, other in models:
+        if model.parent == other.file or (
+            model.parent == other.id and model.target == other.target
+        ):
+            return path, other
+    return None

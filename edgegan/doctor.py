@@ -15,10 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from edgegan.errors import EdgeGANError
+from edgegan.benchmarks.devices.debian import debian_mirror
+from edgegan.benchmarks.devices.root import INSTALL
+from edgegan.benchmarks.devices.root import TOOLS as ARM64_TOOLS
+from edgegan.deployment.runtimes import LOADERS, RUNTIMES
+from edgegan.errors import EdgeGANError, MissingDependency
 from edgegan.files import optional_import
 from edgegan.run import environment
-from edgegan.runtime.session import EXTRAS, MODULES, RUNTIMES, Session
+from edgegan.runtime.session import Session
 
 State = Literal["ok", "missing", "broken"]
 TOOL_TIMEOUT_S = 15.0
@@ -83,11 +87,9 @@ class Tool:
 TOOLS = (
     Tool(("adb",), ("version",), "measuring on Android phones", "apt-get install adb"),
     Tool(("ssh",), ("-V",), "measuring on boards over SSH", "apt-get install openssh-client"),
-    Tool(
-        ("qemu-aarch64-static", "qemu-aarch64"),
-        ("--version",),
-        "counting arm64 instructions without a board",
-        "apt-get install qemu-user-static",
+    *(
+        Tool((program,), ("--version",), "counting arm64 instructions without a board", INSTALL)
+        for program in ARM64_TOOLS
     ),
     Tool(
         ("javac",),
@@ -106,7 +108,13 @@ TOOLS = (
 
 def examine() -> list[Check]:
     """Every check in order: Python packages, torch, runtimes that load a model, system tools."""
-    return [*package_checks(), *torch_checks(), *runtime_checks(), *tool_checks()]
+    return [
+        *package_checks(),
+        *torch_checks(),
+        *runtime_checks(),
+        *tool_checks(),
+        mirror_check(),
+    ]
 
 
 def package_checks() -> list[Check]:
@@ -118,6 +126,16 @@ def package_checks() -> list[Check]:
         command = f"pip install 'edgegan[{package.extra}]'"
         checks.append(Check("python", package.distribution, state, found, package.enables, command))
     return checks
+
+
+def mirror_check() -> Check:
+    """Whether the emulated core's packages have a place to come from; nothing is contacted."""
+    name, enables = "Debian mirror", "setting up the emulated arm64 core"
+    command = "EDGEGAN_DEBIAN_MIRROR=http://HOST/debian"
+    try:
+        return Check("tools", name, "ok", debian_mirror(), enables, command)
+    except MissingDependency:
+        return Check("tools", name, "missing", "", enables, command)
 
 
 def version_of(distribution: str) -> str:
@@ -160,20 +178,20 @@ def runtime_checks() -> list[Check]:
     """Every runtime loads a model of one operation and runs it, in a process of its own."""
     checks = []
     with tempfile.TemporaryDirectory(prefix="edgegan-") as scratch:
-        for target, names in RUNTIMES.items():
-            model = Path(scratch) / f"tiny.{target}"
-            model.write_bytes(base64.b64decode(TINY_MODELS[target]))
-            for name in names:
+        for suffix, loader in LOADERS.items():
+            model = Path(scratch) / f"tiny{suffix}"
+            model.write_bytes(base64.b64decode(TINY_MODELS[loader.target]))
+            for name in loader.runtimes:
                 state, found = try_runtime(model, name)
-                command = f"pip install 'edgegan[{EXTRAS[name]}]'"
-                enables = f"proving, measuring and running .{target} files"
+                command = f"pip install 'edgegan[{RUNTIMES[name].extra}]'"
+                enables = f"proving, measuring and running {suffix} files"
                 checks.append(Check("runtimes", name, state, found, enables, command))
     return checks
 
 
 def try_runtime(model: Path, name: str) -> tuple[State, str]:
     """Whether a runtime computes what the tiny model should."""
-    if importlib.util.find_spec(MODULES[name]) is None:
+    if importlib.util.find_spec(RUNTIMES[name].module) is None:
         return "missing", ""
     try:
         with Session(model, runtime=name) as session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import importlib
 import json
@@ -14,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+
+import platformdirs
 
 from edgegan.errors import InputError, IntegrityError, MissingDependency, OutputError
 
@@ -35,6 +36,13 @@ def sha256_file(path: Path) -> str:
 def sha256_json(value: Any) -> str:
     """Hex sha256 of a JSON-able value in canonical form: what a stage's inputs are keyed by."""
     return sha256_bytes(json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
+
+
+def cache_folder() -> Path:
+    """Where what is fetched or built once is kept: $EDGEGAN_CACHE, else edgegan in the user's cache folder."""
+    own = os.environ.get("EDGEGAN_CACHE")
+    found = Path(own) if own else platformdirs.user_cache_path("edgegan", appauthor=False)
+    return found.absolute()
 
 
 def make_folder(path: Path) -> Path:
@@ -137,20 +145,23 @@ def atomic_folder(path: Path, marker: str, *, overwrite: bool = False) -> Iterat
 @contextlib.contextmanager
 def folder_lock(folder: Path) -> Iterator[None]:
     """Holds a folder for writing; raises OutputError when another process does. A killed process lets go."""
+    from filelock import FileLock, Timeout  # takes longer to import than all of this module
+
+    lock = FileLock(folder / ".lock", fallback_to_soft=False)
     try:
-        file = (folder / ".lock").open("w")
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise OutputError(
+            f"{folder} is being written by another edgegan; wait for it or choose another with -o"
+        ) from error
     except OSError as error:
         raise OutputError(
             f"cannot write in {folder}: {error.strerror}; choose another with -o"
         ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise OutputError(
-                f"{folder} is being written by another edgegan; wait for it or choose another with -o"
-            ) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def optional_import(module: str, extra: str) -> ModuleType:

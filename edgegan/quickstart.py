@@ -6,20 +6,23 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from edgegan.artefact import PRECISIONS, TARGETS
 from edgegan.benchmarks.bench import bench
 from edgegan.benchmarks.report import report
 from edgegan.benchmarks.reporting.headline import Headline
-from edgegan.compress.embedded import train_teacher
 from edgegan.compress.pipeline import compress
 from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
-from edgegan.export.bundle import ASSETS, Choice, bundle_run
+from edgegan.export.bundle import Choice, bundle_run
+from edgegan.export.bundles import ASSETS
 from edgegan.export.exporter import export
+from edgegan.export.request import ExportOptions
+from edgegan.export.targets import DEFAULT_TARGETS
 from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
-from edgegan.package import is_package
-from edgegan.recipe.schema import load_recipe
+from edgegan.recipe.loading import load_recipe
+from edgegan.recipe.schema import Recipe
+from edgegan.training.teachers.train import train
 
 MARKER = "quickstart.json"
 
@@ -52,7 +55,7 @@ def quickstart(
     began = time.monotonic()
     run = teach_and_compress(folder, plan, overwrite=overwrite)
     say("3 exporting and proving: edgegan export")
-    export(run, None, list(TARGETS), list(PRECISIONS))
+    export(run, None, DEFAULT_TARGETS, ())
     say("4 measuring: edgegan bench")
     bench(run, None, threads=[1], seconds=plan.bench_seconds)
     say("5 reporting: edgegan report")
@@ -70,8 +73,8 @@ def quickstart_brief(folder: Path, *, overwrite: bool = False) -> Path:
     began = time.monotonic()
     run = teach_and_compress(folder, BRIEF, overwrite=overwrite)
     say("3 exporting and proving: edgegan export")
-    export(run, None, ["tflite"], ["fp32", "int8"], which="student")
-    export(run, None, ["tflite"], ["fp32"], which="teacher")
+    export(run, None, ["tflite"], ["fp32", "int8"], ExportOptions(which="student"))
+    export(run, None, ["tflite"], ["fp32"], ExportOptions(which="teacher"))
     say(f"done in {format_duration(time.monotonic() - began)}")
     return run
 
@@ -85,34 +88,43 @@ def teach_and_compress(folder: Path, plan: Plan, *, overwrite: bool) -> Path:
     if (folder / MARKER).is_file() and read_json(folder / MARKER).get("plan") != made:
         clear_folder(folder, MARKER)
     write_json(folder / MARKER, {"plan": made})
-    say("1 drawing the embedded task and training a teacher on it")
-    train = write_dataset(folder / "data/train", plan.train_images, plan.size, 0)
-    write_dataset(folder / "data/validation", plan.validation_images, plan.size, 500_000)
-    teacher = folder / "teacher"
-    if not is_package(teacher):
-        targets = [folder / "data/train_target" / path.name for path in train]
-        train_teacher(
-            teacher,
-            train,
-            targets,
-            ngf=plan.teacher_ngf,
-            blocks=plan.teacher_blocks,
-            steps=plan.teacher_steps,
-            batch=plan.teacher_batch,
-            seed=0,
-        )
+    say("1 drawing the embedded task and training a teacher on it: edgegan train drawings")
+    data = folder.resolve() / "data"
+    pictures = {"data.train": str(data / "train"), "data.validation": str(data / "validation")}
+    write_dataset(data / "train", plan.train_images, plan.size, 0)
+    write_dataset(data / "validation", plan.validation_images, plan.size, 500_000)
+    targets = {
+        "data.target": str(data / "train_target"),
+        "data.validation_target": str(data / "validation_target"),
+    }
+    teacher = train(teacher_recipe(plan, {**pictures, **targets}), folder / "training")
     say("2 compressing: edgegan compress quickstart")
     settings = {
-        "teacher": str(teacher.resolve()),
-        "data.train": str((folder / "data/train").resolve()),
-        "data.validation": str((folder / "data/validation").resolve()),
+        **pictures,
+        "teacher": str((teacher.folder / "teacher").resolve()),
         "data.size": [plan.size, plan.size],
         "data.crops": plan.train_images,
         "distill.steps": plan.student_steps,
     }
-    recipe = load_recipe(
-        "quickstart", [f"{key}={json.dumps(value)}" for key, value in settings.items()]
-    )
     run = folder / "run"
-    compress(recipe, run)
+    compress(with_settings("quickstart", settings), run)
     return run
+
+
+def teacher_recipe(plan: Plan, pictures: dict[str, str]) -> Recipe:
+    """The shipped recipe of the teacher on these folders."""
+    settings = {
+        **pictures,
+        "data.size": [plan.size, plan.size],
+        "data.validation_images": plan.validation_images,
+        "train.ngf": plan.teacher_ngf,
+        "train.depth": plan.teacher_blocks,
+        "train.steps": plan.teacher_steps,
+        "train.batch": plan.teacher_batch,
+    }
+    return with_settings("drawings", settings)
+
+
+def with_settings(name: str, settings: dict[str, Any]) -> Recipe:
+    """A shipped recipe with keys set."""
+    return load_recipe(name, [f"{key}={json.dumps(value)}" for key, value in settings.items()])

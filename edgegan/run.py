@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from typing import Any
 import yaml
 
 from edgegan import __version__
-from edgegan.distributed import is_main, wait
+from edgegan.distributed import is_main, rank, share, wait
 from edgegan.errors import EdgeGANError, InputError, OutputError
 from edgegan.files import (
     clear_folder,
@@ -31,6 +32,8 @@ from edgegan.recipe.schema import Recipe
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1
+STUDENT = "student"  # the stage that makes the student, whatever the method
+FORMER_STUDENT = "distill"  # its name in runs of earlier versions
 
 
 def environment() -> dict[str, Any]:
@@ -83,6 +86,34 @@ def command_line() -> str:
     return shlex.join(["edgegan", *sys.argv[1:]])
 
 
+@dataclass
+class Stage:
+    """One stage of a run while it is worked on: what `Run.stage` gives to its body.
+
+    `todo` is False where the stage is done already; `stale` is True where an earlier result does not hold any more.
+    """
+
+    name: str
+    place: Path
+    todo: bool
+    stale: bool
+    files: list[Path] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where it keeps its files."""
+        return make_folder(self.place)
+
+    def wrote(self, *paths: Path) -> None:
+        """Files that belong to the result; the ledger keeps their hashes."""
+        self.files += paths
+
+    def note(self, **figures: Any) -> None:
+        """Figures worth keeping."""
+        self.figures |= figures
+
+
 class Run:
     """One run directory. Stages are recorded with the hash of their inputs and of every file they wrote."""
 
@@ -97,8 +128,7 @@ class Run:
             raise InputError(
                 f"{folder} is not a run (no {MANIFEST}); make one with: edgegan compress RECIPE -o {folder}"
             )
-        manifest = read_json(folder / MANIFEST)
-        check_manifest(manifest, folder / MANIFEST)
+        manifest = read_manifest(folder)
         if manifest.get("schema_version") != SCHEMA_VERSION:
             raise InputError(
                 f"{folder / MANIFEST} has schema version {manifest.get('schema_version')}, "
@@ -182,12 +212,12 @@ class Run:
         """
         if not is_main():
             wait()
-            self.manifest = read_json(self.folder / MANIFEST)
+            self.manifest = read_manifest(self.folder)
             yield
             return
         with folder_lock(self.folder):
             wait()
-            self.manifest = read_json(self.folder / MANIFEST)
+            self.manifest = read_manifest(self.folder)
             yield
 
     def take_over(self, other: Run, stages: Iterable[str]) -> None:
@@ -216,23 +246,35 @@ class Run:
                 return False
         return True
 
-    def finish(
-        self, name: str, inputs: str, outputs: list[Path], started: float, **figures: Any
-    ) -> None:
-        """Records a stage as done: its inputs' hash, its files' hashes, seconds, and figures worth keeping.
+    @contextmanager
+    def stage(self, name: str, inputs: str) -> Iterator[Stage]:
+        """The body of one stage, recorded when it ends: its inputs' hash, its files' hashes, seconds, figures.
 
-        Several processes meet here: the first records, the others read what it did.
+        The body works where `todo` is True; nothing is recorded of one that was done, or that an exception ended.
+        Several processes meet here: the first decides and records, the others read what it did.
         """
+        done = share({rank(): self.is_done(name, inputs)})[0]
+        known = name in self.manifest["stages"]
+        place = self.folder / "stages" / name
+        stage = Stage(name, place, todo=not done, stale=known and not done)
+        started = time.monotonic()
+        yield stage
+        if stage.todo:
+            self.record(stage, inputs, round(time.monotonic() - started, 1))
+
+    def record(self, stage: Stage, inputs: str, duration_s: float) -> None:
+        """Writes a finished stage into the ledger."""
         if not is_main():
             wait()
-            self.manifest = read_json(self.folder / MANIFEST)
+            self.manifest = read_manifest(self.folder)
             return
-        self.manifest["stages"][name] = {
+        hashes = {str(path.relative_to(self.folder)): sha256_file(path) for path in stage.files}
+        self.manifest["stages"][stage.name] = {
             "inputs": inputs,
-            "outputs": {str(path.relative_to(self.folder)): sha256_file(path) for path in outputs},
+            "outputs": hashes,
             "finished": now(),
-            "duration_s": round(time.monotonic() - started, 1),
-            "figures": figures,
+            "duration_s": duration_s,
+            "figures": stage.figures,
         }
         self.save()
         wait()
@@ -241,10 +283,28 @@ class Run:
         """Figures a finished stage recorded."""
         return self.manifest["stages"].get(name, {}).get("figures", {})
 
+    def student_figures(self) -> dict[str, Any]:
+        """Figures of the finished student; raises InputError where there is none yet."""
+        if STUDENT not in self.manifest["stages"]:
+            raise InputError(
+                f"{self.folder} has no finished student; run the same edgegan compress command again to finish it"
+            )
+        return self.figures(STUDENT)
+
 
 def is_leftover(path: Path) -> bool:
     """Whether a file in a folder that is not a run yet is what a run killed in its first moment leaves."""
     return path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".partial")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """A checked run.json. The stage that runs made before call "distill" is read as "student"."""
+    manifest = read_json(folder / MANIFEST)
+    check_manifest(manifest, folder / MANIFEST)
+    stages = manifest["stages"]
+    if FORMER_STUDENT in stages and STUDENT not in stages:
+        stages[STUDENT] = stages.pop(FORMER_STUDENT)
+    return dict(manifest)
 
 
 def check_manifest(manifest: Any, path: Path) -> None:

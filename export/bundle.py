@@ -13,7 +13,8 @@ import numpy as np
 from edgegan.artefact import BundledModel, Golden, ModelManifest, TensorInfo, exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels, write_image
 from edgegan.errors import ConfigError, InputError, OutputError
-from edgegan.export import licences, web_page
+from edgegan.export import licences
+from edgegan.export.bundles import BUNDLES, INDEX
 from edgegan.export.parity import run_artefact
 from edgegan.files import (
     atomic_folder,
@@ -27,8 +28,6 @@ from edgegan.files import (
 )
 from edgegan.run import Run
 
-ASSETS = Path("app/src/main/assets")
-INDEX = Path("models/index.json")
 GOLDEN_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
 SAMPLES = 4
 PRECISION_ORDER = ("int8", "fp16", "fp32")
@@ -60,8 +59,9 @@ def bundle_run(
     """
     run = Run.open(source)
     name = checked_name(choice.name or str(run.manifest["recipe"]["name"]))
-    picked = pick(source / "export", choice)
-    assets = open_assets(target, into)
+    place = BUNDLES[target]
+    picked = pick(source / "export", choice, place.target)
+    assets = place.open(into)
     stored = validation_pictures(source)
     files: list[Path] = []
     for path, model in picked:
@@ -77,18 +77,16 @@ def bundle_run(
         licences.write(assets / "licenses" / f"{identity}.txt", model)
         files += sorted(file for file in folder.rglob("*") if file.is_file())
     write_samples(assets / "samples", name, stored)
-    if target == "web":
-        web_page.write(assets, download=download)
+    place.write_around(assets, download=download)
     write_index(assets)
-    if target == "web":
-        web_page.write_cache_list(assets)
+    place.write_lists(assets)
     return files
 
 
 def remove_run(source: Path, target: str, into: Path, name: str | None) -> list[Path]:
     """Takes a run's models, samples and licences out of the app or page; returns the folders that are gone."""
     name = checked_name(name or str(Run.open(source).manifest["recipe"]["name"]))
-    assets = into / ASSETS if target == "android" else into
+    assets = BUNDLES[target].assets(into)
     gone = []
     for role in ("student", "teacher"):
         for precision in PRECISION_ORDER:
@@ -103,24 +101,8 @@ def remove_run(source: Path, target: str, into: Path, name: str | None) -> list[
     for path in (assets / "samples").glob(f"{name}_[0-9].jpg"):
         path.unlink()
     write_index(assets)
-    if target == "web":
-        web_page.write_cache_list(assets)
+    BUNDLES[target].write_lists(assets)
     return gone
-
-
-def open_assets(target: str, into: Path) -> Path:
-    """The folder that takes models/; raises InputError or OutputError when `into` is no Android project or no page."""
-    if target == "android":
-        if not into.is_dir():
-            raise InputError(
-                f"{into} is not the Android project; give --into FOLDER (android_demo of the edgegan sources)"
-            )
-        return into / ASSETS
-    if into.exists() and any(into.iterdir()) and not (into / INDEX).is_file():
-        raise OutputError(
-            f"{into} was not written by edgegan (no {INDEX} in it); choose another with -o"
-        )
-    return make_folder(into)
 
 
 def checked_name(name: str) -> str:
@@ -137,10 +119,10 @@ def bundled_id(name: str, role: str, precision: str) -> str:
     return f"{name}_teacher_{precision}" if role == "teacher" else f"{name}_{precision}"
 
 
-def pick(export: Path, choice: Choice) -> list[tuple[Path, ModelManifest]]:
-    """The run's .tflite artefacts that were asked for, hashes checked; without precisions the smallest student."""
+def pick(export: Path, choice: Choice, target: str) -> list[tuple[Path, ModelManifest]]:
+    """The run's artefacts of a target that were asked for, hashes checked; without precisions the smallest student."""
     found: dict[tuple[str, str], tuple[Path, ModelManifest]] = {
-        (m.role, m.precision): (p, m) for p, m in exported_models(export) if m.target == "tflite"
+        (m.role, m.precision): (p, m) for p, m in exported_models(export) if m.target == target
     }
     students = [p for p in PRECISION_ORDER if ("student", p) in found]
     wanted: list[tuple[str, str]] = [("student", p) for p in choice.precisions or students[:1]]
@@ -150,8 +132,8 @@ def pick(export: Path, choice: Choice) -> list[tuple[Path, ModelManifest]]:
     for role, precision in wanted or [("student", "int8")]:
         if (role, precision) not in found:
             raise InputError(
-                f"{export} has no {role} .tflite in {precision}; make it with: "
-                f"edgegan export {export.parent} --target tflite --precision {precision}"
+                f"{export} has no {role} .{target} in {precision}; make it with: "
+                f"edgegan export {export.parent} --target {target} --precision {precision}"
             )
     return [found[key] for key in wanted]
 
@@ -220,7 +202,7 @@ def write_model(
     golden_input: np.ndarray,
 ) -> BundledModel:
     """Fills a model's folder; `golden_input` is (1, C, H, W) in [-1, 1] made of whole 8-bit levels."""
-    golden_output = run_artefact(path, "tflite", golden_input)
+    golden_output = run_artefact(path, model.inputs[0].layout, golden_input)
     shutil.copyfile(path, folder / "model.tflite")
     check_sha256(folder / "model.tflite", model.sha256)
     for part, values in (("input", golden_input[0]), ("output", golden_output[0])):
@@ -229,6 +211,7 @@ def write_model(
         write_image(folder / "golden" / f"{part}.png", to_pixels(values))
     values = model.model_dump(mode="json")
     values.update(id=identity, title=f"{name} {model.role} {model.precision}", file="model.tflite")
+    values["files"] = {"model.tflite": {"sha256": model.sha256, "bytes": model.bytes}}
     values["parent"] = bundled_id(name, "teacher", "fp32") if model.role == "student" else None
     values["golden"] = Golden(
         input="golden/input.f32",

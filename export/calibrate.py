@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from edgegan.console import progress, say
+from edgegan.deployment.saturation import TANH_LIMIT
 from edgegan.export.flatbuffer import Operation, read_operations
 from edgegan.files import optional_import
 
 METHODS = ("auto", "learned", "min-max", "percentile", "moving-average")
 PERCENTILE = 99.99
 BINS = 2048
-TANH_LIMIT = 3.0
 VALUES_PER_TENSOR = 65536
 COPIES = (
     "SLICE",
@@ -129,10 +129,7 @@ def tensors_of(model: Path, images: np.ndarray) -> Iterator[tuple[str, np.ndarra
 
 
 def clip_before_tanh(ranges: Ranges, operations: list[Operation]) -> Ranges:
-    """Ranges of what only a tanh reads end where it saturates: eight bits over more are steps that show.
-
-    tanh(3) is 0.995; the step inside is 0.024, against 0.4 for a head that reaches 50.
-    """
+    """Ranges of what only a tanh reads end where it saturates: eight bits over more are steps that show."""
     readers: dict[str, set[str]] = {}
     for operation in operations:
         for tensor in operation.inputs:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 import threading
 import traceback
@@ -16,13 +15,13 @@ import torch
 from torch import nn
 
 from edgegan.errors import ConfigError
-from edgegan.export import to_onnx, to_tflite
-from edgegan.export.finish_tflite import finish, short_names
+from edgegan.export.artefact_files import copy_artefact
 from edgegan.export.int8 import layer_weights, make_int8
-from edgegan.export.lint import lint
 from edgegan.export.rewrite import rewrite
-from edgegan.export.rewrites.graph import Rewrite
-from edgegan.export.signature import Boundary, Example, Signature
+from edgegan.export.rewrites.edits import Rewrite
+from edgegan.export.signature import Boundary, Example, Signature, Sizes
+from edgegan.export.targets import TARGETS
+from edgegan.export.targets.target import Target
 from edgegan.files import read_json, write_json
 from edgegan.models.zoo import load_generator
 from edgegan.tensors import to_artefact
@@ -44,49 +43,66 @@ def main() -> None:
     end_with_parent()
     warnings.filterwarnings("ignore")
     job = read_json(Path(sys.argv[1]))
-    output, target = Path(job["output"]), job["target"]
+    output, target = Path(job["output"]), TARGETS[job["target"]]
+    write_json(output / "result.json", answer(job, output, target))
+
+
+def answer(job: dict[str, Any], output: Path, target: Target) -> dict[str, Any]:
+    """What result.json holds: how the artefacts were made, or {"culprit"} where that was asked, or {"refused"} when the
+    generator has what the target has not."""
     if job.get("locate"):
-        write_json(output / "result.json", {"culprit": find_culprit(job)})
-        return
-    source = output / f"source.{target}"
+        return {"culprit": find_culprit(job, target)}
+    source = output / f"source{target.suffix}"
     try:
-        graph, records, signatures = convert_fp32(job, source)
+        graph, records, signatures = convert_fp32(job, target, source)
     except ConfigError as error:
-        write_json(output / "result.json", {"refused": str(error)})
-        return
+        return {"refused": str(error)}
     except Exception:
         traceback.print_exc()
-        culprit = find_culprit(job)
+        culprit = find_culprit(job, target)
         if culprit is None:
             raise
         reason = f"{culprit['layer']} ({culprit['kind']}) cannot be converted: {culprit['reason']}"
-        write_json(output / "result.json", {"refused": reason})
-        return
+        return {"refused": reason}
+    result = derive(job, target, source, layer_weights(graph))
+    return {
+        **result,
+        "rewrites": [record.as_dict() for record in records],
+        "signatures": signatures,
+    }
+
+
+def derive(
+    job: dict[str, Any], target: Target, source: Path, weights: dict[str, np.ndarray]
+) -> dict[str, Any]:
+    """Makes the artefact of each of the job's precisions from the fp32 one; returns how numbers are held in each, what
+    each is made of, and how int8 was made."""
     quantization: dict[str, str] = {}
     described: dict[str, Any] = {}
     int8: dict[str, Any] = {}
-    names = short_names(source, layer_weights(graph)) if target == "tflite" else {}
+    finish = target.finisher(source, weights)
     for precision in job["precisions"]:
-        path = output / f"{precision}.{target}"
+        path = source.with_name(f"{precision}{target.suffix}")
         sys.stdout.write(f"{precision}\n")
         sys.stdout.flush()
         if precision == "int8":
-            int8 = make_int8(target, source, path, job["int8"], graph)
+            int8 = make_int8(target, source, path, job["int8"], weights)
             quantization[precision] = int8["quantization"]
+        elif precision == "fp16":
+            target.to_fp16(source, path)
+            quantization[precision] = "float16"
         else:
-            quantization[precision] = convert_precision(target, precision, source, path)
-        if target == "tflite":  # last: the quantizer does not know the operation
-            finish(path, names)
-        described[precision] = (to_tflite if target == "tflite" else to_onnx).describe(path)
-        described[precision]["lint"] = [each.as_dict() for each in lint(path)]
-    rewrites = [record.as_dict() for record in records]
-    result = {"rewrites": rewrites, "quantization": quantization, "described": described}
-    result["signatures"] = signatures
-    result["int8"] = int8
-    write_json(output / "result.json", result)
+            copy_artefact(source, path)
+            quantization[precision] = "none"
+        finish(path)
+        described[precision] = target.describe(path)
+        described[precision]["lint"] = [each.as_dict() for each in target.lint(path)]
+    return {"quantization": quantization, "described": described, "int8": int8}
 
 
-def convert_fp32(job: dict[str, Any], path: Path) -> tuple[nn.Module, list[Rewrite], list[str]]:
+def convert_fp32(
+    job: dict[str, Any], target: Target, path: Path
+) -> tuple[nn.Module, list[Rewrite], list[str]]:
     """Rewrites the package's generator for every size and writes the fp32 artefact; returns the first size's graph, its
     rewrites, and the names of the signatures."""
     config, module = load_generator(Path(job["package"]))
@@ -96,7 +112,7 @@ def convert_fp32(job: dict[str, Any], path: Path) -> tuple[nn.Module, list[Rewri
     for size, file in job["samples"]:
         samples = torch.from_numpy(np.load(file))
         with torch.no_grad():
-            graph, records = rewrite(module, samples, job["target"], job.get("without", ()))
+            graph, records = rewrite(module, samples, target.name, job.get("without", ()))
         same = [entry for entry in kept if entry[1] == records]
         kept.append(same[0] if same else (graph, records))
         takes = signature.input_info(config.input, size)
@@ -104,16 +120,11 @@ def convert_fp32(job: dict[str, Any], path: Path) -> tuple[nn.Module, list[Rewri
         tensor = torch.from_numpy(to_artefact(samples[:1].numpy(), takes))
         boundaries.append((Boundary(kept[-1][0], takes, gives), Example(tensor, tuple(size))))
     with torch.no_grad():
-        if job["target"] == "tflite":
-            names = to_tflite.convert_fp32(boundaries, path)
-        else:
-            names = to_onnx.convert_fp32(
-                boundaries, path, multiple=job["multiple"], dynamic=job["dynamic"]
-            )
+        names = target.convert(boundaries, path, Sizes(job["dynamic"], job["multiple"]))
     return *kept[0], names
 
 
-def find_culprit(job: dict[str, Any]) -> dict[str, str] | None:
+def find_culprit(job: dict[str, Any], target: Target) -> dict[str, str] | None:
     """The layer that the fp32 conversion fails at or gets wrong, at the first size."""
     from edgegan.export.locate import locate
 
@@ -121,18 +132,9 @@ def find_culprit(job: dict[str, Any]) -> dict[str, str] | None:
     size, file = job["samples"][0]
     takes = Signature.model_validate(job["signature"]).input_info(config.input, size)
     culprit = locate(
-        module, torch.from_numpy(np.load(file)), job["target"], takes, job.get("without", ())
+        module, torch.from_numpy(np.load(file)), target.name, takes, job.get("without", ())
     )
     return None if culprit is None else culprit.as_dict()
-
-
-def convert_precision(target: str, precision: str, source: Path, path: Path) -> str:
-    """Derives one float precision from what was converted; returns how its numbers are held."""
-    if precision == "fp32":
-        shutil.copyfile(source, path)
-        return "none"
-    (to_tflite if target == "tflite" else to_onnx).to_fp16(source, path)
-    return "float16"
 
 
 if __name__ == "__main__":

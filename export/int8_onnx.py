@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from edgegan.artefact import TensorInfo
-from edgegan.export.calibrate import TANH_LIMIT, Learned, Ranges
+from edgegan.deployment.saturation import TANH_LIMIT
+from edgegan.deployment.trunk import trunk_size
+from edgegan.export.calibrate import Learned, Ranges
+from edgegan.export.int8_maker import Int8Maker, Int8Request
 from edgegan.export.sensitivity import Layer
 from edgegan.files import optional_import
 from edgegan.metrics.quality import psnr
 from edgegan.runtime.worker import OnnxRuntime
-from edgegan.tensors import from_artefact, to_artefact
+from edgegan.tensors import to_artefact
 
 ROUNDS = 8
 RESOLUTIONS = 4
@@ -36,31 +38,20 @@ class Images:
         return None if image is None else {"input": np.ascontiguousarray(image[None])}
 
 
-class OnnxInt8:
+class OnnxInt8(Int8Maker):
     """Everything needed to quantise one fp32 .onnx again and again: calibrated once."""
 
-    target = "onnx"
+    runtime = "onnxruntime"
 
-    def __init__(
-        self,
-        source: Path,
-        policy: str,
-        weights: dict[str, np.ndarray],
-        calibration: np.ndarray,
-        method: str,
-        takes: TensorInfo,
-        gives: TensorInfo,
-        learned: Learned | None = None,
-    ) -> None:
+    def __init__(self, request: Int8Request) -> None:
+        super().__init__(request)
         onnx = optional_import("onnx", "onnx")
         inference = optional_import("onnxruntime.quantization.shape_inference", "onnx")
-        self.source, self.policy = source, policy
-        self.takes, self.gives = takes, gives
-        self.method = "min-max" if method == "auto" else method
-        self.prepared = source.with_suffix(".prepared.onnx")
-        inference.quant_pre_process(str(source), str(self.prepared), skip_symbolic_shape=True)
-        model = with_size(onnx, onnx.load(str(self.prepared)), takes.shape)
-        self.layers = list_layers(onnx, model, weights)
+        self.method = "min-max" if request.method == "auto" else request.method
+        self.prepared = self.source.with_suffix(".prepared.onnx")
+        inference.quant_pre_process(str(self.source), str(self.prepared), skip_symbolic_shape=True)
+        model = with_size(onnx, onnx.load(str(self.prepared)), self.takes.shape)
+        self.layers = list_layers(onnx, model, request.weights)
         self.shapes = output_shapes(model)
         self.depthwise = {
             node.name
@@ -68,22 +59,27 @@ class OnnxInt8:
             if any(each.name == "group" and each.i > 1 for each in node.attribute)
         }
         self.left_float: set[str] = set()
-        if policy == "mixed":
+        if self.policy == "mixed":
             self.left_float = {each.operations[0] for each in self.layers} - self.up_to(
                 trunk_pixels(self.layers, self.shapes)
             )
         self.ranges = None
-        if policy != "dynamic":
-            given = to_artefact(calibration, takes)
-            self.ranges = calibrate(self.prepared, given, self.method)
-            clip_before_tanh(self.ranges, model)
-            if self.method == "learned":
-                assert learned is not None
-                reached = calibrate(self.prepared, learned.golden, "min-max")
-                ends = learned.apply(as_ranges(self.ranges), as_ranges(reached))
-                for name, (low, high) in ends.items():
-                    self.ranges.data[name].lowest = np.float32(low)
-                    self.ranges.data[name].highest = np.float32(high)
+        if self.policy != "dynamic":
+            assert request.calibration is not None
+            self.ranges = self.find_ranges(model, request.calibration, request.learned)
+
+    def find_ranges(self, model: Any, calibration: np.ndarray, learned: Learned | None) -> Any:
+        """ONNX Runtime's table of ranges, with those that training learned where the method goes by them."""
+        ranges = calibrate(self.prepared, to_artefact(calibration, self.takes), self.method)
+        clip_before_tanh(ranges, model)
+        if self.method == "learned":
+            assert learned is not None
+            reached = calibrate(self.prepared, learned.golden, "min-max")
+            ends = learned.apply(as_ranges(ranges), as_ranges(reached))
+            for name, (low, high) in ends.items():
+                ranges.data[name].lowest = np.float32(low)
+                ranges.data[name].highest = np.float32(high)
+        return ranges
 
     def up_to(self, pixels: int) -> set[str]:
         """Convolutions whose output has at most this many pixels."""
@@ -107,17 +103,7 @@ class OnnxInt8:
         write_qdq(self.prepared, path, self.ranges, excluded)
         return path
 
-    def run(self, path: Path, images: np.ndarray) -> np.ndarray:
-        """(N, ...) inputs in edgegan's own form through an artefact, in this process; returns (N, C, H, W)."""
-        runner = OnnxRuntime(str(path), "onnxruntime", 2)
-        outputs = []
-        for image in images:
-            runner.set_input(to_artefact(image[None], self.takes))
-            runner.invoke()
-            outputs.append(from_artefact(np.array(runner.output()), self.gives))
-        return np.concatenate(outputs)
-
-    def choose(
+    def settle(
         self, proof: np.ndarray, reference: np.ndarray, enough_db: float
     ) -> list[dict[str, Any]]:
         """Settles which convolutions stay float under `auto`; returns every form tried, the chosen one marked.
@@ -125,6 +111,9 @@ class OnnxInt8:
         Forms are nested by resolution, with and without depthwise convolutions. The fastest of those that reach
         `enough_db` against fp32 is chosen, or the best when none does; of two equally fast ones the better.
         """
+        if self.policy != "auto":
+            return []
+        self.policy = "static"
         forms = self.forms()
         tried: list[dict[str, Any]] = []
         with tempfile.TemporaryDirectory(dir=self.source.parent) as folder:
@@ -166,7 +155,7 @@ def with_size(onnx: Any, model: Any, shape: list[int]) -> Any:
     return onnx.shape_inference.infer_shapes(model)
 
 
-def list_layers(onnx: Any, model: Any, weights: dict[str, np.ndarray]) -> list[Layer]:
+def list_layers(onnx: Any, model: Any, weights: Mapping[str, np.ndarray]) -> list[Layer]:
     """The convolutions that ONNX Runtime computes in int8, with the generator's names for them."""
     constants = {each.name: onnx.numpy_helper.to_array(each) for each in model.graph.initializer}
     left, shapes, layers = dict(weights), output_shapes(model), []
@@ -200,12 +189,12 @@ def output_shapes(model: Any) -> dict[str, int]:
 
 
 def trunk_pixels(layers: list[Layer], shapes: dict[str, int]) -> int:
-    """The smallest resolution at which a quarter of the multiply-adds is done."""
-    total = sum(each.macs for each in layers)
-    for pixels in sorted({shapes[each.operations[0]] for each in layers}):
-        if sum(each.macs for each in layers if shapes[each.operations[0]] == pixels) >= total / 4:
-            return pixels
-    return max(shapes.values(), default=0)
+    """The resolution of the trunk."""
+    macs: dict[int, int] = {}
+    for each in layers:
+        pixels = shapes[each.operations[0]]
+        macs[pixels] = macs.get(pixels, 0) + each.macs
+    return trunk_size(macs)
 
 
 def calibrate(prepared: Path, images: np.ndarray, method: str) -> Any:
@@ -296,7 +285,7 @@ def interleaved_ms(paths: list[Path], image: np.ndarray) -> list[float]:
 
 
 def pick(tried: list[dict[str, Any]], enough_db: float) -> int:
-    """The index of the chosen form: see `OnnxInt8.choose`."""
+    """The index of the chosen form: see `OnnxInt8.settle`."""
     good = [index for index, form in enumerate(tried) if form["psnr_db"] >= enough_db]
     if not good:
         return max(range(len(tried)), key=lambda index: tried[index]["psnr_db"])

@@ -9,54 +9,46 @@ from typing import Any
 
 import numpy as np
 
-from edgegan.artefact import TensorInfo
 from edgegan.console import say
+from edgegan.deployment.trunk import trunk_size
 from edgegan.export.calibrate import Learned, find_ranges
 from edgegan.export.flatbuffer import Operation, name_layers, read_operations
+from edgegan.export.int8_maker import Int8Maker, Int8Request
 from edgegan.export.sensitivity import Layer
 from edgegan.files import optional_import
 from edgegan.metrics.quality import psnr
-from edgegan.runtime.worker import LiteRT
-from edgegan.tensors import from_artefact, to_artefact
+from edgegan.tensors import to_artefact
 
 TRIAL_IMAGES = 8
 
 
-class TfliteInt8:
+class TfliteInt8(Int8Maker):
     """Everything needed to quantise one fp32 .tflite again and again."""
 
-    target = "tflite"
+    runtime = "litert"
 
-    def __init__(
-        self,
-        source: Path,
-        policy: str,
-        weights: dict[str, np.ndarray],
-        calibration: np.ndarray | None,
-        method: str,
-        takes: TensorInfo,
-        gives: TensorInfo,
-        learned: Learned | None = None,
-    ) -> None:
-        self.source, self.policy = source, policy
-        self.takes, self.gives = takes, gives
-        self.operations = read_operations(source)
-        names = name_layers(self.operations, weights)
+    def __init__(self, request: Int8Request) -> None:
+        super().__init__(request)
+        dynamic = self.policy == "dynamic"
+        self.operations = read_operations(self.source)
+        names = name_layers(self.operations, dict(request.weights))
         self.layers = [
             Layer(
                 names[each.name],
-                (each.name,) if policy == "dynamic" else with_followers(self.operations, each),
+                (each.name,) if dynamic else with_followers(self.operations, each),
                 each.kind,
                 each.macs,
             )
             for each in self.operations
-            if each.is_layer and (policy != "dynamic" or each.kind == "CONV_2D")
+            if each.is_layer and (not dynamic or each.kind == "CONV_2D")
         ]
         self.ranges: dict[str, Any] | None = None
-        self.method = method
-        if policy != "dynamic":
-            assert calibration is not None
-            self.method, self.ranges = self.find_best_ranges(calibration, method, learned)
+        self.method = request.method
+        if not dynamic:
+            assert request.calibration is not None
+            self.method, self.ranges = self.find_best_ranges(
+                request.calibration, request.method, request.learned
+            )
 
     def find_best_ranges(
         self, calibration: np.ndarray, method: str, learned: Learned | None
@@ -81,16 +73,6 @@ class TfliteInt8:
         """Writes the int8 artefact with these operations float."""
         quantize(self.source, path, self.operations, self.policy, self.ranges, keep_float)
         return path
-
-    def run(self, path: Path, images: np.ndarray) -> np.ndarray:
-        """(N, ...) inputs in edgegan's own form through an artefact, in this process; returns (N, C, H, W)."""
-        runner = LiteRT(str(path), "litert", 2)
-        outputs = []
-        for image in images:
-            runner.set_input(to_artefact(image[None], self.takes))
-            runner.invoke()
-            outputs.append(from_artefact(np.array(runner.output()), self.gives))
-        return np.concatenate(outputs)
 
 
 def with_followers(operations: list[Operation], layer: Operation) -> tuple[str, ...]:
@@ -171,8 +153,7 @@ def is_per_channel(shape: tuple[int, ...]) -> bool:
 
 
 def edge_names(operations: list[Operation]) -> set[str]:
-    """Names of operations that work above the resolution of the trunk: the smallest at which a quarter of the
-    multiply-adds is done."""
+    """Names of operations that work above the resolution of the trunk."""
     pixels = {
         each.name: each.outputs[0].shape[1] * each.outputs[0].shape[2]
         for each in operations
@@ -183,6 +164,6 @@ def edge_names(operations: list[Operation]) -> set[str]:
     for each in operations:
         if each.macs and each.name in pixels:
             at[pixels[each.name]] = at.get(pixels[each.name], 0) + each.macs
-    trunk = next((size for size in sorted(at) if at[size] >= total / 4), max(at, default=0))
+    trunk = trunk_size(at, total)
     slack = 1.5  # a padded picture of the trunk is still the trunk's
     return {name for name, size in pixels.items() if size > slack * trunk}

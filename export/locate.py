@@ -17,11 +17,12 @@ import torch
 from torch import fx, nn
 
 from edgegan.artefact import TensorInfo
-from edgegan.export import to_onnx, to_tflite
-from edgegan.export.rewrite import PASSES, rewrite
-from edgegan.export.rewrites.graph import layer_of
-from edgegan.export.signature import Boundary, Example
-from edgegan.runtime.worker import LiteRT, OnnxRuntime
+from edgegan.export.rewrite import rewrite
+from edgegan.export.rewrites.edits import layer_of
+from edgegan.export.signature import Boundary, Example, Sizes
+from edgegan.export.targets import TARGETS
+from edgegan.export.targets.target import Target
+from edgegan.runtime.worker import open_session
 from edgegan.tensors import to_artefact
 
 WRONG_SHARE = 1e-3  # of a layer's largest value
@@ -65,7 +66,7 @@ def locate(
         def is_bad(index: int) -> bool:
             part = prefix(graph, nodes[index])
             try:
-                made = convert_and_run(part, samples[:1], target, takes)
+                made = convert_and_run(part, samples[:1], TARGETS[target], takes)
             except Exception as error:  # whatever a converter raises is what we look for
                 reasons[nodes[index].name] = first_line(error)
                 return True
@@ -88,7 +89,7 @@ def wrong_rewrite(
     module: nn.Module, samples: torch.Tensor, target: str, expected: torch.Tensor
 ) -> Culprit:
     """The rewrite without which the graph gives what the generator gives."""
-    for name in PASSES[target]:
+    for name in TARGETS[target].passes():
         graph, _ = rewrite(module, samples, target, [name])
         if not is_wrong(graph(samples[:1]), expected):
             _, records = rewrite(module, samples, target)
@@ -133,31 +134,23 @@ def prefix(graph: fx.GraphModule, last: fx.Node) -> fx.GraphModule:
     return part
 
 
-def convert_and_run(part: nn.Module, x: torch.Tensor, target: str, takes: TensorInfo) -> np.ndarray:
+def convert_and_run(
+    part: nn.Module, x: torch.Tensor, target: Target, takes: TensorInfo
+) -> np.ndarray:
     """The result (N, C, H, W) of a graph's artefact, in this process."""
     gives = TensorInfo(
-        name="output", shape=[], layout=takes_layout(target), colour="other", range=(-1.0, 1.0)
+        name="output", shape=[], layout=target.layout, colour="other", range=(-1.0, 1.0)
     )
     tensor = to_artefact(x.numpy(), takes)
     boundaries = [(Boundary(part, takes, gives), Example(torch.from_numpy(tensor), (0, 0)))]
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / f"prefix.{target}"
-        runner: LiteRT | OnnxRuntime
-        if target == "tflite":
-            to_tflite.convert_fp32(boundaries, path)
-            runner = LiteRT(str(path), "litert", 1)
-        else:
-            to_onnx.convert_fp32(boundaries, path, multiple=1, dynamic=False)
-            runner = OnnxRuntime(str(path), "onnxruntime", 1)
+        path = Path(folder) / f"prefix{target.suffix}"
+        target.convert(boundaries, path, Sizes())
+        runner = open_session(str(target.loading(path).entry), target.runtimes[0], 1)
         runner.set_input(tensor)
         runner.invoke()
         made = np.array(runner.output())
     return made.transpose(0, 3, 1, 2) if gives.layout == "NHWC" else made
-
-
-def takes_layout(target: str) -> Any:
-    """The layout a target's pictures have."""
-    return "NHWC" if target == "tflite" else "NCHW"
 
 
 def first_line(error: Exception) -> str:

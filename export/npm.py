@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tarfile
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgegan.errors import DeviceError, IntegrityError, MissingDependency, OutputError
-from edgegan.files import make_folder, sha256_file, write_atomic
+from edgegan.files import cache_folder, make_folder, sha256_file, write_atomic
 
 TIMEOUT_S = 600
 
@@ -27,13 +26,6 @@ class Package:
     @property
     def file(self) -> str:
         return f"{self.name.lstrip('@').replace('/', '-')}-{self.version}.tgz"
-
-
-def cache_folder() -> Path:
-    """$EDGEGAN_CACHE, or edgegan below $XDG_CACHE_HOME or ~/.cache."""
-    if "EDGEGAN_CACHE" in os.environ:
-        return Path(os.environ["EDGEGAN_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "edgegan"
 
 
 def fetch(package: Package, *, download: bool) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,11 +24,23 @@ class Gate:
     max_abs: float | None = None
     psnr_db: float | None = None
 
+    @property
+    def metric(self) -> Literal["max_abs", "psnr_db"]:
+        """The figure it limits."""
+        return "psnr_db" if self.max_abs is None else "max_abs"
+
+    @property
+    def limit(self) -> float:
+        """The largest max_abs or the smallest psnr_db that passes."""
+        found = self.psnr_db if self.max_abs is None else self.max_abs
+        assert found is not None
+        return found
+
     def __str__(self) -> str:
         return (
-            f"max abs <= {self.max_abs:g}"
-            if self.max_abs is not None
-            else f"PSNR >= {self.psnr_db:g} dB"
+            f"max abs <= {self.limit:g}"
+            if self.metric == "max_abs"
+            else f"PSNR >= {self.limit:g} dB"
         )
 
 
@@ -37,10 +49,11 @@ MAX_INT8_DROP_DB = 1.0
 ROUNDING_DB = 0.005  # two runs of one artefact with other thread counts differ by less
 
 
-def run_artefact(model: Path, target: str, images: np.ndarray) -> np.ndarray:
-    """Runs (N, C, H, W) images through an artefact in its first runtime; returns (N, C, H, W)."""
+def run_artefact(model: Path, layout: str, images: np.ndarray) -> np.ndarray:
+    """Runs (N, C, H, W) images through an artefact whose pictures are NHWC or NCHW, in its first runtime; returns
+    (N, C, H, W)."""
     with Session(model, threads=2) as session:
-        if target == "onnx":
+        if layout == "NCHW":
             return session.run(images)
         return session.run(np.ascontiguousarray(images.transpose(0, 2, 3, 1))).transpose(0, 3, 1, 2)
 
@@ -52,6 +65,8 @@ def compare(output: np.ndarray, reference: np.ndarray, precision: str) -> Parity
         max_abs=float(np.abs(output - reference).max()),
         psnr_db=min(EQUAL_DB, psnr(output, reference)),
         gate=str(GATES[precision]),
+        metric=GATES[precision].metric,
+        limit=GATES[precision].limit,
     )
 
 
@@ -86,6 +101,11 @@ def worst_layer(ranking: Sequence[dict[str, Any]]) -> str:
     return f"; int8 costs most in layer {first['layer']} ({first['gain_db']:+.1f} dB when it stays float)"
 
 
+def drop_limit(max_drop_db: float | None) -> float:
+    """How much further from the teacher than fp32 an int8 student may be, in dB: what was asked for, or the gate."""
+    return MAX_INT8_DROP_DB if max_drop_db is None else max_drop_db
+
+
 def check_drop(
     name: str,
     int8_db: float,
@@ -94,7 +114,7 @@ def check_drop(
     ranking: Sequence[dict[str, Any]] = (),
 ) -> None:
     """Raises ParityError when int8 is further from the teacher than the fp32 student by more than the limit allows."""
-    limit = MAX_INT8_DROP_DB if max_drop_db is None else max_drop_db
+    limit = drop_limit(max_drop_db)
     if not int8_db >= fp32_db - limit - ROUNDING_DB:
         advice = (
             f"add --max-drop {limit:g} to keep its worst layers float"

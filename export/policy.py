@@ -1,11 +1,9 @@
-"""What int8 means for a generator: the policies, and which of them suits its norms."""
+"""What int8 means for a generator: the policies, and what a user asks for."""
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from typing import Any
-
-import torch
 
 from edgegan.errors import ConfigError, nearest
 from edgegan.export.calibrate import METHODS
@@ -24,7 +22,6 @@ STORED_AS = {
     "mixed": "mixed-int8",
     "int16x8": "int16x8",
 }
-PICTURE_NORMS = (torch.nn.InstanceNorm2d, torch.nn.GroupNorm, torch.nn.LayerNorm)
 
 
 @dataclass(frozen=True)
@@ -51,31 +48,3 @@ class Int8Options:
     def as_dict(self) -> dict[str, Any]:
         """For export.json."""
         return asdict(self)
-
-
-def normalises_each_picture(module: torch.nn.Module) -> bool:
-    """Whether a generator normalises by each picture's own statistics, which static int8 ruins."""
-    return any(isinstance(layer, PICTURE_NORMS) for layer in module.modules())
-
-
-def choose_policy(module: torch.nn.Module, asked: str, target: str) -> str:
-    """The policy asked for, or what `auto` stands for; in ONNX `auto` is chosen while converting, by measuring.
-
-    Raises ConfigError when the target has no such form.
-    """
-    if target == "onnx" and asked == "int16x8":
-        raise ConfigError(
-            "--int8 int16x8: ONNX Runtime has no convolution of that kind; use --target tflite"
-        )
-    if asked != "auto" or target == "onnx":
-        return asked
-    return "dynamic" if normalises_each_picture(module) else "static"
-
-
-def check_one_range(policy: str) -> None:
-    """Raises ConfigError when one .tflite of several sizes would need ranges of each."""
-    if policy != "dynamic":
-        raise ConfigError(
-            f"--int8 {policy} calibrates one size: export each --size into a folder of its own, "
-            "or use --int8 dynamic"
-        )

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgegan.artefact import Parity, TensorInfo
+from edgegan.artefact import Loading, Parity, TensorInfo
 from edgegan.console import say
 from edgegan.errors import DeviceError, MissingDependency
 from edgegan.export.parity import compare
@@ -56,65 +56,57 @@ def with_signatures(checks: list[Check], names: list[str]) -> list[Check]:
     ]
 
 
-def run_tensors(
-    path: Path,
-    inputs: np.ndarray,
-    takes: TensorInfo,
-    gives: TensorInfo,
-    *,
-    runtime: str | None = None,
-    signature: str | None = None,
-) -> np.ndarray:
-    """(N, ...) in edgegan's own form through an artefact -> pictures (N, C, H, W) in [-1, 1]."""
-    with Session(path, runtime=runtime, threads=2, signature=signature) as session:
-        return from_artefact(session.run(to_artefact(inputs, takes)), gives)
+@dataclass(frozen=True)
+class Candidate:
+    """An artefact that is not kept yet: where it is, how it is loaded, its tensors."""
+
+    path: Path
+    how: Loading
+    takes: TensorInfo
+    gives: TensorInfo
+
+    def run(
+        self, inputs: np.ndarray, *, runtime: str | None = None, signature: str | None = None
+    ) -> np.ndarray:
+        """(N, ...) in edgegan's own form through it -> pictures (N, C, H, W) in [-1, 1]."""
+        with Session(
+            self.path, runtime=runtime, threads=2, signature=signature, how=self.how
+        ) as session:
+            return from_artefact(session.run(to_artefact(inputs, self.takes)), self.gives)
 
 
-def prove(
-    path: Path,
-    target: str,
-    precision: str,
-    checks: list[Check],
-    tensors: tuple[TensorInfo, TensorInfo],
-) -> Parity:
+def prove(candidate: Candidate, precision: str, checks: list[Check]) -> Parity:
     """The worst parity over sizes and runtimes. A runtime that cannot load the file is named, unless it is the only
     one: then its own error is raised."""
     found: list[Parity] = []
     runtimes: dict[str, float] = {}
-    names = installed_runtimes(target)
+    names = installed_runtimes(candidate.how.runtimes)
     for position, runtime in enumerate(names):
         worst = []
         try:
             for check in checks:
-                output = run_tensors(
-                    path, check.inputs, *tensors, runtime=runtime, signature=check.signature
-                )
+                output = candidate.run(check.inputs, runtime=runtime, signature=check.signature)
                 worst.append(compare(output, check.reference, precision))
         except (DeviceError, MissingDependency) as error:
             if not runtimes and position == len(names) - 1:
                 raise
-            say(f"  {path.name} not checked in {runtime}: {error}")
+            say(f"  {candidate.path.name} not checked in {runtime}: {error}")
             continue
         runtimes[runtime] = min(parity.psnr_db for parity in worst)
         found += worst
-    first = len(checks)
-    return Parity(
-        inputs=sum(parity.inputs for parity in found[:first]),
-        max_abs=max(parity.max_abs for parity in found),
-        psnr_db=min(parity.psnr_db for parity in found),
-        gate=found[0].gate,
-        runtimes=runtimes,
+    return found[0].model_copy(
+        update={
+            "inputs": sum(parity.inputs for parity in found[: len(checks)]),
+            "max_abs": max(parity.max_abs for parity in found),
+            "psnr_db": min(parity.psnr_db for parity in found),
+            "runtimes": runtimes,
+        }
     )
 
 
-def fidelity(
-    path: Path,
-    pictures: np.ndarray,
-    teacher_outputs: np.ndarray,
-    tensors: tuple[TensorInfo, TensorInfo],
-) -> float:
+def fidelity(candidate: Candidate, pictures: np.ndarray, teacher_outputs: np.ndarray) -> float:
     """Mean PSNR of an artefact to the teacher over pictures."""
-    outputs = run_tensors(path, pictures, *tensors)
+    outputs = candidate.run(pictures)
     return float(np.mean([psnr(a, b) for a, b in zip(outputs, teacher_outputs, strict=True)]))
 
 

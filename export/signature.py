@@ -22,13 +22,13 @@ class Signature(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layout: Layout | None = Field(None, description="null: NHWC for TFLite, NCHW for ONNX")
+    layout: Layout | None = Field(None, description="null: the target's own")
     colour: Literal["rgb", "bgr"] = "rgb"
     range: tuple[float, float] = (-1.0, 1.0)
     io: Literal["float32", "uint8"] = "float32"
     labels: Literal["index", "one-hot"] = "index"
 
-    def resolved(self, target: str) -> Signature:
+    def resolved(self, layout: Layout) -> Signature:
         """With the target's layout and the range uint8 means; raises ConfigError when two options disagree."""
         low, high = self.range
         if not high > low:
@@ -37,7 +37,7 @@ class Signature(BaseModel):
             raise ConfigError("--io uint8 holds 0 to 255; leave --range out")
         return self.model_copy(
             update={
-                "layout": self.layout or ("NHWC" if target == "tflite" else "NCHW"),
+                "layout": self.layout or layout,
                 "range": (0.0, 255.0) if self.io == "uint8" else self.range,
             }
         )
@@ -87,6 +87,14 @@ class Example:
 
     tensor: torch.Tensor
     size: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """The heights and widths one graph takes: those of its example, or any multiples of `multiple`."""
+
+    dynamic: bool = False
+    multiple: int = 1
 
 
 def index_type(kind: LabelMapIO) -> Literal["uint8", "int32"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +14,16 @@ from edgegan.data.labels import find_edges, one_hot, read_labels
 from edgegan.data.stored import Codec
 from edgegan.errors import ConfigError
 from edgegan.models.packaging import golden_inputs
-from edgegan.models.zoo import check_package_size, image_sides, parse_spec
-from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, read_config, read_tensors
+from edgegan.models.zoo import check_package_size, parse_spec
+from edgegan.package import (
+    InputIO,
+    LabelMapIO,
+    NoiseIO,
+    PackageConfig,
+    is_package,
+    read_config,
+    read_tensors,
+)
 from edgegan.run import MANIFEST, Run
 
 CALIBRATION_IMAGES = 32
@@ -25,7 +34,8 @@ Size = tuple[int, int]
 @dataclass(frozen=True)
 class Source:
     """What one package is exported from and proved with. Inputs are in edgegan's own form: pictures (N, C, H, W) in
-    [-1, 1], label maps one-hot, noise (N, dimension). `others` are further sizes with inputs of theirs."""
+    [-1, 1], label maps one-hot, noise (N, dimension). `others` are further sizes with inputs of theirs.
+    `parent_name` is the name of the teacher's package."""
 
     folder: Path
     role: str
@@ -36,6 +46,7 @@ class Source:
     teacher_outputs: np.ndarray | None
     validation: np.ndarray | None
     others: tuple[tuple[Size, np.ndarray], ...] = ()
+    parent_name: str | None = None
 
     @property
     def proofs(self) -> list[tuple[Size, np.ndarray]]:
@@ -107,15 +118,10 @@ def run_sources(
     """A run's student and teacher at the run's size, calibrated on its training crops, proved on its validation crops;
     or both at another size on the calibration images."""
     run = Run.open(folder)
-    cache = folder / "stages" / "teacher_cache"
-    if "distill" not in run.manifest["stages"]:
-        raise ConfigError(
-            f"{folder} has no finished student; run the same edgegan compress command again to finish it"
-        )
+    run.student_figures()  # says when there is none yet
     own = folder / "teacher"
     teacher = own if own.is_dir() else Path(run.manifest["recipe"]["teacher"])
     config = read_config(folder / "student")
-    codec = Codec(config.input)
     shape, *more = sizes or [config.size]
     for size in (shape, *more):
         check_package_size(config, size)
@@ -124,44 +130,60 @@ def run_sources(
         raise ConfigError(
             f"--size {other[0]}x{other[1]} is not the run's own: give --calibration DIR with images to prove it on"
         )
-    if calibration is not None:
-        chosen = load_folder(calibration, shape, config.input)
-        note = f"{len(chosen)} images of {calibration}"
-    else:
-        kept = np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES]
-        chosen = codec.load(kept).numpy()
-        note = f"{len(chosen)} training crops of the run"
+    chosen, note, others = calibration_inputs(folder, config, (shape, *more), calibration)
     validation = outputs = None
     if shape == config.size:
-        validation = codec.load(np.load(cache / "validation_input.npy", mmap_mode="r")).numpy()
-        outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
+        validation, outputs = validation_pairs(folder, config)
     proof = chosen if validation is None else validation
-    others: tuple[tuple[Size, np.ndarray], ...] = ()
-    if calibration is not None:
-        count = PARITY_IMAGES["teacher"]
-        others = tuple(
-            (size, load_folder(calibration, size, config.input)[:count]) for size in more
-        )
-    sources = []
-    if which in ("student", "both"):
-        images = proof[: PARITY_IMAGES["student"]]
-        sources.append(
-            Source(
-                folder / "student",
-                "student",
-                shape,
-                chosen,
-                note,
-                images,
-                outputs,
-                validation,
-                others,
-            )
-        )
-    if which in ("teacher", "both"):
-        images = proof[: PARITY_IMAGES["teacher"]]
-        sources.append(Source(teacher, "teacher", shape, chosen, note, images, None, None, others))
-    return sources
+    common: dict[str, Any] = {
+        "size": shape,
+        "calibration": chosen,
+        "calibration_note": note,
+        "others": others,
+    }
+    student = Source(
+        folder=folder / "student",
+        role="student",
+        images=proof[: PARITY_IMAGES["student"]],
+        teacher_outputs=outputs,
+        validation=validation,
+        parent_name=read_config(teacher).name if is_package(teacher) else None,
+        **common,
+    )
+    taught = Source(
+        folder=teacher,
+        role="teacher",
+        images=proof[: PARITY_IMAGES["teacher"]],
+        teacher_outputs=None,
+        validation=None,
+        **common,
+    )
+    return [each for each in (student, taught) if which in (each.role, "both")]
+
+
+def calibration_inputs(
+    folder: Path, config: PackageConfig, sizes: Sequence[Size], calibration: Path | None
+) -> tuple[np.ndarray, str, tuple[tuple[Size, np.ndarray], ...]]:
+    """What a run's packages are calibrated with, in words too, and the inputs of its further sizes."""
+    if calibration is None:
+        cache = folder / "stages" / "teacher_cache"
+        kept = np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES]
+        chosen = Codec(config.input).load(kept).numpy()
+        return chosen, f"{len(chosen)} training crops of the run", ()
+    chosen = load_folder(calibration, sizes[0], config.input)
+    others = tuple(
+        (size, load_folder(calibration, size, config.input)[: PARITY_IMAGES["teacher"]])
+        for size in sizes[1:]
+    )
+    return chosen, f"{len(chosen)} images of {calibration}", others
+
+
+def validation_pairs(folder: Path, config: PackageConfig) -> tuple[np.ndarray, np.ndarray]:
+    """A run's validation inputs and what its teacher makes of them."""
+    cache = folder / "stages" / "teacher_cache"
+    inputs = np.load(cache / "validation_input.npy", mmap_mode="r")
+    outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
+    return Codec(config.input).load(inputs).numpy(), outputs
 
 
 def load_folder(folder: Path, size: Size, kind: InputIO) -> np.ndarray:
@@ -196,13 +218,13 @@ def size_multiple(config: PackageConfig, folder: Path, *, dynamic: bool) -> int:
     spec = parse_spec(config.family, config.spec)
     if not dynamic:
         return 1
-    if getattr(spec, "size", None) is not None:
+    if spec.size is not None:
         raise ConfigError(
             f"{folder} makes pictures of {config.size[0]}x{config.size[1]} only: leave --dynamic out"
         )
-    return image_sides(config.family, spec)[0]
+    return spec.stride
 
 
 def smallest_size(config: PackageConfig) -> int:
     """The smallest height and width."""
-    return image_sides(config.family, parse_spec(config.family, config.spec))[1]
+    return parse_spec(config.family, config.spec).min_size

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edgegan.export.signature import Boundary, Example
+from edgegan.export.signature import Boundary, Example, Sizes
 from edgegan.files import optional_import
 
 OPSET = 20
@@ -18,20 +18,12 @@ SIMPLIFY_TIMEOUT_S = 300
 
 
 def convert_fp32(
-    boundaries: list[tuple[Boundary, Example]],
-    path: Path,
-    *,
-    multiple: int,
-    dynamic: bool,
-    simple: bool = True,
-) -> list[str]:
-    """Writes an .onnx with input and output named so, opset 20, simplified when `simple` and onnxsim can.
-
-    Dynamic height and width are multiples of `multiple`. Returns no signature names: the format has none.
-    """
+    graph: tuple[Boundary, Example], path: Path, sizes: Sizes, *, simple: bool = True
+) -> None:
+    """Writes an .onnx with input and output named so, opset 20, simplified when `simple` and onnxsim can."""
     optional_import("onnxscript", "onnx")
     raw = path.with_suffix(".raw.onnx")
-    boundary, example = boundaries[0]
+    boundary, example = graph
     torch.onnx.export(
         boundary,
         (example.tensor,),
@@ -41,14 +33,13 @@ def convert_fp32(
         input_names=["input"],
         output_names=["output"],
         external_data=False,
-        dynamic_shapes=free_sides(boundary.takes.layout, multiple) if dynamic else None,
+        dynamic_shapes=free_sides(boundary.takes.layout, sizes.multiple) if sizes.dynamic else None,
     )
     if simple:
         simplify(raw, path)
     else:
         raw.replace(path)
     raw.unlink(missing_ok=True)
-    return []
 
 
 def free_sides(layout: str, multiple: int) -> dict[str, dict[int, Any]]:

@@ -15,7 +15,7 @@ from edgegan.export.signature import Boundary, Example
 from edgegan.files import optional_import
 
 
-def convert_fp32(boundaries: list[tuple[Boundary, Example]], path: Path) -> list[str]:
+def convert_fp32(boundaries: Sequence[tuple[Boundary, Example]], path: Path) -> list[str]:
     """Writes a .tflite with one signature {input} -> {output} for each example size; returns their names.
 
     The first is serving_default, the others size_HEIGHTxWIDTH; weights that are equal are stored once.

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgegan.errors import DeviceError, MissingDependency
-from edgegan.export.npm import Package, cache_folder, fetch, unpack
+from edgegan.export.npm import Package, fetch, unpack
+from edgegan.files import cache_folder
 
 DEX_PACKAGE = Package(
     "@nativescript/android",

@@ -11,8 +11,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, Finished, call, check_plain
+from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.benchmark_tool import measure_with_tool
+from edgegan.benchmarks.devices.interface import (
+    COMMAND_TIMEOUT_S,
+    Asked,
+    DeviceKind,
+    Finished,
+    call,
+    check_plain,
+)
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import BenchRecord
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
 
@@ -87,6 +98,8 @@ def choose_device(serial: str | None) -> str:
 
 class AdbDevice:
     """A phone. Its files live in a folder of /data/local/tmp, under names of our own making."""
+
+    counts: Path | None = None
 
     def __init__(self, address: str, *, name: str | None = None) -> None:
         self.serial = choose_device(parse_address(address))
@@ -169,6 +182,22 @@ class AdbDevice:
     def new_path(self, suffix: str) -> str:
         return f"{self.folder}/out{next(self.numbers)}{suffix}"
 
+    def measure(
+        self, artefacts: Sequence[tuple[Path, ModelManifest]], threads: int, method: Method
+    ) -> list[BenchRecord]:
+        return measure_with_tool(self, artefacts, threads, method)
+
+    def worker(self) -> None:
+        """A phone has no Python."""
+
     def close(self) -> None:
         with contextlib.suppress(DeviceError):
             self.run(["rm", "-rf", "--", self.folder], 20)
+
+
+def open_adb(asked: Asked) -> AdbDevice:
+    """The phone of a serial, or the only one; that one is named by its serial."""
+    return AdbDevice(asked.address, name=asked.name if parse_address(asked.address) else None)
+
+
+ADB = DeviceKind(open=open_adb, form="adb://[serial]", check=parse_address)

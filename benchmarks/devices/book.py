@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 from pathlib import Path
 
-from edgegan.benchmarks.devices import adb, ssh
-from edgegan.benchmarks.devices.emulated import EmulatedDevice
-from edgegan.benchmarks.devices.host import HostDevice
-from edgegan.console import say
+from edgegan.benchmarks.devices import listed
+from edgegan.benchmarks.devices.interface import Asked, Device, DeviceKind
 from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.files import read_json, write_json
 
-RESERVED = ("host", "arm64")
-DEFAULT_CORE = "cortex-a76"
-AnyDevice = HostDevice | EmulatedDevice | ssh.SshDevice | adb.AdbDevice
+DEVICES = {name: kind for name, kind in vars(listed).items() if isinstance(kind, DeviceKind)}
 
 
 def book_path() -> Path:
@@ -44,24 +39,23 @@ def write_book(devices: dict[str, str]) -> None:
 
 def add_device(name: str, address: str) -> None:
     """Adds or changes a device; raises ConfigError for a name or an address that cannot be one."""
-    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", name) or name in RESERVED or "__" in name:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", name) or name in words() or "__" in name:
         raise ConfigError(
-            f"device name {name!r}: use small letters, digits, dot, dash; not {' or '.join(RESERVED)}"
+            f"device name {name!r}: use small letters, digits, dot, dash; not {' or '.join(words())}"
         )
     check_address(address)
     write_book({**read_book(), name: address})
 
 
-def check_address(address: str) -> None:
-    """Raises ConfigError unless the address is ssh:// or adb:// and well formed."""
-    if address.startswith("ssh://"):
-        ssh.parse_address(address)
-    elif address.startswith("adb://"):
-        adb.parse_address(address)
-    else:
-        raise ConfigError(
-            f"device address {address!r}: write ssh://user@host, adb:// or adb://SERIAL"
-        )
+def check_address(address: str) -> DeviceKind:
+    """The kind of an address; raises ConfigError when there is none such, or when it is not well formed."""
+    scheme, mark, _ = address.partition("://")
+    kind = DEVICES.get(scheme)
+    if kind is None or not kind.form or not mark:
+        forms = [each.form for each in DEVICES.values() if each.form]
+        raise ConfigError(f"device address {address!r}: write {' or '.join(forms)}")
+    kind.check(address)
+    return kind
 
 
 def remove_device(name: str) -> None:
@@ -75,44 +69,29 @@ def remove_device(name: str) -> None:
     write_book(devices)
 
 
-def open_device(text: str, *, emulate: str | None = None, bootstrap: bool = False) -> AnyDevice:
-    """The device that --device and --emulate name.
-
-    "arm64" is this machine when it is one, else the first device that was added, else an emulated core.
-    """
-    if emulate is not None:
-        if text != "arm64":
-            raise ConfigError(f"--emulate goes with --device arm64, not with {text!r}")
-        return EmulatedDevice(emulate)
-    if text == "host":
-        return HostDevice()
+def open_device(text: str, *, emulate: str | None = None, bootstrap: bool = False) -> Device:
+    """The device that --device and --emulate name: a word, a name of the book, or an address."""
+    if emulate is not None and text != "arm64":
+        raise ConfigError(f"--emulate goes with --device arm64, not with {text!r}")
+    if text in words():
+        return DEVICES[text].open(Asked(text, emulate=emulate, bootstrap=bootstrap))
     devices = read_book()
-    if text == "arm64":
-        if platform.machine() in ("aarch64", "arm64"):
-            return HostDevice()
-        if devices:
-            name = next(iter(devices))
-            say(
-                f"arm64: using the device {name} ({devices[name]}); --emulate {DEFAULT_CORE} emulates"
-            )
-            return open_device(name, bootstrap=bootstrap)
-        say(
-            f"arm64: no device was added, so {DEFAULT_CORE} is emulated: instruction counts, no time"
-        )
-        return EmulatedDevice(DEFAULT_CORE)
     name = slug(text)
     if text in devices:
         name, text = text, devices[text]
     elif "://" not in text:
-        known = [*RESERVED, *devices]
+        known = [*words(), *devices]
+        forms = [kind.form for kind in DEVICES.values() if kind.form]
         raise ConfigError(
-            f"--device {text!r} is unknown{nearest(text, known)}; choose from {', '.join(known)}, "
-            "ssh://user@host, adb://[serial], or add one: edgegan devices add"
+            f"--device {text!r} is unknown{nearest(text, known)}; choose from {', '.join([*known, *forms])}, "
+            "or add one: edgegan devices add"
         )
-    check_address(text)
-    if text.startswith("ssh://"):
-        return ssh.SshDevice(text, name=name, bootstrap=bootstrap)
-    return adb.AdbDevice(text, name=None if text == "adb://" else name)
+    return check_address(text).open(Asked(text, name, bootstrap=bootstrap))
+
+
+def words() -> list[str]:
+    """Devices that are called by a word alone: no device of the book may be."""
+    return [word for word, kind in DEVICES.items() if not kind.form]
 
 
 def slug(text: str) -> str:

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import itertools
+import platform
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.counting import count_all
+from edgegan.benchmarks.devices.host import HostDevice
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
     WORKER_DEADLINE_S,
+    Asked,
+    Device,
+    DeviceKind,
     Finished,
     call,
 )
 from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
 from edgegan.benchmarks.devices.state import DeviceState, parse_state
-from edgegan.errors import DeviceError
-from edgegan.runtime.session import RUNTIMES, WORKER_FILE
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import CountRecord
+from edgegan.console import say
+from edgegan.errors import ConfigError, DeviceError, MissingDependency
+from edgegan.runtime.session import WORKER_FILE
 
+DEFAULT_CORE = "cortex-a76"
 INSTALLED = ("litert", "onnxruntime")
 
 
@@ -30,7 +41,7 @@ class EmulatedDevice:
         self.folder = arm64_root()
         self.view = self.folder / "cores" / core
         self.scratch = scratch()
-        self.counts = self.scratch / "counts"
+        self.counts: Path | None = self.scratch / "counts"
         self.numbers = itertools.count()
 
     def qemu(self) -> list[str]:
@@ -68,8 +79,13 @@ class EmulatedDevice:
             )
         return state
 
-    def runtimes(self, target: str) -> list[str]:
-        return [name for name in RUNTIMES[target] if name in INSTALLED]
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        found = [name for name in names if name in INSTALLED]
+        if not found:
+            raise MissingDependency(
+                f"{self.name} has {' and '.join(INSTALLED)}, none of {', '.join(names)}"
+            )
+        return found
 
     def worker_command(self, runtime: str) -> list[str]:  # noqa: ARG002
         python = str(self.view / "usr/bin/python3.11")
@@ -85,5 +101,39 @@ class EmulatedDevice:
     def new_path(self, suffix: str) -> str:
         return str(self.scratch / f"{next(self.numbers)}{suffix}")
 
+    def measure(
+        self,
+        artefacts: Sequence[tuple[Path, ModelManifest]],
+        threads: int,
+        method: Method,  # noqa: ARG002
+    ) -> list[CountRecord]:
+        if threads != 1:
+            raise ConfigError("instructions are counted with one thread; leave --threads at 1")
+        return count_all(self, artefacts, self.cpu)
+
+    def worker(self) -> EmulatedDevice:
+        return self
+
     def close(self) -> None:
         shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+def open_arm64(asked: Asked) -> Device:
+    """The core to emulate, if one is named; else this machine when it is one, else the first device that was added,
+    else an emulated core."""
+    from edgegan.benchmarks.devices.book import open_device, read_book  # which knows every device
+
+    if asked.emulate is not None:
+        return EmulatedDevice(asked.emulate)
+    if platform.machine() in ("aarch64", "arm64"):
+        return HostDevice()
+    devices = read_book()
+    if devices:
+        name = next(iter(devices))
+        say(f"arm64: using the device {name} ({devices[name]}); --emulate {DEFAULT_CORE} emulates")
+        return open_device(name, bootstrap=asked.bootstrap)
+    say(f"arm64: no device was added, so {DEFAULT_CORE} is emulated: instruction counts, no time")
+    return EmulatedDevice(DEFAULT_CORE)
+
+
+ARM64 = DeviceKind(open=open_arm64)

@@ -6,13 +6,19 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, Finished, call
+from edgegan.artefact import ModelManifest
+from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, DeviceKind, Finished, call
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
+from edgegan.benchmarks.measure import measure
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import BenchRecord
 from edgegan.runtime.session import Here
 
 
 class HostDevice(Here):
     """This machine. Files need no copying; `sysfs` stands for /sys in tests."""
+
+    counts: Path | None = None
 
     def __init__(self, name: str = "host", sysfs: Path = Path("/sys")) -> None:
         self.name, self.sysfs = name, sysfs
@@ -25,5 +31,16 @@ class HostDevice(Here):
     def run(self, command: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> Finished:
         return call(command, timeout_s)
 
+    def measure(
+        self, artefacts: Sequence[tuple[Path, ModelManifest]], threads: int, method: Method
+    ) -> list[BenchRecord]:
+        return measure(self, artefacts, threads, method)[0]
+
+    def worker(self) -> HostDevice:
+        return self
+
     def close(self) -> None:
         """Nothing was copied."""
+
+
+HOST = DeviceKind(open=lambda _: HostDevice())

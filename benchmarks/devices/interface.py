@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.state import DeviceState
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import AnyRecord
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 
 COMMAND_TIMEOUT_S = 60.0
@@ -31,13 +34,35 @@ class Finished:
 
 
 class Device(Protocol):
-    """A place where artefacts run. `name` stands in records and messages."""
+    """A place where artefacts are measured. `name` stands in records and messages.
+
+    `counts` is the file here that its instruction counts go to; None for a device that keeps time.
+    """
 
     name: str
+    counts: Path | None
 
     def probe(self) -> DeviceState:
         """What it is and how it fares now; raises DeviceError when it cannot be reached."""
         ...
+
+    def measure(
+        self, artefacts: Sequence[tuple[Path, ModelManifest]], threads: int, method: Method
+    ) -> Sequence[AnyRecord]:
+        """Measures or counts the artefacts by the way that this device allows; one record for each that it can run."""
+        ...
+
+    def worker(self) -> WorkerDevice | None:
+        """Itself when it can run the worker; else None, and then nothing but `measure` is asked of it."""
+        ...
+
+    def close(self) -> None:
+        """Removes what was pushed and lets the device go."""
+        ...
+
+
+class ShellDevice(Device, Protocol):
+    """A device that takes files and runs commands."""
 
     def push(self, local: Path) -> str:
         """Copies a file to the device under a name of our own making; returns its path there."""
@@ -51,16 +76,12 @@ class Device(Protocol):
         """Copies a file from the device."""
         ...
 
-    def close(self) -> None:
-        """Removes what was pushed and lets the device go."""
-        ...
 
-
-class WorkerDevice(Device, Protocol):
+class WorkerDevice(ShellDevice, Protocol):
     """A device that can run the worker: one with Python, numpy and a runtime."""
 
-    def runtimes(self, target: str) -> list[str]:
-        """Runtimes for a target that are installed there, best first."""
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        """Those of these runtimes that are installed there, in this order; raises MissingDependency when none is."""
         ...
 
     def worker_command(self, runtime: str) -> list[str]:
@@ -70,6 +91,28 @@ class WorkerDevice(Device, Protocol):
     def new_path(self, suffix: str) -> str:
         """A path there that no file has yet."""
         ...
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A device as the command line names it. `name` is for records; None where the device should name itself."""
+
+    address: str
+    name: str | None = None
+    emulate: str | None = None
+    bootstrap: bool = False
+
+
+@dataclass(frozen=True)
+class DeviceKind:
+    """What --device may say. `form` shows how an address is written; a kind without one is called by its word alone.
+
+    `check` raises ConfigError for an address that is not well formed, without reaching for the device.
+    """
+
+    open: Callable[[Asked], Device]
+    form: str = ""
+    check: Callable[[str], object] = str
 
 
 def call(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import shutil
@@ -14,15 +13,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from edgegan.benchmarks.devices.debian import SUITE, debian_mirror
 from edgegan.benchmarks.devices.interface import call
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, MissingDependency, nearest
-from edgegan.files import atomic_folder, make_folder, read_json, sha256_file, write_json
+from edgegan.files import (
+    atomic_folder,
+    cache_folder,
+    make_folder,
+    read_json,
+    sha256_file,
+    write_json,
+)
 
 MANIFEST = "arm64.json"
 SCHEMA_VERSION = 1
-SUITE = "bookworm"
-DEBIAN = "http://deb.debian.org/debian"
 PACKAGES = ("python3-minimal", "libpython3-stdlib", "python3", "libstdc++6", "libgomp1")
 REQUIREMENTS = Path(__file__).with_name("arm64_requirements.txt")
 PLUGIN_SOURCE = Path(__file__).with_name("count_plugin.c")
@@ -70,14 +77,6 @@ def check_core(core: str) -> EmulatedCore:
     return CORES[core]
 
 
-def cache_folder() -> Path:
-    """$EDGEGAN_CACHE, else edgegan in the user's cache folder."""
-    own = os.environ.get("EDGEGAN_CACHE")
-    if own:
-        return Path(own).absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "edgegan"
-
-
 def check_tools() -> None:
     """Raises MissingDependency naming every system program that is absent, with the command that installs them."""
     missing = [package for program, package in TOOLS.items() if shutil.which(program) is None]
@@ -97,13 +96,16 @@ def check_tools() -> None:
 def only_one(folder: Path) -> Iterator[None]:
     """Waits while another process sets the same folder up."""
     make_folder(folder)
-    with (folder / ".arm64.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            say("another edgegan sets up the arm64 root; waiting for it")
-            fcntl.flock(file, fcntl.LOCK_EX)
+    lock = FileLock(folder / ".arm64.lock", fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say("another edgegan sets up the arm64 root; waiting for it")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def arm64_root(*, overwrite: bool = False) -> Path:
@@ -190,25 +192,6 @@ def install_debian(root: Path, packages: Sequence[str], more_sources: Sequence[s
         target.unlink()
         if done.code:
             raise DeviceError(f"tar cannot unpack {target}: {done.last_words()}")
-
-
-def debian_mirror() -> str:
-    """$EDGEGAN_DEBIAN_MIRROR, else the mirror of this Debian 12's own apt sources, else Debian's."""
-    own = os.environ.get("EDGEGAN_DEBIAN_MIRROR")
-    if own:
-        return own
-    folder = Path("/etc/apt")
-    for path in sorted(folder.glob("sources.list.d/*.sources")):
-        for stanza in re.split(r"\n\s*\n", path.read_text(encoding="utf-8", errors="replace")):
-            uri = re.search(r"^URIs:\s*(\S+/debian/?)\s*$", stanza, re.M)
-            if uri and re.search(rf"^Suites:.*\b{SUITE}\b(?!-)", stanza, re.M):
-                return uri[1]
-    for path in [folder / "sources.list", *sorted(folder.glob("sources.list.d/*.list"))]:
-        text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
-        line = re.search(rf"^deb\s+(?:\[.*\]\s+)?(\S+/debian/?)\s+{SUITE}\s.*\bmain\b", text, re.M)
-        if line:
-            return line[1]
-    return DEBIAN
 
 
 def install_wheels(target: Path) -> None:

@@ -10,26 +10,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
     WORKER_DEADLINE_S,
+    Asked,
+    DeviceKind,
     Finished,
     call,
     check_plain,
 )
 from edgegan.benchmarks.devices.root import scratch
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
+from edgegan.benchmarks.measure import measure
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.record import BenchRecord
 from edgegan.console import say
+from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 from edgegan.files import sha256_file
-from edgegan.runtime.session import MODULES, RUNTIMES, WORKER_FILE
+from edgegan.runtime.session import WORKER_FILE
 
 SSH_FAILED = 255
 CONNECT_TIMEOUT_S = 10
 BOOTSTRAP_TIMEOUT_S = 900
 VENV = ".cache/edgegan/venv"
 NEEDS = "apt-get install openssh-client"
-PACKAGES = {"litert": "ai-edge-litert", "onnxruntime": "onnxruntime"}
+PACKAGES = {name: RUNTIMES[name].package for name in ("litert", "onnxruntime")}
 # Prints which of the modules import, by looking for them only: importing a runtime takes seconds on a board.
 FIND_RUNTIMES = (
     "import importlib.util as u;print('PYTHON',*[n for n in {modules!r} if u.find_spec(n)])"
@@ -58,6 +65,8 @@ def parse_address(address: str) -> tuple[str, int | None]:
 
 class SshDevice:
     """A machine reached by ssh. `options` are more -o settings, such as a test's own key."""
+
+    counts: Path | None = None
 
     def __init__(
         self,
@@ -151,7 +160,7 @@ class SshDevice:
 
     def installed(self, python: str) -> list[str] | None:
         """Which of numpy and the runtimes' modules a Python there has; None when there is no such Python."""
-        modules = ["numpy", *(MODULES[name] for name in PACKAGES)]
+        modules = ["numpy", *(RUNTIMES[name].module for name in PACKAGES)]
         script = FIND_RUNTIMES.format(modules=modules)
         done = self.run(["sh", "-c", f'exec {python} -c "$0"', script])
         words = done.output.split()
@@ -171,12 +180,12 @@ class SshDevice:
                 "the device needs python3-venv and a package index that has wheels for it"
             )
 
-    def runtimes(self, target: str) -> list[str]:
-        found = [name for name in RUNTIMES[target] if MODULES[name] in self.found]
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        found = [name for name in names if RUNTIMES[name].module in self.found]
         if not found:
-            package = PACKAGES[RUNTIMES[target][0]]
+            packages = " or ".join(RUNTIMES[name].package for name in names)
             raise MissingDependency(
-                f"{self.name} has no runtime for {target}; install {package} there or add --bootstrap"
+                f"{self.name} has none of {packages}; install one there or add --bootstrap"
             )
         return found
 
@@ -224,6 +233,14 @@ class SshDevice:
     def new_path(self, suffix: str) -> str:
         return f"{self.folder}/out{next(self.numbers)}{suffix}"
 
+    def measure(
+        self, artefacts: Sequence[tuple[Path, ModelManifest]], threads: int, method: Method
+    ) -> list[BenchRecord]:
+        return measure(self, artefacts, threads, method)[0]
+
+    def worker(self) -> SshDevice:
+        return self
+
     def close(self) -> None:
         with contextlib.suppress(DeviceError, MissingDependency):
             if self.folder:
@@ -235,4 +252,12 @@ class SshDevice:
 
 def safe_suffix(path: Path) -> str:
     """The file's suffix when it is one of ours, else nothing."""
-    return path.suffix if path.suffix in (".tflite", ".onnx", ".npy", ".py") else ""
+    return path.suffix if path.suffix in (*LOADERS, ".npy", ".py") else ""
+
+
+def open_ssh(asked: Asked) -> SshDevice:
+    """The board at an address."""
+    return SshDevice(asked.address, name=asked.name, bootstrap=asked.bootstrap)
+
+
+SSH = DeviceKind(open=open_ssh, form="ssh://user@host", check=parse_address)

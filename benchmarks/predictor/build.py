@@ -7,13 +7,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from edgegan.benchmarks.counting import read_totals
-from edgegan.benchmarks.devices.emulated import EmulatedDevice
-from edgegan.benchmarks.devices.interface import WorkerDevice
+from edgegan.benchmarks.devices.interface import Device
 from edgegan.benchmarks.predictor.family import Family, learn_family
 from edgegan.benchmarks.predictor.layers import resize
 from edgegan.benchmarks.predictor.tables import (
@@ -48,10 +47,15 @@ class Sample:
 class Bench:
     """Costs of many small models on one device, in one worker: milliseconds, or instructions when it is emulated."""
 
-    def __init__(self, device: WorkerDevice | EmulatedDevice, sentinel: Path, threads: int) -> None:
-        self.device, self.threads = device, threads
-        self.counting = isinstance(device, EmulatedDevice)
-        self.session = Session(sentinel, runtime="litert", threads=threads, place=device)
+    def __init__(self, device: Device, sentinel: Path, threads: int) -> None:
+        worker = device.worker()
+        if worker is None:
+            raise ConfigError(
+                f"layers cannot be measured on {device.name}: a predictor needs a device that runs Python"
+            )
+        self.device, self.threads = worker, threads
+        self.counting = worker.counts is not None
+        self.session = Session(sentinel, runtime="litert", threads=threads, place=worker)
 
     def costs(self, models: Sequence[Path]) -> tuple[float, list[float]]:
         """The sentinel's cost, then that of each model."""
@@ -76,8 +80,8 @@ class Bench:
 
     def totals(self) -> list[int]:
         """Counts so far."""
-        assert isinstance(self.device, EmulatedDevice)
-        return read_totals(self.device.counts) if self.device.counts.is_file() else []
+        file = self.device.counts
+        return read_totals(file) if file is not None and file.is_file() else []
 
     def counted(self) -> int:
         """How many counts there are so far; 0 where time is measured."""
@@ -86,14 +90,15 @@ class Bench:
 
 def build_predictor(
     samples: Sequence[Sample],
-    device: WorkerDevice | EmulatedDevice,
+    device: Device,
     *,
     unseen: Sequence[Sample] = (),
     threads: int = 1,
 ) -> Predictor:
     """Tables from the layers of `samples` (int8 .tflite of one family, widths drawn at random), validated on `unseen`.
 
-    Raises ConfigError for too few samples. The caller decides with Predictor.check whether the error is low enough.
+    Raises ConfigError for too few samples and for a device that runs no worker. The caller decides with
+    Predictor.check whether the error is low enough.
     """
     if len(samples) < MIN_SAMPLES:
         raise ConfigError(f"a predictor needs at least {MIN_SAMPLES} samples, not {len(samples)}")
@@ -119,9 +124,8 @@ def build_predictor(
         for key, plan in plans.items()
     }
     slots = tuple(Slots(table=slot.pattern.key(), rules=slot.rules) for slot in family.slots)
-    unit: Literal["ms", "instructions"] = "instructions" if bench.counting else "ms"
     raw = Predictor(
-        unit=unit,
+        unit="instructions" if bench.counting else "ms",
         device=device.name,
         runtime_version=version,
         threads=threads,
@@ -213,7 +217,7 @@ def validate(predictor: Predictor, unseen: Sequence[Sample], costs: Sequence[flo
     )
 
 
-def emulated_counts(device: EmulatedDevice, paths: Sequence[Path]) -> list[float]:
+def emulated_counts(device: Device, paths: Sequence[Path]) -> list[float]:
     """Instructions of one inference of each .tflite, in one emulated process."""
     bench = Bench(device, paths[0], 1)
     try:

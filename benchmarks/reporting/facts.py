@@ -17,15 +17,8 @@ from edgegan.errors import InputError
 from edgegan.files import check_sha256, read_json
 from edgegan.metrics.evaluations import read_evaluations
 from edgegan.metrics.protocol import Figure
+from edgegan.recipe.kinds import COSTS
 from edgegan.run import Run
-
-UNITS = {
-    "macs": ("MMACs", 1e6),
-    "params": ("thousand parameters", 1e3),
-    "bytes": ("kB of int8 weights", 1e3),
-    "ms": ("ms", 1.0),
-    "instructions": ("million instructions", 1e6),
-}
 
 
 @dataclass(frozen=True)
@@ -103,10 +96,7 @@ def gather(folder: Path, label: str) -> tuple[RunFacts, Models]:
     """Facts of a finished run; raises InputError when it has no student, IntegrityError when a file is not what its
     manifest says."""
     run = Run.open(folder)
-    if "distill" not in run.manifest["stages"]:
-        raise InputError(
-            f"{folder} has no finished student; run the same edgegan compress command again"
-        )
+    quality = run.student_figures()
     models = {model.file: (path, model) for path, model in exported_models(folder / "export")}
     ordered = dict(sorted(models.items(), key=lambda item: order_key(item[1][1])))
     everything = read_all(folder / "bench")
@@ -119,7 +109,6 @@ def gather(folder: Path, label: str) -> tuple[RunFacts, Models]:
             stale.append(record.artefact)
     measured = [record for record in records if isinstance(record, BenchRecord)]
     tabled = {record.artefact: record for record in of_one_device(measured)}
-    quality = run.figures("distill")
     recipe = run.manifest["recipe"]
     evaluations = [read_evaluation(folder, each) for each in read_evaluations(folder)]
     facts = RunFacts(
@@ -211,7 +200,8 @@ def read_search(run: Run) -> SearchFacts | None:
         path = folder / name
         check_sha256(path, entry["outputs"].get(str(path.relative_to(run.folder)), "not recorded"))
     front = read_json(folder / "front.json")
-    unit, scale = UNITS.get(front["cost"], (front["cost"], 1.0))
+    kind = COSTS.get(front["cost"])
+    unit, scale = (front["cost"], 1.0) if kind is None else (kind.unit, kind.scale)
     chosen = front["chosen"]
 
     def row(each: dict[str, Any]) -> FrontRow:

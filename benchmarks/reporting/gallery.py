@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from edgegan.artefact import ModelManifest
-from edgegan.benchmarks.reporting.headline import Models
+from edgegan.benchmarks.reporting.headline import Models, pick
 from edgegan.data.images import from_stored, to_pixels
 from edgegan.data.labels import colour_labels, one_hot
 from edgegan.errors import MissingDependency
@@ -80,7 +80,8 @@ def make_gallery(run: Run, models: Models, count: int) -> Gallery:
     outputs, notes = {"teacher": teacher}, []
     fed = network_inputs(kept, spec)
     for column in ("fp32", "int8"):
-        found = models.get(f"student_{column}.tflite") or models.get(f"student_{column}.onnx")
+        wanted = {"role": "student", "precision": column}
+        found = pick(models, **wanted, target="tflite") or pick(models, **wanted)
         if found is None:
             notes.append(f"no student {column} artefact: edgegan export makes it")
             continue

@@ -21,6 +21,18 @@ class Headline:
     detail: str
 
 
+def pick(models: Models, **wanted: str) -> tuple[Path, ModelManifest] | None:
+    """The first artefact whose manifest says this: role="student", precision="int8", target="tflite"."""
+    return next(
+        (
+            (path, model)
+            for path, model in models.values()
+            if all(getattr(model, key) == value for key, value in wanted.items())
+        ),
+        None,
+    )
+
+
 def ratio(value: float) -> str:
     """12.3x or 7.41x."""
     return f"{value:.0f}x" if value >= 100 else f"{value:.1f}x" if value >= 10 else f"{value:.2f}x"
@@ -31,9 +43,9 @@ def make_headline(
 ) -> list[Headline]:
     """The five figures that matter; those that were not measured are left out."""
     found: list[Headline] = []
-    teacher = next((m for _, m in models.values() if m.role == "teacher"), None)
-    student = next((m for _, m in models.values() if m.role == "student"), None)
-    if teacher and student:
+    first = [pick(models, role=role) for role in ("teacher", "student")]
+    if first[0] and first[1]:
+        teacher, student = first[0][1], first[1][1]
         found.append(
             Headline(
                 ratio(teacher.macs / student.macs),
@@ -41,7 +53,8 @@ def make_headline(
                 f"{macs(teacher.macs)} to {macs(student.macs)} multiply-adds a picture",
             )
         )
-    big, small = models.get("teacher_fp32.tflite"), models.get("student_int8.tflite")
+    big = pick(models, role="teacher", precision="fp32", target="tflite")
+    small = pick(models, role="student", precision="int8", target="tflite")
     if big and small:
         found.append(
             Headline(
@@ -50,7 +63,8 @@ def make_headline(
                 f"{big[1].bytes / 1e6:.2f} MB fp32 to {small[1].bytes / 1e6:.2f} MB int8 .tflite",
             )
         )
-    slow, fast = records.get("teacher_fp32.tflite"), records.get("student_int8.tflite")
+    slow = records.get(big[1].file) if big else None
+    fast = records.get(small[1].file) if small else None
     if slow and fast:
         found.append(
             Headline(

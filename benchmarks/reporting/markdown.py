@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgegan.benchmarks.reporting.facts import Artefact, Evaluation, RunFacts, SearchFacts
-from edgegan.benchmarks.reporting.headline import macs
+from edgegan.benchmarks.column import fill
+from edgegan.benchmarks.reporting.columns import STAGE_COLUMNS, front_columns, markdown_rows
+from edgegan.benchmarks.reporting.facts import Evaluation, RunFacts, SearchFacts
 from edgegan.benchmarks.reporting.latency import BarGroup
 from edgegan.benchmarks.reporting.side_by_side import Table
 
@@ -36,7 +37,7 @@ def run_section(run: RunFacts, *, alone: bool) -> list[str]:
     )
     if run.warnings:
         parts.append("\n".join(f"> Warning: {escape(text)}  " for text in run.warnings))
-    parts += ["### Artefacts", artefact_table(run.artefacts)]
+    parts += ["### Artefacts", grid(*markdown_rows(run.artefacts))]
     for group in run.latency:
         parts += latency_section(group)
     for evaluation in run.evaluations:
@@ -59,34 +60,9 @@ def run_section(run: RunFacts, *, alone: bool) -> list[str]:
         headers = ["stage", "curve", "figure", "first", "last", "steps"]
         parts += ["### Training", grid(headers, rows)]
     parts += ["### How it was made", code(run.commands)]
-    rows = [
-        [name, str(entry["duration_s"]), str(entry["finished"])]
-        for name, entry in run.stages.items()
-    ]
-    parts.append(grid(["stage", "seconds", "finished"], rows))
+    parts.append(grid(*fill(STAGE_COLUMNS, list(run.stages.items()))))
     parts.append(escape(environment_line(run)))
     return parts
-
-
-def artefact_table(artefacts: Sequence[Artefact]) -> str:
-    """Size and fidelity of every file."""
-    rows = []
-    for each in artefacts:
-        model = each.model
-        drop = model["psnr_to_teacher_db"]
-        rows.append(
-            [
-                model["file"],
-                macs(model["macs"]),
-                f"{model['parameters']:,}",
-                f"{model['bytes'] / 1e6:.2f}",
-                model["quantization"],
-                f"{model['parity']['psnr_db']:.1f} dB ({model['parity']['gate']})",
-                f"{drop:.2f} dB" if drop is not None else "",
-            ]
-        )
-    headers = ["artefact", "MACs", "parameters", "MB", "kind", "PSNR to PyTorch", "PSNR to teacher"]
-    return grid(headers, rows)
 
 
 def latency_section(group: BarGroup) -> list[str]:
@@ -111,20 +87,10 @@ def evaluation_section(evaluation: Evaluation) -> list[str]:
 
 def search_section(search: SearchFacts) -> list[str]:
     """The Pareto front."""
-    rows = [
-        [
-            row.widths,
-            f"{row.cost:,.2f}",
-            f"{row.parameters:,.0f}",
-            f"{row.fitness:.3f}",
-            "chosen" if row.chosen else "",
-        ]
-        for row in search.rows
-    ]
     return [
         "### Search",
         escape(f"{search.candidates} candidates; {search.why}."),
-        grid(["widths", search.unit, "parameters", search.fitness, ""], rows),
+        grid(*fill(front_columns(search), search.rows)),
     ]
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edgegan.benchmarks.record import AnyRecord, BenchRecord, CountRecord, PredictedRecord
+from edgegan.benchmarks.reporting.columns import several_rows
 from edgegan.benchmarks.reporting.facts import RunFacts
-from edgegan.benchmarks.reporting.headline import macs
 from edgegan.benchmarks.reporting.latency import TITLES, make_bar
 
 
@@ -55,17 +55,7 @@ def model_rows(runs: Sequence[RunFacts]) -> list[list[str]]:
     columns: list[dict[str, str]] = []
     for run in runs:
         values = {"recipe": run.name, "method": str(run.recipe.get("method", "distill"))}
-        for each in run.artefacts:
-            model = each.model
-            role = model["role"]
-            values.setdefault(f"{role} MACs", macs(model["macs"]))
-            values.setdefault(f"{role} parameters", f"{model['parameters']:,}")
-            if role == "student":
-                values[f"{model['file']}, MB"] = f"{model['bytes'] / 1e6:.2f}"
-                if model["psnr_to_teacher_db"] is not None and model["precision"] == "int8":
-                    values[f"{model['file']}, PSNR to teacher"] = (
-                        f"{model['psnr_to_teacher_db']:.2f} dB"
-                    )
+        values |= several_rows(run.artefacts)
         values["student PSNR to teacher, fp32"] = f"{run.quality['psnr_to_teacher_db']:.2f} dB"
         values["student SSIM to teacher, fp32"] = f"{run.quality['ssim_to_teacher']:.3f}"
         seconds = sum(entry["duration_s"] or 0 for entry in run.stages.values())

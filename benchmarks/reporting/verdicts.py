@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.record import AnyRecord, BenchRecord
 from edgegan.benchmarks.reporting.headline import Models
 
-MAX_INT8_DROP_DB = 1.0  # the exporter's gate
-NEAR_DROP_DB = 0.75  # of it
+NEAR_DROP = 0.75  # of the largest drop that passes
 NEAR_PSNR_DB = 3.0  # above a parity gate
 NEAR_DIFFERENCE = 0.5  # of a parity gate
 MOST_NAMED = 4  # unsteady artefacts in one warning
@@ -67,26 +65,25 @@ def more(count: int) -> str:
 
 def near_parity(model: ModelManifest) -> list[str]:
     """A warning when a conversion passed its gate narrowly."""
-    limit = re.search(r"[\d.][\d.e+-]*", model.parity.gate)
-    if limit is None:
+    parity = model.parity
+    if parity.limit is None:
         return []
-    gate = float(limit[0])
-    if "max abs" in model.parity.gate:
-        near = model.parity.max_abs > NEAR_DIFFERENCE * gate
-        figure = f"largest difference to PyTorch {model.parity.max_abs:.1e}"
+    if parity.metric == "max_abs":
+        near = parity.max_abs > NEAR_DIFFERENCE * parity.limit
+        figure = f"largest difference to PyTorch {parity.max_abs:.1e}"
     else:
-        near = model.parity.psnr_db < gate + NEAR_PSNR_DB
-        figure = f"PSNR to PyTorch {model.parity.psnr_db:.1f} dB"
-    return [f"{model.file}: {figure}, near its gate ({model.parity.gate})."] if near else []
+        near = parity.psnr_db < parity.limit + NEAR_PSNR_DB
+        figure = f"PSNR to PyTorch {parity.psnr_db:.1f} dB"
+    return [f"{model.file}: {figure}, near its gate ({parity.gate})."] if near else []
 
 
 def near_drop(model: ModelManifest, fp32_db: float) -> list[str]:
-    """A warning when int8 lost nearly as much as the gate allows."""
-    if model.precision != "int8" or model.role != "student" or model.psnr_to_teacher_db is None:
+    """A warning when int8 lost nearly as much as the gate it was exported with allows."""
+    if model.drop_limit_db is None or model.psnr_to_teacher_db is None:
         return []
     drop = fp32_db - model.psnr_to_teacher_db
-    if drop <= NEAR_DROP_DB:
+    if drop <= NEAR_DROP * model.drop_limit_db:
         return []
     return [
-        f"{model.file}: int8 loses {drop:.2f} dB to the teacher; the gate is {MAX_INT8_DROP_DB:g} dB."
+        f"{model.file}: int8 loses {drop:.2f} dB to the teacher; the gate is {model.drop_limit_db:g} dB."
     ]

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from edgegan.artefact import read_model
@@ -21,41 +20,22 @@ from edgegan.benchmarks.studies.family_parity import export, initial
 from edgegan.benchmarks.studies.interleaved import draw_input
 from edgegan.console import emit, say, table
 from edgegan.data.images import to_pixels, write_image
-from edgegan.models.animegan.network import AnimeSpec
-from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.packaging import golden_images, golden_inputs, store
-from edgegan.models.resnet.network import ResnetSpec
-from edgegan.models.sngan.network import SnganSpec
-from edgegan.models.spade.network import SpadeSpec
-from edgegan.models.transformer_net.network import TransformerSpec
-from edgegan.models.unet.network import UnetSpec
-from edgegan.models.zoo import build, describe_io
+from edgegan.models.spec import Spec
+from edgegan.models.zoo import FAMILIES, build
 from edgegan.package import is_package
 from edgegan.runtime.session import Session
 
-SIZE = (128, 128)
 PICTURES = 4
 SPREAD = 0.5  # standard deviation of an output in [-1, 1]
-SPECS: dict[str, tuple[BaseModel, tuple[int, int]]] = {
-    "resnet": (ResnetSpec.from_ngf(16, block="separable", norm="batch"), SIZE),
-    "cartoon": (CartoonSpec().scaled(0.25, 8, "separable", "batch"), SIZE),
-    "transformer_net": (TransformerSpec().scaled(0.5, 8, "separable", "batch"), SIZE),
-    "animegan": (AnimeSpec().scaled(0.5, 8, "dense", "batch"), SIZE),
-    "unet": (UnetSpec.from_ngf(8, 7), SIZE),
-    "spade": (
-        SpadeSpec.from_ngf(8, classes=12, upsampling="normal", block="separable"),
-        (128, 256),
-    ),
-    "sngan": (SnganSpec().scaled(0.5, 8, "dense", "batch"), (32, 32)),
-}
 
 
 def make_int8(work: Path, family: str) -> Path:
     """The family's static int8 .tflite."""
-    spec, size = SPECS[family]
+    spec, size = FAMILIES[family].trial
     package, pictures, output = (work / family / name for name in ("package", "drawn", "export"))
     if not is_package(package):
-        module = initial(build(family, spec), family, spec, pictures, 0)
+        module = initial(build(family, spec), spec, pictures, 0)
         widen(module, spec, size)
         package.mkdir(parents=True)
         about = {"name": family, "source": {"changes": ["not trained"]}, "licence": "unstated"}
@@ -78,11 +58,11 @@ def make_int8(work: Path, family: str) -> Path:
     return path
 
 
-def widen(module: nn.Module, spec: BaseModel, size: tuple[int, int]) -> None:
+def widen(module: nn.Module, spec: Spec, size: tuple[int, int]) -> None:
     """Scales the last convolution so that outputs use the whole range: equal greys would prove little."""
     last = [x for x in module.modules() if isinstance(x, (nn.Conv2d, nn.ConvTranspose2d))][-1]
     with torch.no_grad():
-        spread = module(golden_inputs(2, size, describe_io(spec)[0])).std()
+        spread = module(golden_inputs(2, size, spec.takes)).std()
         last.weight.mul_(SPREAD / spread)
 
 
@@ -91,7 +71,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path("runs/bench_arm64"))
     parser.add_argument("--core", default="cortex-a76")
-    parser.add_argument("--families", nargs="*", choices=list(SPECS), default=list(SPECS))
+    parser.add_argument("--families", nargs="*", choices=list(FAMILIES), default=list(FAMILIES))
     given = parser.parse_args()
     rows, differing = [], False
     device = EmulatedDevice(given.core)

@@ -18,19 +18,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from edgegan.artefact import exported_models
 from edgegan.console import say, table
 from edgegan.data.images import center_crop, list_images, read_image, to_float
 from edgegan.models.animegan.network import AnimeSpec
-from edgegan.models.packaging import golden_inputs, import_to_package, store
+from edgegan.models.packaging import Stated, golden_inputs, import_to_package, store
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.spec import Spec
 from edgegan.models.unet.network import UnetSpec
-from edgegan.models.zoo import build, describe_io
+from edgegan.models.zoo import build
 from edgegan.package import is_package
 
 LIMITS_DB = {"fp32": 110.0, "fp16": 80.0}
@@ -39,7 +39,7 @@ WEIGHTS = {
     "fast style candy": "fast_neural_style_candy_fp16.pth",
     "fast style mosaic": "fast_neural_style_mosaic_fp16.pth",
 }
-SPECS: dict[str, tuple[str, BaseModel, tuple[int, int]]] = {
+SPECS: dict[str, tuple[str, Spec, tuple[int, int]]] = {
     "resnet 9 blocks ngf 32": ("resnet", ResnetSpec.from_ngf(32), (256, 256)),
     "mobile resnet ngf 16": ("resnet", ResnetSpec.from_ngf(16, block="separable"), (256, 256)),
     "mobile resnet ngf 16 batch": (
@@ -74,33 +74,33 @@ def prepare(
         package = work / "packages" / name.replace(" ", "_")
         if only in name:
             if not is_package(package):
-                import_to_package(data / "weights" / file, package, name=name)
+                import_to_package(data / "weights" / file, package, Stated(name=name))
             yield name, package, photos
     for name, (family, spec, size) in SPECS.items():
         package = work / "packages" / name.replace(" ", "_")
         if only not in name:
             continue
         if not is_package(package):
-            module = initial(build(family, spec), family, spec, photos, steps)
+            module = initial(build(family, spec), spec, photos, steps)
             package.mkdir(parents=True)
             about = {"name": name, "source": {"changes": ["not trained"]}, "licence": "unstated"}
             store(package, family, spec, module, size, about, None)
-        inputs = {"spade": data / "images" / "camvid256" / "val" / "label", "sngan": None}
-        yield name, package, inputs.get(family, photos)
+        inputs = {"label_map": data / "images" / "camvid256" / "val" / "label", "noise": None}
+        yield name, package, inputs.get(spec.takes.kind, photos)
 
 
-def initial(module: nn.Module, family: str, spec: BaseModel, photos: Path, steps: int) -> nn.Module:
+def initial(module: nn.Module, spec: Spec, photos: Path, steps: int) -> nn.Module:
     """Weights of the published initialisation; norms that see a few inputs, or a short training."""
     torch.manual_seed(0)
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
             nn.init.normal_(layer.weight, std=INITIAL_DEVIATION)
-    takes = describe_io(spec)[0]
+    takes = spec.takes
     norms = (nn.InstanceNorm2d, nn.GroupNorm)
     if takes.kind == "image" and any(isinstance(layer, norms) for layer in module.modules()):
         train(module, photos, steps)
     else:
-        size = getattr(spec, "size", (128, 256) if family == "spade" else (256, 256))
+        size = spec.size or ((128, 256) if takes.kind == "label_map" else (256, 256))
         with torch.no_grad():
             for _ in range(4):
                 module.train()(golden_inputs(2, size, takes))

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 
 from edgegan.channels.graph import trace_channels
 from edgegan.compress.costs.counted import LayerTable, overhead_kinds, tabulate
@@ -28,18 +27,19 @@ from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.packaging import card, golden_inputs
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganSpec
+from edgegan.models.spec import Spec
 from edgegan.models.transformer_net.network import TransformerSpec
-from edgegan.models.zoo import build, count_parameters, describe_io, make_golden
+from edgegan.models.zoo import build, count_parameters, make_golden
 from edgegan.package import write_package
-from edgegan.recipe.schema import Norm
+from edgegan.recipe.student_section import Norm
 
 SIDE = 64
 TITLES: dict[Norm, str] = {"instance_affine": "DYNAMIC_OVERHEAD", "batch": "STATIC_OVERHEAD"}
 
 
-def shapes(norm: Norm) -> list[tuple[str, BaseModel]]:
+def shapes(norm: Norm) -> list[tuple[str, Spec]]:
     """Families and specs that differ in what they are made of."""
-    found: list[tuple[str, BaseModel]] = []
+    found: list[tuple[str, Spec]] = []
     for blocks in (2, 5, 8):
         wide = CartoonSpec(inner=(256,) * blocks)
         found.append(("cartoon", wide.scaled(0.125, 8, "separable", norm)))
@@ -58,7 +58,7 @@ def shapes(norm: Norm) -> list[tuple[str, BaseModel]]:
     return found
 
 
-def file_size(family: str, spec: BaseModel, folder: Path, pictures: Path) -> tuple[int, LayerTable]:
+def file_size(family: str, spec: Spec, folder: Path, pictures: Path) -> tuple[int, LayerTable]:
     """Bytes of the int8 .tflite of a generator with random weights, and its layer table."""
     torch.manual_seed(0)
     module = build(family, spec).eval()
@@ -69,7 +69,7 @@ def file_size(family: str, spec: BaseModel, folder: Path, pictures: Path) -> tup
         for name, parameter in module.named_parameters():
             if name.startswith("head"):
                 parameter.mul_(0.01)
-    takes, gives = describe_io(spec)
+    takes, gives = (spec.takes, spec.gives)
     example = golden_inputs(1, (SIDE, SIDE), takes)
     bake(simulate(module, example, scheme_of(module), []))  # as slimming leaves its students
     parameters = count_parameters(module)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from edgegan.artefact import read_model
+from edgegan.benchmarks.column import Column, fill
 from edgegan.benchmarks.studies.interleaved import pooled, time_rounds
 from edgegan.benchmarks.timing import summarise
 from edgegan.console import say, table
@@ -23,8 +24,9 @@ from edgegan.files import read_json, write_json
 from edgegan.models.packaging import GOLDEN_COUNT, card, golden_images, import_to_package
 from edgegan.models.zoo import build, count_parameters, make_golden, parse_spec
 from edgegan.package import is_package, read_config, write_package
+from edgegan.recipe.student_section import Norm
 
-NORMS = ("instance_affine", "batch", "batch-global")
+NORMS: tuple[Norm, ...] = ("instance_affine", "batch", "batch-global")
 STEP = 0.03125
 ROUNDS, SECONDS = 10, 0.1
 INT8 = "student_int8.tflite"
@@ -37,7 +39,7 @@ def edgegan(*arguments: object) -> None:
         raise EdgeGANError(f"failed: {' '.join(command)}")
 
 
-def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[int, int]) -> Path:
+def untrained(folder: Path, teacher: Path, norm: Norm, scale: float, size: tuple[int, int]) -> Path:
     """The int8 .tflite of an untrained student of this norm and width."""
     artefact = folder / "export" / INT8
     if artefact.is_file():
@@ -46,7 +48,7 @@ def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[
 
     if not is_package(folder / "package"):
         config = read_config(teacher)
-        spec = parse_spec(config.family, config.spec).scaled(scale, 8, "separable", norm)  # type: ignore[attr-defined]
+        spec = parse_spec(config.family, config.spec).scaled(scale, 8, "separable", norm)
         torch.manual_seed(0)
         module = build(config.family, spec).train()
         images = golden_images(GOLDEN_COUNT, size, config.input.channels)
@@ -54,7 +56,11 @@ def untrained(folder: Path, teacher: Path, norm: str, scale: float, size: tuple[
             for _ in range(10):  # statistics that int8 can hold
                 module(images)
         module.eval()
-        values = {"family": config.family, "spec": spec.model_dump(mode="json"), "size": size}
+        values: dict[str, object] = {
+            "family": config.family,
+            "spec": spec.model_dump(mode="json"),
+            "size": size,
+        }
         values |= {"role": "student", "parameters": count_parameters(module)}
         (folder / "package").mkdir(parents=True)
         words = card("untrained", config.family, 1, "own", [])
@@ -78,7 +84,9 @@ def time_together(artefacts: dict[str, Path]) -> dict[str, dict[str, float]]:
     return {name: summarise(pooled(each)) for name, each in rounds.items()}
 
 
-def equal_scale(work: Path, teacher: Path, norm: str, scale: float, size: tuple[int, int]) -> float:
+def equal_scale(
+    work: Path, teacher: Path, norm: Norm, scale: float, size: tuple[int, int]
+) -> float:
     """The widest scale, in steps of 1/32, whose int8 latency is not above the reference's."""
     kept = work / "scales.json"
     scales: dict[str, float] = read_json(kept) if kept.is_file() else {}
@@ -102,7 +110,7 @@ def equal_scale(work: Path, teacher: Path, norm: str, scale: float, size: tuple[
 
 
 def train(
-    work: Path, teacher: Path, norm: str, scale: float, arguments: argparse.Namespace
+    work: Path, teacher: Path, norm: Norm, scale: float, arguments: argparse.Namespace
 ) -> Path:
     """A distilled and exported student."""
     run = work / norm
@@ -147,16 +155,17 @@ def frechet(path: Path) -> float | None:
     return next((each["value"] for each in figures if each["name"].startswith("frechet")), None)
 
 
-def main() -> None:
-    """Finds widths, trains, exports, times, prints a table and writes norms.json."""
+def parse() -> argparse.Namespace:
+    """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     data = Path(os.environ.get("EDGEGAN_DATA", "."))
+    weights = data / "weights"
     parser.add_argument("--work", type=Path, default=Path("runs/bench_norms"))
-    parser.add_argument("--teacher", type=Path, default=data / "weights/cartoongan_hayao_fp16.pth")
+    parser.add_argument("--teacher", type=Path, default=weights / "cartoongan_hayao_fp16.pth")
     parser.add_argument(
         "--feature-weights",
         type=Path,
-        default=data / "weights/inception_2015_12_05_upto_mixed8_fp16.pth",
+        default=weights / "inception_2015_12_05_upto_mixed8_fp16.pth",
     )
     parser.add_argument("--recipe", default="cartoongan")
     parser.add_argument("--data", type=Path, default=data / "images/bsds500/train/photo")
@@ -174,7 +183,27 @@ def main() -> None:
     parser.add_argument(
         "--freeze", type=float, default=0.3, help="share of steps with frozen statistics"
     )
-    arguments = parser.parse_args()
+    return parser.parse_args()
+
+
+COLUMNS: tuple[Column[dict[str, Any]], ...] = (
+    Column("norm", lambda line: line["norm"]),
+    Column("scale", lambda line: f"{line['scale']:g}"),
+    Column("GMACs", lambda line: f"{line['macs'] / 1e9:.3f}"),
+    Column("fp32 dB", lambda line: f"{line['fp32_db']:.2f}"),
+    Column("int8 dB", lambda line: f"{line['int8_db']:.2f}"),
+    Column("Frechet", lambda line: "" if line["frechet"] is None else f"{line['frechet']:.3f}"),
+    Column("int8 ms", lambda line: f"{line['median_ms']:.2f}"),
+    Column(
+        "95 % interval",
+        lambda line: f"{line['interval_low_ms']:.2f}-{line['interval_high_ms']:.2f}",
+    ),
+)
+
+
+def main() -> None:
+    """Finds widths, trains, exports, times, prints a table and writes norms.json."""
+    arguments = parse()
     work, size = arguments.work, tuple(arguments.size)
     work.mkdir(parents=True, exist_ok=True)
     teacher = work / "teacher"
@@ -198,30 +227,7 @@ def main() -> None:
             }
         )
     write_json(work / "norms.json", {"lines": lines})
-    rows = [
-        [
-            each["norm"],
-            f"{each['scale']:g}",
-            f"{each['macs'] / 1e9:.3f}",
-            f"{each['fp32_db']:.2f}",
-            f"{each['int8_db']:.2f}",
-            "" if each["frechet"] is None else f"{each['frechet']:.3f}",
-            f"{each['median_ms']:.2f}",
-            f"{each['interval_low_ms']:.2f}-{each['interval_high_ms']:.2f}",
-        ]
-        for each in lines
-    ]
-    headers = [
-        "norm",
-        "scale",
-        "GMACs",
-        "fp32 dB",
-        "int8 dB",
-        "Frechet",
-        "int8 ms",
-        "95 % interval",
-    ]
-    sys.stdout.write(table(headers, rows) + "\n")
+    sys.stdout.write(table(*fill(COLUMNS, lines)) + "\n")
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ import torch
 from torch import nn
 
 from edgegan.export import to_tflite
-from edgegan.export.rewrite import PASSES, rewrite
+from edgegan.export.rewrite import rewrite
 from edgegan.export.signature import Boundary, Example, Signature
+from edgegan.export.targets import TARGETS
 from edgegan.package import ImageIO
 from edgegan.runtime.worker import LiteRT
 from edgegan.tensors import to_artefact
@@ -57,10 +58,12 @@ def write(module: nn.Module, shape: tuple[int, int], path: Path, keep: str) -> L
     """Converts with one rewrite, or none, and loads."""
     x = torch.randn(1, shape[0], shape[1], shape[1])
     kind, size = ImageIO(channels=shape[0], colour="other"), (shape[1], shape[1])
-    signature = Signature().resolved("tflite")
+    signature = Signature().resolved("NHWC")
     takes, gives = signature.input_info(kind, size), signature.image_info("output", kind, size)
     with torch.no_grad(), redirect_stdout(sys.stderr):
-        graph, _ = rewrite(module, x, "tflite", [name for name in PASSES["tflite"] if name != keep])
+        graph, _ = rewrite(
+            module, x, "tflite", [name for name in TARGETS["tflite"].passes() if name != keep]
+        )
         tensor = to_artefact(x.numpy(), takes)
         example = Example(torch.from_numpy(tensor), size)
         to_tflite.convert_fp32([(Boundary(graph, takes, gives), example)], path)

@@ -15,7 +15,8 @@ from edgegan.benchmarks.studies.interleaved import pooled, time_rounds
 from edgegan.benchmarks.timing import compare_rounds, summarise
 from edgegan.compress.pipeline import compress
 from edgegan.console import emit, format_cost, table
-from edgegan.recipe.schema import Recipe, load_recipe
+from edgegan.recipe.loading import load_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 
 SHARED_STAGES = ("teacher_cache", "pretrain", "supernet")
@@ -51,7 +52,7 @@ def main() -> None:
     samples = time_rounds(artefacts, 1, given.rounds, given.seconds)
     rows = []
     for name, run in runs.items():
-        searched, quality = run.figures("search"), run.figures("distill")
+        searched, quality = run.figures("search"), run.student_figures()
         latency = summarise(pooled(samples[name]))
         rows.append(
             [

@@ -20,8 +20,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.compress.distill import Inherited, Trainer, hooked, make_trainer, train_step
-from edgegan.compress.fidelity import Fitness
+from edgegan.compress.distill import Trainer, make_trainer, train_step
+from edgegan.compress.inherited import Inherited
+from edgegan.compress.search.fitness import Fitness
 from edgegan.compress.search.supernet import Shared, genomes_of_step, share, supernet_step
 from edgegan.compress.search.widths import width_space
 from edgegan.compress.teacher.cache import Cache, sample
@@ -31,10 +32,13 @@ from edgegan.metrics.quality import psnr
 from edgegan.models.blocks import initialise
 from edgegan.models.cartoon.network import CartoonGenerator, CartoonSpec
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
+from edgegan.models.recording import hooked
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill, Supernet
-from edgegan.training.batch import Batch
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.search_section import Supernet
+from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
+from edgegan.training.schedule import schedule_of
 from edgegan.training.speed import Speed
 
 SIZE, ROUNDS, IMAGES = 256, 7, 4
@@ -98,11 +102,11 @@ def bench_step(teacher: CartoonGenerator, trainer: Trainer, shared: Shared, cach
     genomes = genomes_of_step(shared.space, Supernet(), 0, 0)
     with hooked(teacher, taps) as wanted, hooked(shared.module, taps) as recorded:
 
-        def look() -> Batch:
+        def look() -> Lesson:
             with torch.inference_mode():
                 y = teacher(x)
                 features = [torch.nn.functional.avg_pool2d(each, 2) for each in wanted.values()]
-            return Batch(x, y.clone(), [each.clone() for each in features])
+            return Lesson(x, y.clone(), [each.clone() for each in features])
 
         batch = look()
 
@@ -160,7 +164,9 @@ def bench_speed(cache: Cache) -> None:
         "bfloat16, compiled": Speed(CPU, bf16=True, compiled=True),
     }
     settings = Distill(feature_weight=1.0)
-    batch = sample(cache, settings, Training(Path(), Path(), "", CPU, flip=True), 0)
+    batch = sample(
+        cache, settings, Training(Path(), Path(), "", CPU, schedule_of(settings), flip=True), 0
+    )
     with ExitStack() as stack:
         steps: dict[str, Callable[[], object]] = {}
         for name, speed in kinds.items():

@@ -29,23 +29,14 @@ ELEMENTWISE = {
     ),
     *("itruediv", "maximum", "minimum", "pow", "rsub", "radd", "where", "lerp", "addcmul"),
 }
-SAME = {
+POINTWISE = {
     *("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "gelu", "silu", "mish", "tanh"),
     *("sigmoid", "hardswish", "hardsigmoid", "hardtanh", "softplus", "softsign", "logsigmoid"),
-    *(
-        "dropout",
-        "dropout2d",
-        "clamp",
-        "clamp_",
-        "clip",
-        "abs",
-        "neg",
-        "exp",
-        "log",
-        "sqrt",
-        "rsqrt",
-    ),
-    *("square", "sin", "cos", "interpolate", "upsample", "pad", "avg_pool2d", "max_pool2d"),
+    *("clamp", "clamp_", "clip", "abs", "neg", "exp", "log", "sqrt", "rsqrt", "square", "sin"),
+    "cos",
+}
+SAME = POINTWISE | {
+    *("dropout", "dropout2d", "interpolate", "upsample", "pad", "avg_pool2d", "max_pool2d"),
     *("adaptive_avg_pool2d", "instance_norm", "contiguous", "clone", "detach", "float", "to"),
     *("zeros_like", "ones_like", "randn_like", "rand_like"),
 }

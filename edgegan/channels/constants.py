@@ -16,31 +16,13 @@ import torch
 from torch import fx, nn
 
 from edgegan.channels import rules
-from edgegan.channels.calls import ELEMENTWISE, RESHAPES, argument, name_of
+from edgegan.channels.calls import ELEMENTWISE, POINTWISE, RESHAPES, argument, name_of
 from edgegan.channels.graph import ChannelGraph
 from edgegan.channels.program import operands_of, shape_of
 
 SAME_CALLS = {
     *("dropout", "dropout2d", "interpolate", "upsample", "contiguous", "clone", "detach", "float"),
     *("to", "mean", "amax", "amin", "max_pool2d", "adaptive_avg_pool2d"),
-}
-POINTWISE_CALLS = {
-    *("relu", "relu_", "relu6", "leaky_relu", "leaky_relu_", "elu", "gelu", "silu", "mish", "tanh"),
-    *("sigmoid", "hardswish", "hardsigmoid", "hardtanh", "softplus", "softsign", "logsigmoid"),
-    *(
-        "clamp",
-        "clamp_",
-        "clip",
-        "abs",
-        "neg",
-        "exp",
-        "log",
-        "sqrt",
-        "rsqrt",
-        "square",
-        "sin",
-        "cos",
-    ),
 }
 SAME_POOLS = (nn.MaxPool1d, nn.MaxPool2d, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d)
 
@@ -254,7 +236,7 @@ def follow_call(
         return None if changed else Constant(x.known.reshape(shape), x.value.reshape(shape))
     if name == "getitem":
         return x
-    if name in POINTWISE_CALLS or name in ELEMENTWISE:
+    if name in POINTWISE or name in ELEMENTWISE:
         return arithmetic(node, found, inputs, name)
     return None
 

@@ -55,10 +55,11 @@ def symbolic_trace(module: nn.Module) -> fx.GraphModule:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(*modules: nn.Module) -> Iterator[None]:
     """Context of evaluation mode without gradients; afterwards every layer is in the mode it was in."""
-    modes = {layer: layer.training for layer in module.modules()}
-    module.eval()
+    modes = {layer: layer.training for module in modules for layer in module.modules()}
+    for module in modules:
+        module.eval()
     try:
         with torch.no_grad():
             yield

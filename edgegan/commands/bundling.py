@@ -9,11 +9,14 @@ import typer
 
 from edgegan.commands.options import AsJson, Overwrite, choose, show
 from edgegan.errors import ConfigError
+from edgegan.export.bundles import BUNDLES
 
 
 def bundle(
     run: Annotated[Path, typer.Argument(help="run folder with an exported student .tflite")],
-    target: Annotated[str, typer.Option(help="what to bundle for: android or web")] = "android",
+    target: Annotated[
+        str, typer.Option(help=f"what to bundle for: {' or '.join(BUNDLES)}")
+    ] = "android",
     into: Annotated[
         Path | None,
         typer.Option(
@@ -58,7 +61,7 @@ def bundle(
     """
     from edgegan.artefact import PRECISIONS
 
-    choose("--target", [target], ("android", "web"))
+    choose("--target", [target], tuple(BUNDLES))
     if precision is not None:
         precision = choose("--precision", precision, PRECISIONS)
     if name is not None and also:
@@ -67,7 +70,7 @@ def bundle(
         )
     from edgegan.export.bundle import Choice, bundle_run, remove_run
 
-    folder = into or (Path("android_demo") if target == "android" else run / "web")
+    folder = into or BUNDLES[target].default_folder(run)
     results: list[Path] = []
     for source in [run, *(also or [])]:
         if remove:
@@ -77,7 +80,7 @@ def bundle(
             results += bundle_run(
                 source, target, folder, selected, overwrite=overwrite, download=download
             )
-    text = "\n".join(str(path) for path in results)
-    if target == "web" and not remove:
-        text += f"\nopen it with: python3 -m http.server -d {folder}, then http://localhost:8000"
-    show([str(path) for path in results], as_json, text)
+    lines = [str(path) for path in results]
+    if not remove and (hint := BUNDLES[target].how_to_open(folder)):
+        lines.append(hint)
+    show([str(path) for path in results], as_json, "\n".join(lines))

@@ -43,7 +43,7 @@ def compare(
 ) -> None:
     """Train slimming and its baselines on the same data, steps and budget: one table, one plot."""
     allow(generator)
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     overrides = list(settings or [])
     for key, value in (("teacher", teacher), ("data.train", data), ("data.validation", validation)):
@@ -79,11 +79,14 @@ def compare(
 
 def exported_file(run: Path) -> dict[str, float]:
     """Exports a run's student to int8 .tflite and returns its size and PSNR to the teacher."""
-    from edgegan.artefact import read_model
+    from edgegan.artefact import find_exported
     from edgegan.export.exporter import export
+    from edgegan.export.request import ExportOptions
 
-    folder = export(run, None, ["tflite"], ["int8"], which="student")
-    model = read_model(folder / "student_int8.tflite")
+    folder = export(run, None, ["tflite"], ["int8"], ExportOptions(which="student"))
+    made = find_exported(folder, role="student", precision="int8", target="tflite")
+    assert made is not None
+    model = made[1]
     found: dict[str, float] = {"file_bytes": model.bytes}
     if model.psnr_to_teacher_db is not None:
         found["file_psnr_db"] = model.psnr_to_teacher_db

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 import typer
 
-from edgegan.commands.options import AsJson, Overwrite, OwnGenerator, allow, choose, show
+from edgegan.commands.options import (
+    AsJson,
+    Overwrite,
+    OwnGenerator,
+    allow,
+    choose,
+    show,
+    with_budgets,
+)
 from edgegan.console import format_cost
 from edgegan.errors import ConfigError
+from edgegan.recipe.kinds import COSTS, Method, flag
 
-METHODS = ("distill", "gan-compression", "gan-slimming")
+METHODS = get_args(Method)
 SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9}
 
 
+@with_budgets
 def compress(
     recipe: Annotated[
         str, typer.Argument(help="shipped recipe (edgegan recipes lists them) or a YAML file")
@@ -36,28 +46,6 @@ def compress(
     ] = None,
     method: Annotated[
         str | None, typer.Option(help=f"{', '.join(METHODS[:-1])} or {METHODS[-1]}")
-    ] = None,
-    budget_macs: Annotated[
-        str | None,
-        typer.Option(
-            help="multiply-adds of one image, such as 2.7G; budgets given here replace the recipe's"
-        ),
-    ] = None,
-    budget_params: Annotated[str | None, typer.Option(help="weights, such as 400k")] = None,
-    budget_bytes: Annotated[
-        str | None, typer.Option(help="bytes of the int8 .tflite file, such as 0.9M")
-    ] = None,
-    budget_ms: Annotated[
-        str | None,
-        typer.Option(
-            help="DEVICE:MS of the int8 artefact: host:25, or a latency table:25 (gan-compression)"
-        ),
-    ] = None,
-    budget_instructions: Annotated[
-        str | None,
-        typer.Option(
-            help="CORE:COUNT of the int8 artefact on arm64: cortex-a76:250M (gan-compression)"
-        ),
     ] = None,
     quantize: Annotated[
         str | None,
@@ -81,11 +69,13 @@ def compress(
     generator: OwnGenerator = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
+    *,
+    given: dict[str, str],
 ) -> None:
-    """Turn a teacher generator into a slim student: distil a given shape, search one under a budget, or prune
-    to a budget and quantise while distilling."""
+    """Turn a teacher generator into a slim student: distil it at a scale or a budget, search one under budgets, or
+    prune to a budget and quantise while distilling."""
     allow(generator)
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     if method is not None:
         choose("--method", [method], METHODS)
@@ -105,7 +95,7 @@ def compress(
     changes |= {"slim.quantize": quantize} if quantize else {}
     changes |= {"slim.round_to": round_to} if round_to is not None else {}
     changes |= {"data.skip_bad": True} if skip_bad else {}
-    changes |= budgets(budget_macs, budget_params, budget_bytes, budget_ms, budget_instructions)
+    changes |= budgets(given)
     overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
     parsed = load_recipe(recipe, [*(settings or []), *overrides])
     if dry_run:
@@ -117,7 +107,7 @@ def compress(
     from edgegan.compress.pipeline import compress as run_compress
 
     run = run_compress(parsed, output, overwrite=overwrite)
-    figures = run.figures("distill")
+    figures = run.student_figures()
     identity = figures.get("identity_psnr_db")
     beside = f" (untouched input: {identity:.2f} dB)" if identity is not None else ""
     show(
@@ -130,30 +120,19 @@ def compress(
     )
 
 
-def budgets(
-    macs: str | None,
-    params: str | None,
-    size: str | None,
-    ms: str | None,
-    instructions: str | None,
-) -> dict[str, Any]:
+def budgets(given: dict[str, str]) -> dict[str, Any]:
     """Budget options as recipe keys; where any is given, the recipe's own budgets do not hold."""
-    given = (macs, params, size, ms, instructions)
-    found: dict[str, Any] = {}
-    if any(text is not None for text in given):
-        kinds = ("macs", "params", "bytes", "ms", "instructions")
-        found = dict.fromkeys((f"budget.{kind}" for kind in kinds), None)
-    for name, text in (("macs", macs), ("params", params), ("bytes", size)):
-        if text is not None:
-            found[f"budget.{name}"] = parse_number(f"--budget-{name}", text)
-    for name, where, text in (("ms", "device", ms), ("instructions", "core", instructions)):
-        if text is not None:
-            place, separator, number = text.rpartition(":")
-            if not separator or not place:
-                example = "host:25" if name == "ms" else "cortex-a76:250M"
-                raise ConfigError(f"--budget-{name} {text!r}: write it as PLACE:NUMBER, {example}")
-            found[f"budget.{where}"] = place
-            found[f"budget.{name}"] = parse_number(f"--budget-{name}", number)
+    found: dict[str, Any] = {f"budget.{kind}": None for kind in COSTS} if given else {}
+    for kind, text in given.items():
+        place, number = COSTS[kind].place, text
+        if place is not None:
+            where, separator, number = text.rpartition(":")
+            if not separator or not where:
+                raise ConfigError(
+                    f"{flag(kind)} {text!r}: write it as {place.field.upper()}:NUMBER, {COSTS[kind].example}"
+                )
+            found[f"budget.{place.field}"] = where
+        found[f"budget.{kind}"] = parse_number(flag(kind), number)
     return found
 
 

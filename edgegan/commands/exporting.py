@@ -18,6 +18,7 @@ from edgegan.commands.options import (
 )
 from edgegan.console import table
 from edgegan.errors import ConfigError
+from edgegan.export.targets import DEFAULT_TARGETS, TARGETS
 
 if TYPE_CHECKING:
     from edgegan.export.signature import Signature
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 def export(
     source: Annotated[Path, typer.Argument(help="run folder or generator package")],
     target: Annotated[
-        list[str] | None, typer.Option(help="onnx or tflite; repeat for several; default both")
+        list[str] | None,
+        typer.Option(
+            help=f"{' or '.join(TARGETS)}; repeat for several; default {' and '.join(DEFAULT_TARGETS)}"
+        ),
     ] = None,
     precision: Annotated[
         list[str] | None,
@@ -87,27 +91,30 @@ def export(
     as_json: AsJson = False,
 ) -> None:
     """Lower to ONNX and TFLite and prove every artefact against PyTorch."""
-    from edgegan.artefact import PRECISIONS, TARGETS, exported_models
+    from edgegan.artefact import PRECISIONS, exported_models
 
     allow(generator)
-    targets = choose("--target", target or list(TARGETS), TARGETS)
-    precisions = choose("--precision", precision or list(PRECISIONS), PRECISIONS)
+    targets = choose("--target", target or list(DEFAULT_TARGETS), tuple(TARGETS))
+    precisions = choose("--precision", precision or [], PRECISIONS)
     choose("--which", [which], ("student", "teacher", "both"))
     from edgegan.export.exporter import export as run_export
     from edgegan.export.policy import Int8Options
+    from edgegan.export.request import ExportOptions
 
     folder = run_export(
         source,
         output,
         targets,
         precisions,
-        which=which,
-        sizes=[pair for text in size or () if (pair := parse_size(text))],
-        dynamic=dynamic,
-        signature=parse_signature(layout, colour, value_range, io, labels),
-        calibration=calibration,
-        int8=Int8Options(int8, calibration_method, sensitivity, max_drop),
-        overwrite=overwrite,
+        ExportOptions(
+            which=which,
+            sizes=tuple(pair for text in size or () if (pair := parse_size(text))),
+            calibration=calibration,
+            int8=Int8Options(int8, calibration_method, sensitivity, max_drop),
+            signature=parse_signature(layout, colour, value_range, io, labels),
+            dynamic=dynamic,
+            overwrite=overwrite,
+        ),
     )
     models = [model for _, model in exported_models(folder)]
     rows = [

@@ -16,12 +16,12 @@ def lint(
     as_json: AsJson = False,
 ) -> None:
     """Find patterns that mobile runtimes run slowly or wrongly, each with its reason and cost."""
+    from edgegan.artefact import loading
     from edgegan.errors import InputError, LintError
-    from edgegan.runtime.session import target_of
 
-    if not artefact.is_file():
+    if not artefact.exists():
         raise InputError(f"artefact {artefact} does not exist; make it with: edgegan export")
-    target_of(artefact)
+    loading(artefact)
     from edgegan.export.lint import as_text
     from edgegan.export.lint import lint as find
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edgegan.commands.options import AsJson, choose, show, show_headlines
 from edgegan.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edgegan.benchmarks.devices.interface import Device
 
 
 def bench(
@@ -66,45 +69,39 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure latency, size and cost of teacher and student in one interleaved run, or count arm64 instructions."""
+    from contextlib import closing
+
     from edgegan.benchmarks import table
     from edgegan.benchmarks.bench import ROLES, bench_device
     from edgegan.benchmarks.bench import compare as run_compare
-    from edgegan.benchmarks.measure import Method
+    from edgegan.benchmarks.devices.book import open_device
+    from edgegan.benchmarks.method import Method
     from edgegan.benchmarks.record import BenchRecord
 
     if which is not None:
         choose("--which", [which], list(ROLES))
+    if source is None and compare is None:
+        raise ConfigError("name a run, an export folder or an artefact, or use --compare A B")
     settings: dict[str, Any] = {
         "seconds": seconds,
         "max_seconds": max_seconds,
         "cooldown_s": cooldown,
         "big_cores": affinity == "big",
+        "cpus": parse_cpus(affinity),
         "profile": profile,
         "peak": peak,
+        "tool": benchmark_binary,
     }
     method = Method.mlperf(**settings) if mlperf_like else Method(**settings)
-    cpus = parse_cpus(affinity)
-    counts = parse_threads(threads, device, bootstrap)
-    if compare is not None:
-        found = run_compare(
-            *compare, device, counts[0], method, emulate=emulate, bootstrap=bootstrap
-        )
-        show(found, as_json, table.compare_text(found))
-        return
-    if source is None:
-        raise ConfigError("name a run, an export folder or an artefact, or use --compare A B")
-    records = bench_device(
-        source,
-        output,
-        device,
-        counts,
-        method,
-        emulate=emulate,
-        bootstrap=bootstrap,
-        benchmark_binary=benchmark_binary,
-        cpus=cpus,
-        which=which,
-    )
+    sweep = parse_threads(threads)
+    with closing(open_device(device, emulate=emulate, bootstrap=bootstrap)) as place:
+        counts = list(dict.fromkeys(count or big_count(place) for count in sweep))
+        if compare is not None:
+            found = run_compare(*compare, place, counts[0], method)
+            show(found, as_json, table.compare_text(found))
+            return
+        assert source is not None
+        records = bench_device(source, output, place, counts, method, which=which)
     if csv is not None:
         table.write_csv(csv, records)
     following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""
@@ -115,36 +112,30 @@ def bench(
     show([record.model_dump(mode="json") for record in records], as_json, text + following)
 
 
-def parse_cpus(affinity: str) -> list[int] | None:
+def parse_cpus(affinity: str) -> tuple[int, ...] | None:
     """The cores of --affinity; None for big and all."""
     if affinity in ("big", "all"):
         return None
     parts = affinity.split(",")
     if not all(part.isdigit() for part in parts):
         raise ConfigError(f"--affinity {affinity!r}: write big, all, or core numbers such as 4,5")
-    return [int(part) for part in parts]
+    return tuple(int(part) for part in parts)
 
 
-def parse_threads(text: str, device: str, bootstrap: bool) -> list[int]:
-    """The thread counts of a sweep; "big" asks the device how many big cores it has."""
-    counts: list[int] = []
+def parse_threads(text: str) -> list[int | None]:
+    """The thread counts of a sweep; None for "big", which only the device can tell."""
+    counts: list[int | None] = []
     for part in text.split(","):
-        if part == "big":
-            from edgegan.benchmarks.devices.book import open_device
-
-            opened = open_device(device, bootstrap=bootstrap)
-            try:
-                state = opened.probe()
-            finally:
-                opened.close()
-            count = len(state.big_cores() or state.cores) or 1
-        elif part.isdigit() and int(part) > 0:
-            count = int(part)
-        else:
+        if part != "big" and not (part.isdigit() and int(part) > 0):
             raise ConfigError(f"--threads {text!r}: write 1, or a sweep such as 1,2,4,big")
-        if count not in counts:
-            counts.append(count)
+        counts.append(None if part == "big" else int(part))
     return counts
+
+
+def big_count(device: Device) -> int:
+    """How many big cores a device has."""
+    state = device.probe()
+    return len(state.big_cores() or state.cores) or 1
 
 
 def report(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 
 from edgegan.console import emit
 from edgegan.errors import ConfigError, nearest
+from edgegan.recipe.kinds import COSTS
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")]
 OwnGenerator = Annotated[
@@ -20,6 +22,37 @@ OwnGenerator = Annotated[
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
+
+
+def with_budgets(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with one option --budget-KIND for each kind of cost; its parameter `given` gets those that are used,
+    by kind."""
+
+    def run(**values: Any) -> None:
+        given = {kind: values.pop(f"budget_{kind}") for kind in COSTS}
+        command(**values, given={kind: text for kind, text in given.items() if text is not None})
+
+    options = [
+        inspect.Parameter(
+            f"budget_{kind}",
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=None,
+            annotation=Annotated[
+                str | None,
+                typer.Option(help=f"{cost.help}; in place of the recipe's budgets"),
+            ],
+        )
+        for kind, cost in COSTS.items()
+    ]
+    signature = inspect.signature(command, eval_str=True)
+    own = [each for name, each in signature.parameters.items() if name != "given"]
+    after = [each.name for each in own].index("method") + 1
+    parameters = [*own[:after], *options, *own[after:]]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
+    run.__doc__, run.__name__ = command.__doc__, command.__name__
+    run.__module__ = command.__module__
+    return run
 
 
 def parse_size(text: str | None) -> tuple[int, int] | None:

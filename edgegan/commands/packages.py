@@ -51,7 +51,7 @@ def import_command(
     as_json: AsJson = False,
 ) -> None:
     """Read a public checkpoint, or your own generator, into a generator package."""
-    from edgegan.models.packaging import import_generator, import_to_package
+    from edgegan.models.packaging import Stated, import_generator, import_to_package
 
     if generator is not None:
         refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
@@ -72,14 +72,9 @@ def import_command(
         config = import_to_package(
             checkpoint,
             output,
-            family=family,
+            Stated(family, widths, legacy, upsampling, name, licence),
             discriminator=discriminator,
             size=parse_size(size) or (256, 256),
-            name=name,
-            licence=licence,
-            widths=widths,
-            legacy=legacy,
-            upsampling=upsampling,
             overwrite=overwrite,
         )
     changes = config.source["changes"]
@@ -117,7 +112,7 @@ def refuse_with_generator(**options: object) -> None:
 
 def zoo(as_json: AsJson = False) -> None:
     """List every published generator with its parameters and MACs."""
-    from edgegan.models.tables import zoo_rows, zoo_table
+    from edgegan.models.listing import zoo_rows, zoo_table
 
     rows = zoo_rows()
     show(rows, as_json, zoo_table(rows))
@@ -130,7 +125,7 @@ def inspect(
     as_json: AsJson = False,
 ) -> None:
     """Print a package's layers (shape, MACs, parameters, share) and its channel groups."""
-    from edgegan.models.tables import inspect_package, inspect_table
+    from edgegan.models.listing import inspect_package, inspect_table
 
     allow(generator)
     folder = package / "student" if (package / "run.json").is_file() else package

@@ -50,7 +50,7 @@ def train(
     as_json: AsJson = False,
 ) -> None:
     """Train a teacher from scratch: pix2pix, CycleGAN, GauGAN or SNGAN."""
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     overrides = list(settings or [])
     folders = {

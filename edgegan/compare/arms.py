@@ -7,7 +7,7 @@ on where it was, and any entry can be looked at, exported and benched like any r
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,11 @@ import torch
 from edgegan.channels.graph import trace_channels
 from edgegan.compress.costs.counted import tabulate
 from edgegan.compress.fidelity import measure_quality
-from edgegan.compress.pipeline import compress, plan_start
+from edgegan.compress.pipeline import compress, held_out
 from edgegan.compress.slimming.gan_slimming import int8_quality
+from edgegan.compress.slimming.start import choose_start
 from edgegan.compress.teacher.cache import Cache
+from edgegan.compress.teacher.outputs import TEACHER_CACHE
 from edgegan.console import say
 from edgegan.errors import ConfigError, nearest
 from edgegan.files import read_json, sha256_json, write_json
@@ -26,52 +28,69 @@ from edgegan.metrics.complexity import measure
 from edgegan.models.packaging import import_to_package
 from edgegan.models.zoo import load_generator
 from edgegan.package import input_shape, is_package, read_config
-from edgegan.recipe.schema import COUNTED, Recipe, apply_override, parse_recipe
+from edgegan.recipe.kinds import COSTS, is_counted
+from edgegan.recipe.loading import apply_override, parse_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
+from edgegan.training.objective import needs_taps
 
 FINETUNE_PART = 10  # of the steps, after the cut of the published form
 FINETUNE_SHARE = 3  # of the steps, with the sub-network that a search chose
 Measure = Callable[[Path], dict[str, float]]
-# Overrides of the given recipe by method. Where a method trains on after its cut, its training is shorter by as much; a
-# supernet's step counts as often as it has sub-networks.
-METHODS: dict[str, dict[str, Any]] = {
-    "distillation": {"method": "distill"},
-    "pruning": {
-        "slim.initial": "teacher",
-        "slim.importance": "norm",
-        "slim.start": 0,
-        "student.scale": 1.0,
-        "slim.prune_from": 0.0,
-        "slim.prune_until": 0.001,
-        "slim.prune_times": 1,
-        "slim.quantize": "none",
-        "distill.gradient_weight": 0.0,
-        "distill.feature_weight": 0.0,
-    },
-    "cascade": {"slim.importance": "norm", "slim.quantize": "none"},
-    "gs32": {"slim.form": "paper", "slim.quantize": "none", "slim.rho": 0.01},
-    "gs8": {"slim.form": "paper", "slim.quantize": "int8", "slim.rho": 0.01},
-    "slimming": {},
-    "norm_scores": {"slim.importance": "norm"},
-    "no_int8": {"slim.quantize": "none"},
-    "gan_compression": {
-        "method": "gan-compression",
-        "supernet.pretrain_steps": 0,
-        "search.check_networks": 0,
-    },
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One side of the comparison: its title, and what it changes in the given recipe."""
+
+    title: str
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+
+
+# Where an arm trains on after its cut, its training is shorter by as much; a supernet's step counts as often as it has
+# sub-networks.
+ARMS = {
+    "distillation": Arm("distillation only, uniformly narrow (Chen 2020)", {"method": "distill"}),
+    "pruning": Arm(
+        "teacher pruned by norm scale, fine-tuned on L1",
+        {
+            "slim.initial": "teacher",
+            "slim.importance": "norm",
+            "slim.start": 0,
+            "student.scale": 1.0,
+            "slim.prune_from": 0.0,
+            "slim.prune_until": 0.001,
+            "slim.prune_times": 1,
+            "slim.quantize": "none",
+            "distill.gradient_weight": 0.0,
+            "distill.feature_weight": 0.0,
+        },
+    ),
+    "cascade": Arm(
+        "distilled and pruned by norm scale, then quantised",
+        {"slim.importance": "norm", "slim.quantize": "none"},
+    ),
+    "gs32": Arm(
+        "GAN Slimming as published, fp32 (GS-32)",
+        {"slim.form": "paper", "slim.quantize": "none", "slim.rho": 0.01},
+    ),
+    "gs8": Arm(
+        "GAN Slimming as published, int8 (GS-8)",
+        {"slim.form": "paper", "slim.quantize": "int8", "slim.rho": 0.01},
+    ),
+    "slimming": Arm("ours: budget, Taylor scores, runtime's int8"),
+    "norm_scores": Arm("ours, scores from norm scales", {"slim.importance": "norm"}),
+    "no_int8": Arm("ours, int8 after training only", {"slim.quantize": "none"}),
+    "gan_compression": Arm(
+        "GAN Compression's student",
+        {
+            "method": "gan-compression",
+            "supernet.pretrain_steps": 0,
+            "search.check_networks": 0,
+        },
+    ),
 }
-TITLES = {
-    "distillation": "distillation only, uniformly narrow (Chen 2020)",
-    "pruning": "teacher pruned by norm scale, fine-tuned on L1",
-    "cascade": "distilled and pruned by norm scale, then quantised",
-    "gs32": "GAN Slimming as published, fp32 (GS-32)",
-    "gs8": "GAN Slimming as published, int8 (GS-8)",
-    "slimming": "ours: budget, Taylor scores, runtime's int8",
-    "norm_scores": "ours, scores from norm scales",
-    "no_int8": "ours, int8 after training only",
-    "gan_compression": "GAN Compression's student",
-}
-BEFORE_TRAINING = ("import", "teacher_cache")
+BEFORE_TRAINING = ("import", TEACHER_CACHE)
 
 
 @dataclass(frozen=True)
@@ -105,14 +124,16 @@ def compare(
     entry by entry. Raises ConfigError for a recipe without a budget and for an unknown method.
     """
     for name in methods:
-        if name not in METHODS:
+        if name not in ARMS:
             raise ConfigError(
-                f"no method '{name}'{nearest(name, METHODS)}; methods: {', '.join(METHODS)}"
+                f"no method '{name}'{nearest(name, ARMS)}; methods: {', '.join(ARMS)}"
             )
-    if recipe.method != "gan-slimming" or (recipe.budget.aim or ("",))[0] not in COUNTED:
+    aim = recipe.budget.aim
+    if recipe.method != "gan-slimming" or aim is None or not is_counted(aim[0]):
+        counted = " or ".join(filter(is_counted, COSTS))
         raise ConfigError(
-            f"recipe {recipe.name} has no budget of macs, params or bytes to compare at; use gan_slimming, or set "
-            "method and budget.bytes"
+            f"recipe {recipe.name} has no budget of {counted} to compare at; use gan_slimming, or set method and "
+            "budget.bytes"
         )
     recipe = with_package(recipe, folder)
     entries = []
@@ -128,7 +149,7 @@ def compare(
                 entries.append(Entry(**known["entry"]))
                 shared.append(place)
                 continue
-            say(f"{name}, seed {seed}: {TITLES[name]}")
+            say(f"{name}, seed {seed}: {ARMS[name].title}")
             share_cache(own, place, shared)
             run = compress(own, place)
             shared.append(place)
@@ -155,7 +176,7 @@ def with_package(recipe: Recipe, folder: Path) -> Recipe:
 def recipe_of(recipe: Recipe, method: str, seed: int) -> Recipe:
     """The recipe of one method at the given recipe's budget and steps."""
     values = recipe.model_dump(mode="json")
-    for key, value in METHODS[method].items():
+    for key, value in ARMS[method].overrides.items():
         apply_override(values, f"{key}={value}")
     values["seed"], values["name"] = seed, f"{recipe.name}_{method}"
     steps = recipe.distill.steps
@@ -164,6 +185,7 @@ def recipe_of(recipe: Recipe, method: str, seed: int) -> Recipe:
         values["distill"]["steps"] = max(1, steps - steps // FINETUNE_PART)
     if values["method"] == "distill":
         values["student"]["scale"] = uniform_scale(recipe, 1.0)
+        values["budget"] = {}  # the scale that comes closest from above, as slimming starts from
     if values["method"] == "gan-compression":
         values["student"]["scale"] = uniform_scale(recipe, max(1.0, recipe.slim.start))
         values["supernet"]["round_to"] = recipe.slim.round_to
@@ -179,7 +201,7 @@ def uniform_scale(recipe: Recipe, budgets: float) -> float:
     assert teacher is not None
     slimming = recipe.slim.model_copy(update={"start": budgets, "initial": "random"})
     wide = recipe.model_copy(update={"slim": slimming})
-    return plan_start(read_config(teacher), teacher, wide).scale
+    return choose_start(read_config(teacher), teacher, wide).scale
 
 
 def share_cache(recipe: Recipe, folder: Path, others: Sequence[Path]) -> None:
@@ -190,22 +212,21 @@ def share_cache(recipe: Recipe, folder: Path, others: Sequence[Path]) -> None:
         source = Run.open(other)
         if cached_of(parse_recipe(source.manifest["recipe"], str(other))) != cached_of(recipe):
             continue
-        Run.start(folder, recipe, overwrite=False).take_over(source, ["teacher_cache"])
+        Run.start(folder, recipe, overwrite=False).take_over(source, [TEACHER_CACHE])
         return
 
 
 def cached_of(recipe: Recipe) -> list[Any]:
     """What of a recipe decides which teacher outputs are kept; everything else is the same in a comparison."""
     distil = recipe.distill
-    taps = distil.feature_weight > 0 or distil.relation_weight > 0
-    searching = recipe.method == "gan-compression"
-    return [taps and distil.tap_pool, taps, distil.gan_weight > 0, searching, recipe.seed]
+    taps = needs_taps(distil)
+    return [taps and distil.tap_pool, taps, distil.gan_weight > 0, held_out(recipe), recipe.seed]
 
 
 def evaluate(run: Run, method: str, seed: int) -> Entry:
     """A finished run's student, measured the same way whatever made it."""
     config, module = load_generator(run.folder / "student")
-    cache = Cache(run.folder / "stages" / "teacher_cache")
+    cache = Cache(run.folder / "stages" / TEACHER_CACHE)
     example = torch.zeros(input_shape(config.input, config.size))
     quality = measure_quality(module, cache)
     int8 = int8_quality(module, cache)

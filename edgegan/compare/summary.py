@@ -7,7 +7,7 @@ from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
-from edgegan.compare.arms import TITLES, Entry, summary
+from edgegan.compare.arms import ARMS, Entry, summary
 from edgegan.console import format_cost
 from edgegan.files import write_atomic, write_json
 from edgegan.recipe.schema import Recipe
@@ -61,7 +61,7 @@ def markdown(recipe: Recipe, entries: Sequence[Entry]) -> str:
     ]
     for name, row in found.items():
         cells = [cell(row, key) for key in columns]
-        lines.append(f"| {TITLES[name]} | " + " | ".join(cells) + " |")
+        lines.append(f"| {ARMS[name].title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -105,7 +105,7 @@ def plot(entries: Sequence[Entry]) -> str:
         )
     for row, name in enumerate(names):
         y = TOP + row * ROW_HEIGHT + 8
-        parts.append(f'<text x="12" y="{y + 4}">{escape(TITLES[name])}</text>')
+        parts.append(f'<text x="12" y="{y + 4}">{escape(ARMS[name].title)}</text>')
         for entry in entries:
             if entry.method != name:
                 continue

@@ -1,4 +1,4 @@
-"""Stage 3: the student learns the teacher's cached outputs and features."""
+"""Distillation: the student learns the teacher's outputs and features."""
 
 from __future__ import annotations
 
@@ -6,67 +6,59 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from edgegan.channels.program import evaluating
+from edgegan.compress.fidelity import psnr_to_teacher
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.teacher.cache import Cache, sample
-from edgegan.compress.teacher.outputs import recorder
 from edgegan.distributed import average_gradients
-from edgegan.metrics.perceptual import Perceptual
-from edgegan.metrics.quality import psnr
 from edgegan.models.judges import JudgeSpec
-from edgegan.recipe.schema import Distill
-from edgegan.training.batch import Batch
+from edgegan.models.recording import hooked
+from edgegan.recipe.distill_section import Distill
+from edgegan.training.checkpoint import Stateful, restore_parts, state_of
 from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
-from edgegan.training.loop import Training, run_steps
+from edgegan.training.judge import Judge
+from edgegan.training.lesson import Lesson
+from edgegan.training.loop import Terms, Training, run_steps
 from edgegan.training.losses import FeatureMaps
-from edgegan.training.objective import Judge, Objective
+from edgegan.training.objective import Objective, weights_of
+from edgegan.training.optimizers import set_rate
 from edgegan.training.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 12
 
 
-@dataclass(frozen=True)
-class Inherited:
-    """What the student takes over from its teacher: the discriminator, and the network of the perceptual term."""
-
-    judge: tuple[JudgeSpec, nn.Module] | None = None
-    perceptual: Perceptual | None = None
-
-
 @dataclass
 class Trainer:
-    """Everything a step changes, and so everything a checkpoint holds."""
+    """A student and what it is trained with."""
 
     student: nn.Module
     objective: Objective
     optimizer: torch.optim.Optimizer
 
+    def parts(self) -> dict[str, Stateful]:
+        """Networks and optimisers by name."""
+        maps, judge = self.objective.maps, self.objective.judge
+        found: dict[str, Stateful] = {
+            "student": self.student,
+            "optimizer": self.optimizer,
+            "terms": self.objective.learnt,
+        }
+        if maps is not None:
+            found["maps"] = maps
+        if judge is not None:
+            found |= {"judge": judge.module, "judge_optimizer": judge.optimizer}
+        return found
+
     def state(self, step: int) -> dict[str, Any]:
         """What a resumed run needs."""
-        maps, judge = self.objective.maps, self.objective.judge
-        return {
-            "step": step,
-            "student": self.student.state_dict(),
-            "maps": maps.state_dict() if maps else None,
-            "optimizer": self.optimizer.state_dict(),
-            "judge": judge.module.state_dict() if judge else None,
-            "judge_optimizer": judge.optimizer.state_dict() if judge else None,
-        }
+        return state_of(self.parts(), step)
 
     def restore(self, state: dict[str, Any]) -> int:
-        """Loads a checkpoint and returns the number of steps done."""
-        maps, judge = self.objective.maps, self.objective.judge
-        self.student.load_state_dict(state["student"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if maps:
-            maps.load_state_dict(state["maps"])
-        if judge:
-            judge.module.load_state_dict(state["judge"])
-            judge.optimizer.load_state_dict(state["judge_optimizer"])
-        return int(state["step"])
+        """Takes back a state; returns the number of steps done."""
+        return restore_parts(self.parts(), state)
 
     def take_over(self, states: Mapping[str, Any]) -> None:
         """Starts from the feature maps and the discriminator of an earlier training."""
@@ -77,8 +69,7 @@ class Trainer:
 
     def parameters(self) -> list[nn.Parameter]:
         """What the student's optimiser changes."""
-        maps = self.objective.maps
-        return [*self.student.parameters(), *(maps.parameters() if maps else ())]
+        return trained_with(self.student, self.objective)
 
 
 def make_trainer(
@@ -92,10 +83,23 @@ def make_trainer(
     student.to(device)
     maps = make_maps(student, cache, settings, device)
     judge = None if inherited.judge is None else make_judge(inherited.judge, settings, device)
-    parameters = [*student.parameters(), *(maps.parameters() if maps else ())]
-    objective = Objective(settings, maps, judge, inherited.perceptual)
+    objective = Objective(
+        weights_of(settings), settings.reconstruction, maps, judge, inherited.perceptual
+    )
+    objective.learnt.to(device)
+    parameters = trained_with(student, objective)
     optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
     return Trainer(student, objective, optimizer)
+
+
+def trained_with(student: nn.Module, objective: Objective) -> list[nn.Parameter]:
+    """The student's parameters, those of the feature maps, and those of further terms that have any."""
+    maps = objective.maps
+    return [
+        *student.parameters(),
+        *(maps.parameters() if maps else ()),
+        *objective.learnt.parameters(),
+    ]
 
 
 def make_maps(
@@ -128,65 +132,15 @@ def tap_channels(student: nn.Module, cache: Cache, device: torch.device) -> list
         return [recorded[name].shape[1] for name in cache.taps]
 
 
-class hooked:
-    """Context in which a module's outputs at `names` are recorded; yields the dictionary."""
-
-    def __init__(self, module: nn.Module, names: list[str]) -> None:
-        self.recorded: dict[str, torch.Tensor] = {}
-        self.handles = [
-            module.get_submodule(name).register_forward_hook(recorder(self.recorded, name))
-            for name in names
-        ]
-
-    def __enter__(self) -> dict[str, torch.Tensor]:
-        return self.recorded
-
-    def __exit__(self, *_: object) -> None:
-        for handle in self.handles:
-            handle.remove()
-
-
-def learning_rate(settings: Distill, step: int) -> float:
-    """Linear warm-up, then a linear fall to zero at the last step."""
-    if step < settings.warmup:
-        return settings.learning_rate * (step + 1) / settings.warmup
-    return settings.learning_rate * (
-        1 - (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    )
-
-
-def train_step(
-    trainer: Trainer, recorded: dict[str, torch.Tensor], batch: Batch
-) -> dict[str, torch.Tensor]:
+def train_step(trainer: Trainer, recorded: dict[str, torch.Tensor], lesson: Lesson) -> Terms:
     """One student step, then one discriminator step when there is one; returns the terms."""
-    output = trainer.student(batch.x)
-    terms = trainer.objective.terms(output, in_float32(list(recorded.values())), batch)
+    output = trainer.student(lesson.x)
+    terms = trainer.objective.terms(output, in_float32(list(recorded.values())), lesson)
     trainer.optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
     average_gradients(trainer.parameters())
     trainer.optimizer.step()
-    return {**terms, **trainer.objective.judge_step(output, batch)}
-
-
-def set_learning_rate(trainer: Trainer, settings: Distill, step: int) -> None:
-    """The rate of a step, in the student's optimiser."""
-    for group in trainer.optimizer.param_groups:
-        group["lr"] = learning_rate(settings, step)
-
-
-def validate(student: nn.Module, cache: Cache, count: int, device: torch.device) -> float:
-    """Mean PSNR in dB of the student to the teacher over the first `count` validation pictures."""
-    was_training = student.training
-    student.eval()
-    with torch.inference_mode():
-        values = [
-            psnr(student(cache.load(x[None], device))[0].cpu().numpy(), np.asarray(y, np.float32))
-            for x, y in zip(
-                cache.validation_inputs[:count], cache.validation_outputs[:count], strict=True
-            )
-        ]
-    student.train(was_training)
-    return float(np.mean(values))
+    return {**terms, **trainer.objective.judge_step(output, lesson)}
 
 
 def distill(
@@ -203,30 +157,30 @@ def distill(
 
     `start` holds states of "maps" and "judge" to go on from.
     """
-    device = training.device
+    device, schedule = training.device, training.schedule
     torch.manual_seed(training.seed)
     trainer = make_trainer(student, cache, settings, inherited, device)
     trainer.take_over(start or {})
     student.train()
-    frozen_from = freeze_step(settings)
-    speed = choose_speed(settings, device)
+    frozen_from = freeze_step(schedule.steps, settings.freeze_statistics)
+    speed = choose_speed(settings, device, compiling=training.compiling)
     with hooked(student, cache.taps) as recorded, speed.attached(student):
 
-        def take_step(step: int) -> dict[str, torch.Tensor]:
-            set_learning_rate(trainer, settings, step)
+        def take_step(step: int) -> Terms:
+            set_rate(trainer.optimizer, schedule.rate(step))
             if step == frozen_from:
                 measure_statistics(student, cache.load(cache.inputs[:CROPS], device))
             if step >= frozen_from:
                 hold_statistics(student)
             return train_step(trainer, recorded, sample(cache, settings, training, step))
 
-        run_steps(
-            label,
-            trainer,
-            settings.steps,
-            take_step,
-            lambda: {"validation_psnr_db": validate(student, cache, QUICK_VALIDATION, device)},
-            training,
-        )
+        def quality(_: int) -> dict[str, float]:
+            return {
+                "validation_psnr_db": psnr_to_teacher(
+                    student, cache, device, count=QUICK_VALIDATION
+                )
+            }
+
+        run_steps(label, trainer, take_step, quality, training)
     student.eval()
     return trainer

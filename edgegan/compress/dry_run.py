@@ -7,29 +7,27 @@ from __future__ import annotations
 
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from edgegan.compress.pipeline import (
-    make_job,
-    plan_start,
-    student_spec,
-    train_student,
-)
+from edgegan.compress.efforts import Effort, Unit
+from edgegan.compress.job import Order, Shaped
+from edgegan.compress.pipeline import METHODS, cache_outputs, held_out, shape_of
 from edgegan.compress.teacher.examples import Examples, announce, open_examples
-from edgegan.compress.teacher.outputs import cache_teacher, resolve_teacher
+from edgegan.compress.teacher.outputs import TEACHER_CACHE
+from edgegan.compress.uniform_student import train_uniform
 from edgegan.console import format_duration, say
 from edgegan.errors import OutputError
 from edgegan.files import read_json
 from edgegan.metrics.complexity import Complexity, format_macs, measure
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import build, load_generator
-from edgegan.package import input_shape, is_package, read_config
+from edgegan.package import input_shape, is_package
 from edgegan.recipe.schema import Recipe
-from edgegan.run import MANIFEST, Run, differing_keys
+from edgegan.run import MANIFEST, STUDENT, Run, differing_keys
 from edgegan.training.loop import read_metrics
 from edgegan.training.speed import choose_device
 
@@ -37,7 +35,7 @@ PROBE_STEPS = 3
 
 
 @dataclass(frozen=True)
-class Stage:
+class Planned:
     """One stage as a real run would meet it: state is "done", "part done" or "to do"; seconds are those left."""
 
     name: str
@@ -59,7 +57,7 @@ class Plan:
     output_shape: list[int]
     taps: dict[str, list[int]]
     cache_bytes: int
-    stages: list[Stage]
+    stages: list[Planned]
     conflict: str | None
 
     def as_json(self) -> dict[str, Any]:
@@ -102,88 +100,42 @@ def dry_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Plan:
     Raises what `compress` would raise for a wrong recipe, picture, teacher or output folder.
     """
     device = choose_device(recipe.device)
-    searching = recipe.method == "gan-compression"
-    examples = open_examples(recipe, recipe.search.images if searching else 0, None)
+    examples = open_examples(recipe, held_out(recipe), None)
     announce(examples)
     before, conflict = earlier_run(folder, recipe, overwrite)
     with tempfile.TemporaryDirectory(prefix="edgegan-") as scratch:
         probe = Probe(recipe, examples, device, Path(scratch), before)
         costs = probe.costs()
-        teacher_s, step_s = probe.measure_seconds()
-    crops, held = recipe.data.crops, examples.count("validation")
-    made, steps = progress_of(before, recipe)
-    cached = finished(before, "teacher_cache")
-    left = 0 if cached else crops + held - made
-    teacher = Stage(
-        "teacher_cache",
-        state(cached, made),
-        f"{crops} crops and {held} validation images, {teacher_s:.3f} s each, "
-        f"{crops + held if cached else made} done",
-        left * teacher_s,
-    )
-    trained = finished(before, "distill")
-    student = Stage(
-        "distill",
-        state(trained, steps),
-        f"{recipe.distill.steps} steps of {recipe.distill.batch}, {step_s:.3f} s each{before_cuts(recipe)}, "
-        f"{recipe.distill.steps if trained else steps} done",
-        0.0 if trained else (recipe.distill.steps - steps) * step_s,
-    )
-    stages = [teacher, *(search_stages(before, recipe, step_s) if searching else [student])]
-    if recipe.teacher is not None and not is_package(recipe.teacher):
-        known = finished(before, "import")
-        detail = f"{recipe.teacher.name} to a package"
-        stages.insert(0, Stage("import", state(known, 0), detail, 0.0 if known else probe.import_s))
+        output_s, step_s = probe.measure_seconds()
+    seconds: dict[Unit, float] = {"import": probe.import_s, "output": output_s, "step": step_s}
+    behind = progress_of(before, recipe)
+    stages = []
+    for part in METHODS[recipe.method]:
+        effort = part.effort(recipe, examples)
+        if effort is not None:
+            done = finished(before, part.name)
+            stages.append(planned(part.name, effort, seconds, done, behind.get(part.name, 0)))
     return Plan(
         device=str(device),
         training_images=examples.count("train"),
-        validation_images=held,
+        validation_images=examples.count("validation"),
         stages=stages,
         conflict=conflict,
-        cache_bytes=probe.cache_bytes * (crops + held),
+        cache_bytes=probe.cache_bytes * (recipe.data.crops + examples.count("validation")),
         **costs,
     )
 
 
-def before_cuts(recipe: Recipe) -> str:
-    """Says of which network the time of a step is, where steps change it."""
-    return " before anything is pruned" if recipe.method == "gan-slimming" else ""
-
-
-def search_stages(before: Run | None, recipe: Recipe, step_s: float) -> list[Stage]:
-    """The stages of gan-compression; seconds are at most, since every network counts as the widest."""
-    supernet, search = recipe.supernet, recipe.search
-    evaluations = search.population * (search.generations + 1)
-    alone = search.check_networks * search.check_steps
-    found = [
-        ("pretrain", f"{supernet.pretrain_steps} steps", supernet.pretrain_steps),
-        (
-            "supernet",
-            f"{supernet.steps} steps of {supernet.networks} sub-networks",
-            supernet.steps * supernet.networks,
-        ),
-        (
-            "search",
-            f"at most {evaluations} sub-networks on {search.images} images",
-            evaluations * search.images / 3,
-        ),
-        (
-            "check",
-            f"{search.check_networks} sub-networks alone, {search.check_steps} steps each",
-            alone,
-        ),
-        ("distill", f"{search.finetune_steps} steps of fine-tuning", search.finetune_steps),
-    ]
-    return [
-        Stage(
-            name,
-            state(finished(before, name), 0),
-            detail,
-            0.0 if finished(before, name) else count * step_s,
-        )
-        for name, detail, count in found
-        if count
-    ]
+def planned(
+    name: str, effort: Effort, seconds: dict[Unit, float], done: bool, behind: int
+) -> Planned:
+    """A stage with the seconds that are left of it; `behind` of its parts are done already."""
+    each_s, detail = seconds[effort.unit], effort.words
+    if effort.counted:
+        counted = round(effort.count) if done else behind
+        detail = f"{detail}, {each_s:.3f} s each, {counted} done"
+    left = 0.0 if done else effort.count - behind
+    return Planned(name, state(done, behind), detail, left * each_s)
 
 
 def earlier_run(folder: Path, recipe: Recipe, overwrite: bool) -> tuple[Run | None, str | None]:
@@ -211,24 +163,24 @@ def finished(run: Run | None, stage: str) -> bool:
     return run.is_done(stage, run.manifest["stages"][stage]["inputs"])
 
 
-def progress_of(run: Run | None, recipe: Recipe) -> tuple[int, int]:
-    """Teacher outputs and student steps that an interrupted run has behind it."""
+def progress_of(run: Run | None, recipe: Recipe) -> dict[str, int]:
+    """Teacher outputs and student steps that an interrupted run has behind it, by stage."""
     if run is None:
-        return 0, 0
-    made = 0
+        return {}
+    found: dict[str, int] = {}
     # A stage that was finished and lost a file since starts from nothing.
     recorded = run.manifest["stages"]
-    for split in ("train", "validation"):
-        note = run.folder / "stages" / "teacher_cache" / f"{split}.progress.json"
-        if note.is_file() and "teacher_cache" not in recorded:
-            made += read_json(note)["done"]
-    checkpoint = run.folder / "stages" / "distill" / "checkpoint.pt"
-    steps = 0
-    if checkpoint.is_file() and "distill" not in recorded:
-        steps = max(
-            (entry["step"] for entry in read_metrics(run.folder / "metrics.jsonl")), default=0
-        )
-    return made, min(steps, recipe.distill.steps)
+    if TEACHER_CACHE not in recorded:
+        notes = (run.folder / "stages" / TEACHER_CACHE).glob("*.progress.json")
+        splits = ("train", "validation")
+        made = [read_json(note)["done"] for note in notes if note.name.split(".")[0] in splits]
+        found[TEACHER_CACHE] = sum(made)
+    checkpoint = run.folder / "stages" / STUDENT / "checkpoint.pt"
+    if checkpoint.is_file() and STUDENT not in recorded:
+        entries = read_metrics(run.folder / "metrics.jsonl")
+        steps = max((entry["step"] for entry in entries), default=0)
+        found[STUDENT] = min(steps, recipe.distill.steps)
+    return found
 
 
 def state(done: bool, part: int) -> str:
@@ -247,20 +199,14 @@ class Probe:
         scratch: Path,
         before: Run | None,
     ) -> None:
-        self.recipe, self.device, self.scratch = recipe, device, scratch
-        self.examples = examples.few(PROBE_STEPS + 1, 1)
+        self.scratch = scratch
         began = time.monotonic()
         kept = before.folder / "teacher" if before is not None else None
         if kept is not None and is_package(kept):
-            self.teacher = kept
-        else:
-            self.teacher = resolve_teacher(self.run("import"), recipe)
+            recipe = recipe.model_copy(update={"teacher": kept})
+        few = examples.few(PROBE_STEPS + 1, 1)
+        self.shaped = shape_of(Order(self.run("import"), recipe, few, device))
         self.import_s = time.monotonic() - began
-        self.config = read_config(self.teacher)
-        if recipe.method == "gan-slimming":
-            self.spec = plan_start(self.config, self.teacher, recipe).spec
-        else:
-            self.spec = student_spec(self.config, recipe.student)
         self.cache_bytes = 0
 
     def run(self, name: str) -> Run:
@@ -271,16 +217,18 @@ class Probe:
 
     def costs(self) -> dict[str, Any]:
         """Shapes and MACs of teacher and student."""
-        shape = input_shape(self.config.input, self.recipe.data.size)
+        order = self.shaped.order
+        config, recipe = order.config, order.recipe
+        shape = input_shape(config.input, recipe.data.size)
         example = torch.zeros(shape)
-        teacher = measure(build(self.config.family, self.config.spec), example, cross_check=False)
-        student = measure(build(self.config.family, self.spec), example, cross_check=False)
+        teacher = measure(build(config.family, config.spec), example, cross_check=False)
+        student = measure(build(config.family, self.shaped.spec), example, cross_check=False)
         taps = {}
-        if self.recipe.distill.feature_weight > 0:
-            wanted = tap_modules(load_generator(self.teacher)[1], example)
+        if recipe.distill.feature_weight > 0:
+            wanted = tap_modules(load_generator(order.teacher)[1], example)
             by_prefix = {name: shape_at(teacher, name) for name in wanted}
             taps = {name: list(found) for name, found in by_prefix.items() if found}
-        output = [1, self.config.output.channels, *teacher.size]
+        output = [1, config.output.channels, *teacher.size]
         return {
             "teacher": teacher.summary(),
             "student": student.summary(),
@@ -295,35 +243,30 @@ class Probe:
         A first round is not counted: it pays for what a process does once.
         """
         say(f"probe: {PROBE_STEPS} teacher outputs and {PROBE_STEPS} student steps")
-        teacher_s, step_s = [], []
+        output_s, step_s = [], []
         for turn, count in enumerate((1, 1, 1 + PROBE_STEPS)):
-            data = self.recipe.data.model_copy(update={"crops": count, "validation_images": 1})
-            settings = self.recipe.distill.model_copy(
-                update={"steps": count, "validate_every": 10**9, "checkpoint_seconds": 1e9}
-            )
-            changes = {"data": data, "distill": settings, "method": "distill"}
-            recipe = self.recipe.model_copy(update=changes)
-            run = self.run(f"probe{turn}")
             began = time.monotonic()
-            cache = cache_teacher(run, recipe, self.teacher, self.examples, self.device)
-            teacher_s.append(time.monotonic() - began)
+            job = cache_outputs(self.shortened(self.run(f"probe{turn}"), count))
+            output_s.append(time.monotonic() - began)
             began = time.monotonic()
-            train_student(
-                make_job(
-                    run,
-                    recipe,
-                    self.teacher,
-                    self.config,
-                    self.spec,
-                    cache,
-                    self.examples,
-                    self.device,
-                )
-            )
+            train_uniform(job, job.hash())
             step_s.append(time.monotonic() - began)
-            arrays = [path.stat().st_size for path in cache.glob("*.npy")]
+            folder = job.run.stage_folder(TEACHER_CACHE)
+            arrays = [path.stat().st_size for path in folder.glob("*.npy")]
             self.cache_bytes = sum(arrays) // (count + 1)
-        return seconds_each(teacher_s[1:]), seconds_each(step_s[1:])
+        return seconds_each(output_s[1:]), seconds_each(step_s[1:])
+
+    def shortened(self, run: Run, count: int) -> Shaped:
+        """The student's shape in a run of so many crops and steps."""
+        order = self.shaped.order
+        recipe = order.recipe
+        data = recipe.data.model_copy(update={"crops": count, "validation_images": 1})
+        quiet = {"steps": count, "validate_every": 10**9, "checkpoint_seconds": 1e9}
+        settings = recipe.distill.model_copy(update=quiet)
+        recipe = recipe.model_copy(
+            update={"data": data, "distill": settings, "teacher": order.teacher}
+        )
+        return replace(self.shaped, order=replace(order, run=run, recipe=recipe))
 
 
 def seconds_each(durations_s: list[float]) -> float:

@@ -1,95 +1,62 @@
-"""Quality to the teacher: of sub-networks on the search images, of a student on the validation pictures."""
+"""Quality to the teacher over a run's cached pictures: of students, of sub-networks, of simulations in int8."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 
 import numpy as np
 import torch
 from torch import nn
 
-from edgegan.channels.rules import BatchNorms
-from edgegan.channels.slicing import extract
-from edgegan.channels.space import Widths
-from edgegan.compress.distill import hooked
-from edgegan.compress.search.supernet import Shared
+from edgegan.channels.program import evaluating
 from edgegan.compress.teacher.cache import Cache
 from edgegan.metrics.quality import psnr, ssim
-from edgegan.training.freeze import CROPS, measure_statistics
-from edgegan.training.losses import FeatureMaps
+
+Runner = Callable[[torch.Tensor], torch.Tensor]
+CPU = torch.device("cpu")
 
 
-@dataclass(frozen=True)
-class Fitness:
-    """Scores sub-networks against the teacher on a cache's search images; higher is better.
+def compared(
+    run: Runner, cache: Cache, device: torch.device, split: str, count: int | None
+) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+    """For each of the first `count` pictures of a split: the input, what `run` makes of it, and the teacher's output.
 
-    "psnr" in dB, "ssim" in [-1, 1], "feature" minus the feature loss at the taps through the supernet's maps.
+    All are (1, C, H, W) or (1, dimension) on the CPU.
     """
-
-    shared: Shared
-    cache: Cache
-    metric: str
-    maps: FeatureMaps | None
-    device: torch.device
-
-    def __call__(self, plan: Widths) -> float:
-        """The mean over the search images."""
-        module = self.shared.module.eval()
-        columns = self.shared.columns(plan)
-        values = []
-        with hooked(module, self.cache.taps) as recorded, torch.inference_mode():
-            run = self.runner(plan)
-            for index, stored in enumerate(self.cache.search_inputs):
-                output = run(self.cache.load(stored[None], self.device))
-                target = np.asarray(self.cache.search_outputs[index], np.float32)
-                if self.metric == "psnr":
-                    values.append(psnr(output[0].cpu().numpy(), target))
-                elif self.metric == "ssim":
-                    values.append(ssim(output.cpu(), torch.from_numpy(target)[None]))
-                else:
-                    assert self.maps is not None
-                    theirs = [
-                        torch.from_numpy(np.asarray(each[index : index + 1], np.float32)).to(
-                            self.device
-                        )
-                        for each in self.cache.search_features
-                    ]
-                    values.append(-float(self.maps(list(recorded.values()), theirs, columns)))
-        return float(np.mean(values))
-
-    def runner(self, plan: Widths):  # type: ignore[no-untyped-def]
-        """The sub-network as a function; one with BatchNorm gets statistics of its own first, since those that
-        sub-networks share fit none of them (Yu & Huang 2019, section 3)."""
-        if not any(isinstance(layer, BatchNorms) for layer in self.shared.module.modules()):
-            return lambda x: self.shared.forward(plan, x)
-        own = extract(self.shared.module, self.shared.graph, plan)
-        measure_statistics(own, self.cache.load(self.cache.inputs[:CROPS], self.device))
-        return own.eval()
+    inputs, outputs = cache.held[split]
+    for stored, target in zip(inputs[:count], outputs[:count], strict=True):
+        x = cache.load(stored[None], device)
+        with torch.inference_mode():
+            y = run(x)
+        yield x.cpu(), y.cpu(), torch.from_numpy(np.asarray(target, np.float32))[None]
 
 
-def search_psnr(module: nn.Module, cache: Cache, device: torch.device) -> float:
-    """Mean PSNR in dB to the teacher of a standalone generator over the search images."""
-    with torch.inference_mode():
-        made = [
-            module.eval()(cache.load(stored[None], device))[0].cpu().numpy()
-            for stored in cache.search_inputs
-        ]
-    targets = (np.asarray(each, np.float32) for each in cache.search_outputs)
-    return float(np.mean([psnr(a, b) for a, b in zip(made, targets, strict=True)]))
+def psnr_to_teacher(
+    run: Runner,
+    cache: Cache,
+    device: torch.device = CPU,
+    *,
+    split: str = "validation",
+    count: int | None = None,
+) -> float:
+    """Mean PSNR in dB to the teacher over the first `count` pictures of a split ("validation" or "search").
+
+    `run` is called without gradients; a module is put in evaluation mode meanwhile.
+    """
+    with evaluating(run) if isinstance(run, nn.Module) else nullcontext():
+        pairs = compared(run, cache, device, split, count)
+        return float(np.mean([psnr(y[0].numpy(), target[0].numpy()) for _, y, target in pairs]))
 
 
-def measure_quality(student: torch.nn.Module, cache: Cache) -> dict[str, float]:
+def measure_quality(student: nn.Module, cache: Cache) -> dict[str, float]:
     """Fidelity to the teacher over all validation pictures, and the same for the untouched input."""
     student_psnr, identity_psnr, similarity = [], [], []
-    with torch.inference_mode():
-        for stored, teacher in zip(cache.validation_inputs, cache.validation_outputs, strict=True):
-            x = cache.codec.load(stored[None])
-            target = np.asarray(teacher, np.float32)
-            y = student(x)
-            student_psnr.append(psnr(y[0].numpy(), target))
-            similarity.append(ssim(y, torch.from_numpy(target)[None]))
-            if cache.codec.spec.kind == "image" and x[0].shape == target.shape:
-                identity_psnr.append(psnr(x[0].numpy(), target))
+    for x, y, target in compared(student, cache, CPU, "validation", None):
+        student_psnr.append(psnr(y[0].numpy(), target[0].numpy()))
+        similarity.append(ssim(y, target))
+        if cache.codec.spec.kind == "image" and x.shape == target.shape:
+            identity_psnr.append(psnr(x[0].numpy(), target[0].numpy()))
     quality = {
         "validation_images": len(student_psnr),
         "psnr_to_teacher_db": float(np.mean(student_psnr)),

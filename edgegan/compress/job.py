@@ -1,52 +1,117 @@
-"""What the training stages of a run work on."""
+"""What the stages of a run hand on: what was asked, the student's shape, and the job that training works on."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from edgegan.channels.graph import ChannelGraph
-from edgegan.channels.space import Widths, spec_of
-from edgegan.compress.distill import Inherited
+from edgegan.channels.space import Widths
+from edgegan.compress.inherited import Inherited
+from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache
+from edgegan.compress.teacher.examples import Examples
 from edgegan.distributed import world_size
 from edgegan.files import sha256_json
-from edgegan.models.zoo import CUSTOM
-from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill, Recipe
+from edgegan.models.spec import Spec
+from edgegan.package import PackageConfig, is_package, read_config
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 from edgegan.training.loop import Training
+from edgegan.training.schedule import Schedule, schedule_of
+
+
+@dataclass(frozen=True)
+class Order:
+    """What was asked."""
+
+    run: Run
+    recipe: Recipe
+    examples: Examples
+    device: torch.device
+
+    @property
+    def teacher(self) -> Path:
+        """The teacher's package, which the first stage makes where the recipe names a checkpoint."""
+        named = self.recipe.teacher
+        return named if named is not None and is_package(named) else self.run.folder / "teacher"
+
+    @cached_property
+    def config(self) -> PackageConfig:
+        """The teacher's package config; raises InputError before there is one."""
+        return read_config(self.teacher)
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """An order with the spec of its student, or of the network that is narrowed to it; `start` holds that network for
+    slimming, `figures` what the choice is worth noting."""
+
+    order: Order
+    spec: Spec
+    start: Start | None = None
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every stage needs."""
+    """What training works on; `inputs` are what all of it depends on."""
 
-    run: Run
-    recipe: Recipe
-    family: str
-    spec: Any
-    output: ImageIO
+    order: Order
+    spec: Spec
     cache: Cache
     inherited: Inherited
-    device: torch.device
     inputs: dict[str, Any]
+    start: Start | None
+    figures: Mapping[str, Any]
+
+    @property
+    def run(self) -> Run:
+        """The run directory."""
+        return self.order.run
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe."""
+        return self.order.recipe
+
+    @property
+    def config(self) -> PackageConfig:
+        """The teacher's package config."""
+        return self.order.config
+
+    @property
+    def family(self) -> str:
+        """The family of teacher and student."""
+        return self.config.family
+
+    @property
+    def device(self) -> torch.device:
+        """Where it trains."""
+        return self.order.device
 
     def hash(self, *parts: Any) -> str:
         """The hash of everything a stage depends on."""
-        return sha256_json([self.inputs, *parts])
+        return sha256_json([{**self.inputs, "spec": self.spec.model_dump(mode="json")}, *parts])
 
-    def training(self, stage: str, inputs: str) -> Training:
-        """How a stage's training runs. A checkpoint is resumed by as many processes as wrote it; a finished stage is
-        finished for any number."""
+    def training(self, stage: str, inputs: str, schedule: Schedule | None = None) -> Training:
+        """How a stage's training runs, by the recipe's schedule or another.
+
+        A checkpoint is resumed by as many processes as wrote it; a finished stage is finished for any number.
+        """
         settings = self.recipe.distill
         return Training(
             folder=self.run.stage_folder(stage),
             metrics=self.run.folder / "metrics.jsonl",
             inputs=f"{inputs}:{world_size()}",
             device=self.device,
+            schedule=schedule or schedule_of(settings),
             seed=self.recipe.seed,
             flip=self.recipe.data.flip,
             log_every=settings.log_every,
@@ -54,13 +119,17 @@ class Job:
             checkpoint_seconds=settings.checkpoint_seconds,
         )
 
-    def spec_of(self, graph: ChannelGraph, plan: Widths) -> Any:
+    def spec_of(self, graph: ChannelGraph, plan: Widths) -> Spec:
         """The spec of a sub-network of the job's own."""
-        if self.family == CUSTOM:
-            return self.spec.model_copy(update={"widths": {**self.spec.widths, **plan}})
-        return spec_of(self.spec, graph, plan)
+        return self.spec.narrowed(graph, plan)
 
 
-def training_settings(settings: Distill) -> dict[str, Any]:
-    """Settings that change what is trained."""
-    return settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"})
+def training_settings(settings: Distill, schedule: Schedule | None = None) -> dict[str, Any]:
+    """Settings that change what is trained, by another schedule than their own if one is given."""
+    further = (
+        set() if settings.terms else {"terms"}
+    )  # without any, the hash of runs that knew of none
+    found = settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"} | further)
+    chosen = schedule or schedule_of(settings)
+    own = {name: getattr(chosen, name) for name in ("steps", "learning_rate", "warmup")}
+    return {**found, **own}

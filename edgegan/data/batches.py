@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -68,21 +68,17 @@ def draw_noise(dimension: int, places: range, seed: int, order: str = "noise") -
 
 def draw_batch(
     split: Split,
-    batch: int,
+    places: range,
     seed: int,
-    step: int,
-    rank: int = 0,
-    world: int = 1,
     *,
     channels: tuple[int, int] = (3, 3),
     noise: int = 128,
 ) -> Batch:
-    """The batch of one step and rank: random crops, mirrored at random when data.flip; partners share both.
+    """The batch of these `positions`: random crops, mirrored at random when data.flip; partners share both.
 
     `channels` are those of input and target pictures, `noise` the values of a noise input. Raises InputError
     naming a file that became unreadable.
     """
-    places = positions(batch, step, rank, world)
     inputs: list[Floats] = []
     targets: list[Floats] = []
     for position in places:
@@ -128,14 +124,23 @@ def middle_batch(
     return Batch(made, torch.from_numpy(np.stack(wanted)))
 
 
-def ahead(draw: Callable[[int], T], start: int, stop: int, threads: int = 2) -> Iterator[T]:
-    """`draw(step)` for every step in order, the next few made meanwhile in threads (decoding releases the lock)."""
-    waiting: deque[Future[T]] = deque()
-    pool = ThreadPoolExecutor(threads)
-    try:
-        for step in range(start, stop):
-            while len(waiting) < min(AHEAD, stop - step):
-                waiting.append(pool.submit(draw, step + len(waiting)))
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+class Ahead(Generic[T]):
+    """Context in which `take(step)` gives `draw(step)`; steps are asked for in order, and the next few below `stop` are
+    drawn meanwhile in threads (decoding releases the lock)."""
+
+    def __init__(self, draw: Callable[[int], T], stop: int, threads: int = 2) -> None:
+        self.draw, self.stop = draw, stop
+        self.pool = ThreadPoolExecutor(threads)
+        self.waiting: deque[Future[T]] = deque()
+
+    def __enter__(self) -> Ahead[T]:
+        return self
+
+    def take(self, step: int) -> T:
+        """What is drawn for a step: the first that is asked for, or the one after the last."""
+        while len(self.waiting) < min(AHEAD, self.stop - step):
+            self.waiting.append(self.pool.submit(self.draw, step + len(self.waiting)))
+        return self.waiting.popleft().result()
+
+    def __exit__(self, *_: object) -> None:
+        self.pool.shutdown(wait=True, cancel_futures=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,13 +59,23 @@ def read_image(path: Path) -> Pixels:
     EXIF rotation is applied; transparency is laid on white; 16-bit and float greys are scaled to 8 bits; palettes and
     CMYK are converted. Raises InputError naming the file when it is missing, damaged or above 120 megapixels.
     """
+    with opened(path, "image") as image:
+        image.load()
+        return to_rgb(ImageOps.exif_transpose(image))
+
+
+@contextlib.contextmanager
+def opened(path: Path, what: str) -> Iterator[Image.Image]:
+    """A picture of which the header was read; `what` it is, is said where it is missing.
+
+    Raises InputError naming the file when it is missing, damaged (also if that shows while it is decoded) or too large.
+    """
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_pixels(image, path)
-            image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            yield image
     except FileNotFoundError as error:
-        raise InputError(f"image {path} does not exist") from error
+        raise InputError(f"{what} {path} does not exist") from error
     except DECODE_ERRORS as error:
         raise InputError(
             f"{path} is damaged or not an image ({error}); replace or remove it"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from edgegan.data.images import DECODE_ERRORS, FORMATS, Floats, check_pixels
+from edgegan.data.images import Floats, opened
 from edgegan.errors import InputError
 
 Labels = NDArray[np.int64]
@@ -21,26 +21,18 @@ def read_labels(path: Path) -> Labels:
 
     EXIF rotation is applied. Raises InputError naming the file when it is missing, damaged, in colour or lossy.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as image:
-            check_pixels(image, path)
-            if image.format in LOSSY:
-                raise InputError(
-                    f"label map {path} is a {image.format}, which blurs class numbers; save it as PNG"
-                )
-            if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
-                raise InputError(
-                    f"label map {path} has mode {image.mode}; class numbers need one channel: a grey, "
-                    "palette or 16-bit PNG"
-                )
-            image.load()
-            return np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
-    except FileNotFoundError as error:
-        raise InputError(f"label map {path} does not exist") from error
-    except DECODE_ERRORS as error:
-        raise InputError(
-            f"{path} is damaged or not an image ({error}); replace or remove it"
-        ) from error
+    with opened(path, "label map") as image:
+        if image.format in LOSSY:
+            raise InputError(
+                f"label map {path} is a {image.format}, which blurs class numbers; save it as PNG"
+            )
+        if image.mode not in ("1", "L", "P", "I", "I;16", "I;16B", "I;16L"):
+            raise InputError(
+                f"label map {path} has mode {image.mode}; class numbers need one channel: a grey, "
+                "palette or 16-bit PNG"
+            )
+        image.load()
+        return np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
 
 
 def check_labels(

@@ -130,12 +130,17 @@ def shade(kind: str, side: int, centre_x: float, base: float, radius: float) -> 
 
 
 def write_dataset(folder: Path, count: int, size: int, first_seed: int) -> list[Path]:
-    """Writes `count` outline drawings as PNG and returns them; the shaded pictures go to `folder`/../target."""
+    """Writes `count` outline drawings as PNG and returns them; the shaded pictures go to `folder`_target.
+
+    Pairs that are there already stay untouched, so that a run made from them knows them again.
+    """
     files = []
     for index in range(count):
-        outline, shaded = draw_pair(size, first_seed + index)
         path = folder / f"scene{index:04d}.png"
-        write_image(path, outline)
-        write_image(folder.parent / f"{folder.name}_target" / path.name, shaded)
+        target = folder.parent / f"{folder.name}_target" / path.name
+        if not (path.is_file() and target.is_file()):
+            outline, shaded = draw_pair(size, first_seed + index)
+            write_image(target, shaded)
+            write_image(path, outline)
         files.append(path)
     return files

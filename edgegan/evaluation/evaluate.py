@@ -44,19 +44,17 @@ from edgegan.files import sha256_file
 from edgegan.metrics.evaluations import keep_evaluation
 from edgegan.metrics.extractors import inception_logits, open_extractor
 from edgegan.metrics.networks import SUFFIXES, Network, NetworkCard, open_network
-from edgegan.metrics.perceptual import PerceptualNetwork, module_network, open_perceptual
+from edgegan.metrics.perceptual import PerceptualNetwork, open_perceptual
 from edgegan.metrics.protocol import Figure
-from edgegan.models.taps import tap_modules
-from edgegan.models.zoo import load_discriminator, load_generator
+from edgegan.models.own_features import OWN_NETWORKS, own_network
+from edgegan.models.zoo import load_generator
 from edgegan.package import LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
 from edgegan.run import command_line, environment, now
-
-OWN_NETWORKS = ("teacher", "discriminator")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What to measure with; a figure whose network is not given is left out."""
+    """What to measure with, and on what; a figure whose network is not given is left out."""
 
     features: str | None = None
     feature_weights: Path | None = None
@@ -73,6 +71,40 @@ class Settings:
     download: bool = False
     repeats: int = 100
     threads: int = 1
+
+    def open_reference(self, inputs: Inputs) -> PictureSet | None:
+        """Real pictures of the target domain: a folder, or the targets of the recipe's validation split."""
+        if self.reference is not None:
+            files = Files(list_images(self.reference))
+            return PictureSet(str(self.reference), files, self.size)
+        if inputs.split is not None and inputs.split.targets is not None:
+            targets = inputs.split.targets
+            return PictureSet("validation targets", targets, inputs.size, inputs.resize)
+        return None
+
+    def label_reader(self, inputs: Inputs) -> Callable[[int], np.ndarray] | None:
+        """Label maps of what generators made: their inputs, or a folder's of the same names."""
+        if isinstance(inputs.io, LabelMapIO):
+            return inputs.labels
+        if self.labels is None or inputs.split is None:
+            return None
+        if not isinstance(inputs.split.inputs, Files):
+            raise ConfigError("--labels needs input pictures in files, not in an array")
+        found = match_files(inputs.split.inputs.paths, Path(inputs.where), self.labels)
+        size, resize = inputs.size, inputs.resize
+        return lambda index: take_crop(read_labels(found[index]), MIDDLE, size, resize)
+
+    def folder_labels(self, files: list[Path], folder: Path) -> Callable[[int], np.ndarray] | None:
+        """Label maps of a folder of pictures, by name."""
+        if self.labels is None:
+            return None
+        found = match_files(files, folder, self.labels)
+
+        def read(index: int) -> np.ndarray:
+            labels = read_labels(found[index])
+            return labels if self.size is None else take_crop(labels, MIDDLE, self.size, None)
+
+        return read
 
 
 @dataclass(frozen=True)
@@ -131,14 +163,14 @@ def evaluate_generator(
         if theirs is not None:
             rivals[""] = theirs
             others["_teacher"] = theirs
-        reference = open_reference(inputs, settings)
+        reference = settings.open_reference(inputs)
         if reference is not None:
             rivals["_reference"] = reference
         judged = Judged(
             pictures=made,
             partner=theirs,
             rivals=rivals,
-            labels=label_reader(inputs, settings),
+            labels=settings.label_reader(inputs),
             teacher=teacher,
             split=f"{inputs.split_name}, {inputs.where}",
             subject=judged_source.name,
@@ -163,46 +195,9 @@ def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str,
         partner = PictureSet(str(second), matched, settings.size)
     except InputError:
         say(f"names in {first} and {second} differ: compared as sets only, not picture by picture")
-    reader = folder_labels(files, first, settings) if settings.labels is not None else None
+    reader = settings.folder_labels(files, first)
     judged = Judged(pictures, partner, {"": rival}, reader, None, "as given", str(first))
     return judge_all(judged, settings)
-
-
-def open_reference(inputs: Inputs, settings: Settings) -> PictureSet | None:
-    """Real pictures of the target domain: a folder, or the targets of the recipe's validation split."""
-    if settings.reference is not None:
-        files = Files(list_images(settings.reference))
-        return PictureSet(str(settings.reference), files, settings.size)
-    if inputs.split is not None and inputs.split.targets is not None:
-        return PictureSet("validation targets", inputs.split.targets, inputs.size, inputs.resize)
-    return None
-
-
-def label_reader(inputs: Inputs, settings: Settings) -> Callable[[int], np.ndarray] | None:
-    """Label maps of what generators made: their inputs, or a folder's of the same names."""
-    if isinstance(inputs.io, LabelMapIO):
-        return inputs.labels
-    if settings.labels is None or inputs.split is None:
-        return None
-    if not isinstance(inputs.split.inputs, Files):
-        raise ConfigError("--labels needs input pictures in files, not in an array")
-    folder = Path(inputs.where)
-    found = match_files(inputs.split.inputs.paths, folder, settings.labels)
-    return lambda index: take_crop(read_labels(found[index]), MIDDLE, inputs.size, inputs.resize)
-
-
-def folder_labels(
-    files: list[Path], folder: Path, settings: Settings
-) -> Callable[[int], np.ndarray]:
-    """Label maps of a folder of pictures, by name."""
-    assert settings.labels is not None
-    found = match_files(files, folder, settings.labels)
-
-    def read(index: int) -> np.ndarray:
-        labels = read_labels(found[index])
-        return labels if settings.size is None else take_crop(labels, MIDDLE, settings.size, None)
-
-    return read
 
 
 def judge_all(judged: Judged, settings: Settings) -> dict[str, Any]:
@@ -295,7 +290,7 @@ def perceptual_networks(teacher: Path | None, settings: Settings) -> list[Percep
             raise ConfigError(
                 f"--perceptual {name}: there is no teacher to look through; give a path"
             )
-        found.append(own_network(name, teacher))
+        found.append(own_network(name, teacher, 3, "--perceptual"))
     if not found and settings.download:
         found.append(open_perceptual(None, download=True))
     return found
@@ -304,30 +299,6 @@ def perceptual_networks(teacher: Path | None, settings: Settings) -> list[Percep
 def takes_rgb(config: PackageConfig) -> bool:
     """Whether a generator takes pictures of three channels."""
     return config.input.kind == "image" and config.input.channels == 3
-
-
-def own_network(name: str, teacher: Path) -> PerceptualNetwork:
-    """The teacher's trunk, or the discriminator kept with it."""
-    config = read_config(teacher)
-    if name == "discriminator":
-        spec, judge = load_discriminator(teacher)
-        if spec.in_channels != 3:
-            raise ConfigError(
-                f"--perceptual discriminator: {teacher}'s sees {spec.in_channels} channels, not a picture alone"
-            )
-        taps = [
-            f"model.{i}"
-            for i, layer in enumerate(judge.model)
-            if isinstance(layer, torch.nn.LeakyReLU)
-        ]
-        return module_network("discriminator", judge.eval(), taps)
-    if not takes_rgb(config):
-        raise ConfigError(
-            f"--perceptual teacher: {teacher} does not take RGB pictures; give the path of another network"
-        )
-    _, module = load_generator(teacher)
-    taps = tap_modules(module, torch.zeros(1, 3, *config.size))
-    return module_network("teacher", module, taps)
 
 
 @contextlib.contextmanager

@@ -30,6 +30,17 @@ from edgegan.metrics.segmentation import (
 
 MOST_DB = 200.0  # PSNR of equal pictures, so that means and JSON stay finite
 MEAN_REPEATS = 1000
+SIDES = {"ssim": WINDOW, "ms_ssim": MS_SSIM_SIDE}  # the smallest side that a figure needs
+PAIRED = {  # title, unit, settings
+    "psnr": ("PSNR", "dB", "range [-1, 1], mean of the pictures'; 200 dB when equal"),
+    "ssim": ("SSIM", "", "11x11 Gaussian, sigma 1.5, K 0.01 and 0.03, no padding"),
+    "ms_ssim": ("MS-SSIM", "", "five scales, weights of Wang et al. 2003"),
+}
+PERCEPTUAL = (
+    "perceptual distance",
+    "",
+    "unit-length features, mean of the taps, no learned weights",
+)
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,39 @@ def paired_figures(
     judge: Judge, judged: PictureSet, reference: PictureSet, networks: Sequence[PerceptualNetwork]
 ) -> tuple[list[Figure], list[str]]:
     """PSNR, SSIM, multi-scale SSIM and perceptual distances, picture by picture; notes say what was left out."""
+    values, smallest = paired_values(judged, reference, networks)
+    by_name = {f"perceptual_{network.name}": network for network in networks}
+    figures, notes = [], []
+    for name, numbers in values.items():
+        if len(numbers) < len(judged):
+            notes.append(
+                f"{name} left out: it needs sides of {SIDES.get(name, SMALLEST_SIDE)} pixels, "
+                f"the smallest here is {smallest}"
+            )
+            continue
+        eyes = by_name.get(name)
+        title, unit, settings = PAIRED.get(name, PERCEPTUAL)
+        protocol = judge.protocol(
+            title,
+            judged,
+            reference,
+            settings=settings,
+            interval=PERCENTILE,
+            network=eyes.name if eyes else None,
+            weights_sha256=eyes.weights_sha256 if eyes else None,
+        )
+        interval = mean_interval(numbers, MEAN_REPEATS if judge.repeats else 0, judge.seed)
+        higher = eyes is None
+        mean = float(np.mean(numbers))
+        figures.append(figure(name, mean, interval, protocol, unit=unit, higher_is_better=higher))
+    return figures, notes
+
+
+def paired_values(
+    judged: PictureSet, reference: PictureSet, networks: Sequence[PerceptualNetwork]
+) -> tuple[dict[str, list[float]], int]:
+    """Each figure's value of every pair whose sides suffice for it, and the smallest side; raises InputError for a pair
+    of two sizes."""
     values: dict[str, list[float]] = {"psnr": [], "ssim": [], "ms_ssim": []}
     values |= {f"perceptual_{network.name}": [] for network in networks}
     smallest = 1 << 30
@@ -107,44 +151,7 @@ def paired_figures(
                     distance = float(perceptual_distance(network, a, b))
                     values[f"perceptual_{network.name}"].append(distance)
             bar.step(index + 1)
-    known = {
-        "psnr": ("PSNR", "dB", "range [-1, 1], mean of the pictures'; 200 dB when equal"),
-        "ssim": ("SSIM", "", "11x11 Gaussian, sigma 1.5, K 0.01 and 0.03, no padding"),
-        "ms_ssim": ("MS-SSIM", "", "five scales, weights of Wang et al. 2003"),
-    }
-    figures, notes = [], []
-    needed = {"ssim": WINDOW, "ms_ssim": MS_SSIM_SIDE}
-    by_name = {f"perceptual_{network.name}": network for network in networks}
-    for name, numbers in values.items():
-        if len(numbers) < len(judged):
-            notes.append(
-                f"{name} left out: it needs sides of {needed.get(name, SMALLEST_SIDE)} pixels, "
-                f"the smallest here is {smallest}"
-            )
-            continue
-        eyes = by_name.get(name)
-        title, unit, settings = known.get(
-            name,
-            (
-                "perceptual distance",
-                "",
-                "unit-length features, mean of the taps, no learned weights",
-            ),
-        )
-        protocol = judge.protocol(
-            title,
-            judged,
-            reference,
-            settings=settings,
-            interval=PERCENTILE,
-            network=eyes.name if eyes else None,
-            weights_sha256=eyes.weights_sha256 if eyes else None,
-        )
-        interval = mean_interval(numbers, MEAN_REPEATS if judge.repeats else 0, judge.seed)
-        higher = eyes is None
-        mean = float(np.mean(numbers))
-        figures.append(figure(name, mean, interval, protocol, unit=unit, higher_is_better=higher))
-    return figures, notes
+    return values, smallest
 
 
 def distribution_figures(

@@ -20,7 +20,7 @@ from edgegan.errors import ConfigError, InputError
 from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
 from edgegan.recipe.data_section import Data
-from edgegan.recipe.schema import parse_recipe
+from edgegan.recipe.loading import parse_recipe
 from edgegan.run import MANIFEST, Run
 from edgegan.runtime.apply import open_generator
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
 import torch
@@ -80,53 +81,65 @@ def layer_macs(layer: nn.Module, x: torch.Tensor, y: torch.Tensor) -> tuple[int,
     return 0, 0
 
 
+class Recorder:
+    """Hooks on the leaves of a generator that note what each costs, in the order they run."""
+
+    def __init__(self) -> None:
+        self.layers: list[LayerCost] = []
+        self.norm_elements = 0
+        self.output_sized = 0
+        self.seen: set[int] = set()
+
+    @contextlib.contextmanager
+    def on(self, module: nn.Module) -> Iterator[None]:
+        """The generator watched."""
+        leaves = [each for each in module.named_modules() if not list(each[1].children())]
+        handles = [layer.register_forward_hook(self.hook(name)) for name, layer in leaves]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def hook(
+        self, name: str
+    ) -> Callable[[nn.Module, tuple[torch.Tensor, ...], torch.Tensor], None]:
+        """The hook of one leaf; its parameters count the first time it is called."""
+
+        def record(
+            layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
+        ) -> None:
+            true, published = layer_macs(layer, inputs[0], output)
+            self.output_sized += published
+            if isinstance(layer, nn.InstanceNorm2d):
+                self.norm_elements += output[0].numel()
+                published += output[0].numel()
+            first_call = id(layer) not in self.seen
+            self.seen.add(id(layer))
+            parameters = sum(p.numel() for p in layer.parameters()) if first_call else 0
+            kind, shape = type(layer).__name__, tuple(output.shape)
+            self.layers.append(LayerCost(name, kind, shape, parameters, true, published))
+
+        return record
+
+
 def measure(module: nn.Module, example: torch.Tensor, *, cross_check: bool = True) -> Complexity:
     """Counts parameters and MACs of a generator for `example`: (1, C, H, W) images or labels, or (1, dimension) noise.
 
     Without `cross_check` the two independent counts are left out (None), which saves a second.
     Nothing is computed when module and example are on the meta device. `size` is that of the images made.
     """
-    layers: list[LayerCost] = []
-    norm_elements = 0
-    output_sized = 0
-
-    def hook(name: str):  # type: ignore[no-untyped-def]
-        def record(
-            layer: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor
-        ) -> None:
-            nonlocal norm_elements, output_sized
-            true, published = layer_macs(layer, inputs[0], output)
-            output_sized += published
-            if isinstance(layer, nn.InstanceNorm2d):
-                norm_elements += output[0].numel()
-                published += output[0].numel()
-            first_call = id(layer) not in seen
-            seen.add(id(layer))
-            parameters = sum(p.numel() for p in layer.parameters()) if first_call else 0
-            layers.append(
-                LayerCost(
-                    name, type(layer).__name__, tuple(output.shape), parameters, true, published
-                )
-            )
-
-        return record
-
-    seen: set[int] = set()
-    leaves = [(name, layer) for name, layer in module.named_modules() if not list(layer.children())]
-    handles = [layer.register_forward_hook(hook(name)) for name, layer in leaves]
+    recorder = Recorder()
+    counter = FlopCounterMode(display=False) if cross_check else None
+    fvcore_macs = None
     was_training = module.training
     module.eval()
-    try:
-        counter = FlopCounterMode(display=False) if cross_check else None
-        with torch.no_grad(), counter or contextlib.nullcontext():
-            made = module(example)
-    finally:
-        for handle in handles:
-            handle.remove()
-    fvcore_macs = None
+    with recorder.on(module), torch.no_grad(), counter or contextlib.nullcontext():
+        made = module(example)
     if cross_check and not example.is_meta:
         fvcore_macs = count_with_fvcore(module, example)
     module.train(was_training)
+    layers = recorder.layers
     parameters = sum(p.numel() for p in module.parameters())
     weights = sum(
         layer.weight.numel()
@@ -137,8 +150,8 @@ def measure(module: nn.Module, example: torch.Tensor, *, cross_check: bool = Tru
         size=(made.shape[2], made.shape[3]),
         parameters=parameters,
         macs=sum(layer.macs for layer in layers),
-        macs_output_sized=output_sized,
-        macs_published=output_sized + norm_elements,
+        macs_output_sized=recorder.output_sized,
+        macs_published=recorder.output_sized + recorder.norm_elements,
         macs_fvcore=fvcore_macs,
         macs_torch=counter.get_total_flops() // 2 if counter else None,
         macs_convolution=sum(layer.macs for layer in layers if layer.kind != "Linear"),

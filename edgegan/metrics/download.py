@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from edgegan.console import progress
 from edgegan.errors import InputError, IntegrityError
-from edgegan.files import make_folder, sha256_bytes, write_atomic
+from edgegan.files import cache_folder, make_folder, sha256_bytes, write_atomic
 
 TIMEOUT_S = 30.0
 BLOCK = 1 << 20
@@ -19,11 +18,6 @@ INCEPTION_URL = (
     "pt_inception-2015-12-05-6726825d.pth"
 )
 VGG16_URL = "https://download.pytorch.org/models/vgg16-397923af.pth"
-
-
-def cache_folder() -> Path:
-    """Where fetched weights are kept: $XDG_CACHE_HOME/edgegan or ~/.cache/edgegan."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edgegan"
 
 
 def fetch(url: str, folder: Path | None = None) -> Path:

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 
 from edgegan.errors import CheckpointError
-from edgegan.models.reading import read_state
+from edgegan.weights import read_state
 
 State = dict[str, torch.Tensor]
 SIDE = 299

@@ -12,12 +12,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from edgegan.errors import CheckpointError, InputError
 from edgegan.files import sha256_file
 from edgegan.metrics.download import VGG16_URL, fetch
-from edgegan.models.reading import read_state
+from edgegan.weights import read_state
 
 State = dict[str, torch.Tensor]
 Perceptual = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
@@ -146,30 +145,3 @@ def squeezenet_features(weights: State, x: torch.Tensor) -> list[torch.Tensor]:
 def perceptual_loss(network: PerceptualNetwork) -> Perceptual:
     """The mean distance of two batches as a term of a loss."""
     return lambda a, b: perceptual_distance(network, a, b).mean()
-
-
-def module_network(name: str, module: nn.Module, taps: list[str]) -> PerceptualNetwork:
-    """Outputs of any module's submodules at `taps`, such as a teacher's trunk or its discriminator's layers."""
-    if not taps:
-        raise InputError(
-            f"{name} has no taps to compare pictures at; give another perceptual network"
-        )
-
-    def features(x: torch.Tensor) -> list[torch.Tensor]:
-        recorded: dict[str, torch.Tensor] = {}
-
-        def keep(tap: str) -> Callable[[nn.Module, object, torch.Tensor], None]:
-            def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-                recorded[tap] = output
-
-            return hook
-
-        handles = [module.get_submodule(tap).register_forward_hook(keep(tap)) for tap in taps]
-        try:
-            module(x)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return [recorded[tap] for tap in taps]
-
-    return PerceptualNetwork(name, None, features)

@@ -1,1 +1,1 @@
-"""Generators as plain torch modules, one file a family."""
+"""Generators as plain torch modules, one folder a family."""

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from edgegan.errors import ConfigError
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.spec import Spec
+from edgegan.recipe.student_section import Block, Norm
 
 AnyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "layer"]
 PROBE = 8
@@ -139,6 +140,12 @@ def parse_widths(config: str, lengths: Collection[int]) -> list[int]:
             "such as 32_32_48_32_48_48_16_16"
         )
     return [int(part) for part in parts]
+
+
+def check_written(spec: Spec, again: Spec) -> None:
+    """Raises ConfigError where the widths that a config means are not those of the spec it was made of."""
+    if again.width_values() != spec.width_values():
+        raise ConfigError("these widths cannot be written as eight numbers; write the spec")
 
 
 def initialise(module: nn.Module) -> None:

@@ -2,53 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
-from edgegan.models.animegan import keymap as animegan
-from edgegan.models.cartoon import keymap as cartoon
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.matching import Imported, expected_state, rename, shape_of
-from edgegan.models.reading import State, read_state
-from edgegan.models.resnet import keymap as resnet
-from edgegan.models.resnet.network import ResnetSpec
-from edgegan.models.sngan import keymap as sngan
-from edgegan.models.spade import keymap as spade
-from edgegan.models.spade.network import SpadeSpec
-from edgegan.models.transformer_net import keymap as transformer_net
-from edgegan.models.unet import keymap as unet
+from edgegan.models.zoo import FAMILIES
+from edgegan.weights import State, read_state
 
 __all__ = ["Imported", "import_checkpoint", "import_discriminator", "public_state", "read_state"]
-
-
-@dataclass(frozen=True)
-class Keymap:
-    """One family's public form: how its keys are recognised, read into ours, and written back."""
-
-    recognises: Callable[[State], bool]
-    read: Callable[[State, Path], Imported]
-    write: Callable[[Imported], State]
-    example: str
-
-
-KEYMAPS = {
-    "cartoon": Keymap(cartoon.recognises, cartoon.read, cartoon.write, cartoon.EXAMPLE),
-    "resnet": Keymap(resnet.recognises, resnet.read, resnet.write, resnet.EXAMPLE),
-    "unet": Keymap(unet.recognises, unet.read, unet.write, unet.EXAMPLE),
-    "spade": Keymap(spade.recognises, spade.read, spade.write, spade.EXAMPLE),
-    "transformer_net": Keymap(
-        transformer_net.recognises,
-        transformer_net.read,
-        transformer_net.write,
-        transformer_net.EXAMPLE,
-    ),
-    "animegan": Keymap(animegan.recognises, animegan.read, animegan.write, animegan.EXAMPLE),
-    "sngan": Keymap(sngan.recognises, sngan.read, sngan.write, sngan.EXAMPLE),
-}
 
 
 def import_checkpoint(
@@ -68,14 +33,14 @@ def import_checkpoint(
     that does not fit the family.
     """
     state = read_state(path)
-    if family is not None and family not in KEYMAPS:
+    if family is not None and family not in FAMILIES:
         raise ConfigError(
-            f"unknown family '{family}'{nearest(family, KEYMAPS)}; families: {', '.join(KEYMAPS)}; "
+            f"unknown family '{family}'{nearest(family, FAMILIES)}; families: {', '.join(FAMILIES)}; "
             "for a generator of your own give --generator package.module:factory"
         )
     recognised = recognise(state)
     if family is None and recognised is None:
-        known = ", ".join(keymap.example for keymap in KEYMAPS.values())
+        known = ", ".join(each.keymap.example for each in FAMILIES.values())
         raise CheckpointError(
             f"{path}: no family has keys like '{next(iter(state))}'; supported: {known}"
         )
@@ -86,7 +51,7 @@ def import_checkpoint(
         )
     name = family or recognised or ""
     try:
-        imported = KEYMAPS[name].read(state, path)
+        imported = FAMILIES[name].keymap.read(state, path)
     except ValidationError as error:
         raise CheckpointError(
             f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
@@ -101,20 +66,21 @@ def public_state(imported: Imported) -> State:
 
     A student of ours can go the same way: `Imported(family, spec, module.state_dict())`.
     """
-    return KEYMAPS[imported.family].write(imported)
+    return FAMILIES[imported.family].keymap.write(imported)
 
 
 def recognise(state: State) -> str | None:
     """The family whose public key names these are, or None."""
-    for name, keymap in KEYMAPS.items():
-        if keymap.recognises(state):
+    for name, family in FAMILIES.items():
+        if family.keymap.recognises(state):
             return name
     return None
 
 
 def set_upsampling(imported: Imported, upsampling: str) -> Imported:
     """SPADE with the number of doublings that the user states."""
-    if not isinstance(imported.spec, SpadeSpec) or upsampling not in ("more", "normal"):
+    has_it = "upsampling" in type(imported.spec).model_fields
+    if not has_it or upsampling not in ("more", "normal"):
         raise ConfigError(
             f"upsampling '{upsampling}' for family {imported.family}: only spade has it, "
             "as more or normal"
@@ -126,14 +92,15 @@ def set_upsampling(imported: Imported, upsampling: str) -> Imported:
 
 def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) -> Imported:
     """The sub-network of a width config: the leading channels of every tensor, as the super net was trained."""
-    spec = sub_spec(imported.spec, widths, legacy=legacy)
-    if spec is None or getattr(imported.spec, "block", "dense") != "separable":
+    keymap = FAMILIES[imported.family].keymap
+    spec = keymap.sub_network(imported.spec, widths, legacy) if keymap.sub_network else None
+    if spec is None:
         raise ConfigError(
             f"{path} has no width config: only gan-compression's mobile ResNet and SPADE nets do"
         )
     if spec == imported.spec:
         return imported
-    wanted = expected_state(imported.family, spec)
+    wanted = expected_state(spec)
     state: State = {}
     for key, target in wanted.items():
         value = imported.state.get(key)
@@ -147,25 +114,8 @@ def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) 
             )
         state[key] = value[tuple(slice(side) for side in target.shape)].clone()
     changes = [*imported.changes, f"cut to the sub-network {widths}"]
-    layout = dict(imported.layout)
-    if imported.family == "spade":
-        layout["statistics"] = spade.statistics_lengths(imported.state)
+    layout = imported.layout | keymap.cut_layout(imported.state)
     return replace(imported, spec=spec, state=state, changes=changes, layout=layout)
-
-
-def sub_spec(spec: BaseModel, widths: str, *, legacy: bool) -> BaseModel | None:
-    """The spec of a width config with the input, output and norm of `spec`; None for a family without configs."""
-    if isinstance(spec, ResnetSpec):
-        kept = spec.model_dump(
-            include={"in_channels", "out_channels", "norm", "separable_norm", "dropout"}
-        )
-        return ResnetSpec.from_config(widths, legacy=legacy, **kept)
-    if isinstance(spec, SpadeSpec):
-        kept = spec.model_dump(
-            include={"classes", "instance_edge", "out_channels", "upsampling", "norm"}
-        )
-        return SpadeSpec.from_config(widths, **kept)
-    return None
 
 
 def import_discriminator(path: Path) -> tuple[PatchSpec, State]:

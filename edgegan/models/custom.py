@@ -1,7 +1,8 @@
 """The user's own generator: any nn.Module made by a factory `package.module:factory`, sliced through its channel graph.
 
 A package of this family names its factory. Importing a name that a file states would let a file run code, so it is
-imported only when the user gave the same name in this session (`--generator`).
+imported only when the user gave the same name in this session (`--generator`). The environment variable
+EDGEGAN_GENERATOR holds it, since converters load the package in child processes; nothing else reads or sets it.
 """
 
 from __future__ import annotations
@@ -10,27 +11,31 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
-from edgegan.channels.graph import trace_channels
+from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.slicing import extract
+from edgegan.channels.space import Widths
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import scale_width
+from edgegan.models.spec import Spec
+from edgegan.recipe.student_section import Block, Norm
 
+CUSTOM = "custom"
 ALLOWED = "EDGEGAN_GENERATOR"
 PATTERN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
-class CustomSpec(BaseModel):
+class CustomSpec(Spec):
     """A factory, the shape it is traced at, and the widths of channel groups that differ from the factory's."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    OWN_CODE = True
 
     factory: str = Field(description="package.module:factory, called without arguments")
     input_shape: tuple[int, int, int] = Field(description="channels, height, width of its input")
@@ -43,15 +48,50 @@ class CustomSpec(BaseModel):
         return self.input_shape[0]
 
     @property
+    def norm(self) -> str:
+        """The user's own."""
+        return "own"
+
+    @property
     def size(self) -> tuple[int, int]:
         """The only height and width it is known to take."""
         return self.input_shape[1:]
 
-    def scaled(self, scale: float, round_to: int, **_: Any) -> CustomSpec:
+    def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> CustomSpec:
         """Every free channel group times `scale`; blocks and norms stay the user's own."""
+        del block, norm
         graph = trace_channels(make_module(self.factory), torch.zeros(1, *self.input_shape))
         widths = {group.name: scale_width(group.size, scale, round_to) for group in graph.free()}
         return self.model_copy(update={"widths": widths})
+
+    def build(self) -> nn.Module:
+        """The user's generator with these widths."""
+        module = make_module(self.factory)
+        if not self.widths:
+            return module
+        graph = trace_channels(module, torch.zeros(1, *self.input_shape))
+        return extract(module, graph, self.widths)
+
+    def fields_of(self, widths: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Widths set by hand are named by channel group."""
+        return {"widths": {**self.widths, **widths}}
+
+    @classmethod
+    def place_of(cls, group: str) -> tuple[str, int | None]:
+        """Every group has a width of its own."""
+        return group, None
+
+    def plan(self, graph: ChannelGraph) -> Widths:
+        """The widths that differ from the factory's, and those of the graph."""
+        return {group.name: self.widths.get(group.name, group.size) for group in graph.free()}
+
+    def narrowed(self, graph: ChannelGraph, plan: Mapping[str, int | torch.Tensor]) -> CustomSpec:
+        """The widths of a plan in place of those of the same groups; raises ConfigError for unknown groups."""
+        unknown = [name for name in plan if name not in graph.groups]
+        if unknown:
+            raise ConfigError(f"your generator has no channel group '{unknown[0]}'")
+        chosen = {name: each if isinstance(each, int) else len(each) for name, each in plan.items()}
+        return self.model_copy(update={"widths": {**self.widths, **chosen}})
 
 
 def allow_generator(name: str) -> None:
@@ -97,15 +137,6 @@ def make_module(name: str) -> nn.Module:
             f"--generator {name}: the factory made a {type(module).__name__}, not a torch.nn.Module"
         )
     return module.eval()
-
-
-def build_custom(spec: CustomSpec) -> nn.Module:
-    """The user's generator with the spec's widths."""
-    module = make_module(spec.factory)
-    if not spec.widths:
-        return module
-    graph = trace_channels(module, torch.zeros(1, *spec.input_shape))
-    return extract(module, graph, spec.widths)
 
 
 def describe_custom(name: str, input_shape: tuple[int, int, int]) -> tuple[CustomSpec, nn.Module]:

@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.models.blocks import make_norm
-from edgegan.recipe.schema import Norm
+from edgegan.recipe.student_section import Norm
 
 
 class PatchSpec(BaseModel):

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 
 from edgegan.errors import CheckpointError, nearest
-from edgegan.models.reading import State
-from edgegan.models.zoo import build
+from edgegan.models.spec import Spec
+from edgegan.recipe.student_section import Norm
+from edgegan.weights import State
 
 SHOWN = 8
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -20,13 +20,13 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 @dataclass(frozen=True)
 class Imported:
-    """A checkpoint in our names: what `build(family, spec).load_state_dict(state)` takes.
+    """A checkpoint in our names: what `spec.build().load_state_dict(state)` takes.
 
     `layout` is what only the way back needs, such as which biases the public file does not have.
     """
 
     family: str
-    spec: BaseModel
+    spec: Spec
     state: State
     changes: list[str] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
@@ -53,6 +53,13 @@ def count_up(exists: Callable[[int], bool]) -> int:
     return count
 
 
+def find_norm(state: State, key: str) -> Norm:
+    """The norm whose parameters stand at `key`."""
+    if f"{key}.weight" not in state:
+        return "instance"
+    return "batch" if f"{key}.running_mean" in state else "instance_affine"
+
+
 def drop_statistics(state: State, changes: list[str]) -> State:
     """Leaves out the running statistics that InstanceNorm layers of old torch versions saved and never used."""
     stale = [key for key in state if key.rsplit(".", 1)[-1] in STATISTICS]
@@ -63,10 +70,10 @@ def drop_statistics(state: State, changes: list[str]) -> State:
     return {key: value for key, value in state.items() if key not in stale}
 
 
-def expected_state(family: str, spec: BaseModel) -> State:
+def expected_state(spec: Spec) -> State:
     """Our names and shapes, without memory for the values."""
     with torch.device("meta"):
-        return build(family, spec).state_dict()
+        return spec.build().state_dict()
 
 
 def adopt(
@@ -80,7 +87,7 @@ def adopt(
     Keys of ours for which `optional` holds, and batch counters, are zero when absent. Raises
     CheckpointError listing what is missing, unexpected or misshapen, the nearest name beside it.
     """
-    expected = expected_state(imported.family, imported.spec)
+    expected = expected_state(imported.spec)
     names = {own: to_public(own) for own in expected}
     state = rename(imported.state, names, expected, path, optional)
     absent = [public for public in names.values() if public not in imported.state]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from edgegan.data.images import to_float
@@ -15,15 +15,15 @@ from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
 from edgegan.files import atomic_folder, sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
-from edgegan.models.custom import allow_generator, describe_custom
+from edgegan.models.contract import check_family
+from edgegan.models.custom import CUSTOM, allow_generator, describe_custom
+from edgegan.models.judges import JudgeSpec
 from edgegan.models.matching import rename
-from edgegan.models.reading import read_state
+from edgegan.models.spec import Spec
 from edgegan.models.zoo import (
-    CUSTOM,
-    build,
+    FAMILIES,
     check_size,
     count_parameters,
-    describe_io,
     make_golden,
 )
 from edgegan.package import (
@@ -34,6 +34,7 @@ from edgegan.package import (
     PackageConfig,
     write_package,
 )
+from edgegan.weights import State, read_state
 
 GOLDEN_COUNT = 1
 
@@ -72,32 +73,47 @@ def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Ten
     return torch.from_numpy(np.stack(pictures))
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What the user says of a checkpoint: how it is read where its keys do not tell, its name and its licence.
+
+    `family`, `widths`, `legacy` and `upsampling` are those of `import_checkpoint`.
+    """
+
+    family: str | None = None
+    widths: str | None = None
+    legacy: bool = False
+    upsampling: str | None = None
+    name: str | None = None
+    licence: str = "unstated"
+
+
 def import_to_package(
     checkpoint: Path,
     folder: Path,
+    stated: Stated = Stated(),
     *,
-    family: str | None = None,
     discriminator: Path | None = None,
     size: tuple[int, int] = (256, 256),
-    name: str | None = None,
-    licence: str = "unstated",
-    widths: str | None = None,
-    legacy: bool = False,
-    upsampling: str | None = None,
     overwrite: bool = False,
 ) -> PackageConfig:
-    """Reads a public checkpoint and writes a package; `widths`, `legacy` and `upsampling` as in `import_checkpoint`.
+    """Reads a public checkpoint, and a discriminator's, and writes a package for images of a height and width.
 
-    Raises CheckpointError, InputError, ConfigError or OutputError.
+    Raises CheckpointError, InputError, OutputError, or ConfigError, also for a family that forgot something.
     """
     with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
         imported = import_checkpoint(
-            checkpoint, family, widths=widths, legacy=legacy, upsampling=upsampling
+            checkpoint,
+            stated.family,
+            widths=stated.widths,
+            legacy=stated.legacy,
+            upsampling=stated.upsampling,
         )
-        size = tuple(getattr(imported.spec, "size", size))
+        check_family(FAMILIES[imported.family])
+        size = imported.spec.size or size
         check_size(imported.family, size, imported.spec)
         judge = import_discriminator(discriminator) if discriminator else None
-        module = build(imported.family, imported.spec)
+        module = imported.spec.build()
         module.load_state_dict(imported.state)
         module.eval()
         source = {
@@ -105,15 +121,9 @@ def import_to_package(
             "sha256": sha256_file(checkpoint),
             "changes": imported.changes,
         }
-        return store(
-            temporary,
-            imported.family,
-            imported.spec,
-            module,
-            size,
-            {"name": name or checkpoint.stem, "source": source, "licence": licence},
-            judge,
-        )
+        name = stated.name or checkpoint.stem
+        about = {"name": name, "source": source, "licence": stated.licence}
+        return store(temporary, imported.family, imported.spec, module, size, about, judge)
 
 
 def import_generator(
@@ -150,24 +160,22 @@ def import_generator(
 def store(
     folder: Path,
     family: str,
-    spec: BaseModel,
+    spec: Spec,
     module: nn.Module,
     size: tuple[int, int],
     about: dict[str, Any],
-    judge: tuple[BaseModel, dict[str, torch.Tensor]] | None,
-    input_kind: InputIO | None = None,
+    judge: tuple[JudgeSpec, State] | None,
 ) -> PackageConfig:
-    """Writes a teacher's package with golden tensors; `about` holds name, source and licence, `judge` the spec and the
-    weights of its discriminator. `input_kind` is what it takes where the spec does not tell."""
-    takes, gives = describe_io(spec)
-    takes = input_kind or takes
+    """Writes a teacher's package with golden tensors; `about` holds name, source and licence, and the input where the
+    spec does not tell; `judge` the spec and the weights of its discriminator."""
+    takes: InputIO = about.get("input", spec.takes)
     parameters = count_parameters(module)
     config = {
         "family": family,
         "spec": spec.model_dump(mode="json"),
         "size": size,
         "input": takes,
-        "output": gives,
+        "output": spec.gives,
         "parameters": parameters,
         "discriminator": judge[0].model_dump(mode="json") if judge else None,
         **about,

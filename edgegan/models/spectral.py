@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import normalize
 
 from edgegan.errors import CheckpointError
-from edgegan.models.reading import State
+from edgegan.weights import State
 
 Vectors = dict[str, tuple[torch.Tensor, torch.Tensor]]
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import cast
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import fx, nn
@@ -12,15 +11,22 @@ from torch.fx.passes.shape_prop import ShapeProp
 MOST_TAPS = 4
 
 
+@runtime_checkable
+class Tapped(Protocol):
+    """A generator whose family states its taps."""
+
+    def taps(self) -> list[str]:
+        """Names of its modules whose outputs are distilled, in the order they run."""
+
+
 def tap_modules(module: nn.Module, example: torch.Tensor) -> list[str]:
     """Names of modules of `module` whose outputs are (N, C, h, w) features to distil.
 
     A family states them in `taps()`. Otherwise: up to four layers with weights, evenly spread over those that work at
     the smallest resolution larger than one pixel, each by the last norm or convolution there.
     """
-    stated = getattr(module, "taps", None)
-    if stated is not None:
-        return cast("Callable[[], list[str]]", stated)()
+    if isinstance(module, Tapped):
+        return module.taps()
     trace = fx.symbolic_trace(module)
     with torch.no_grad():
         ShapeProp(trace).propagate(example)

@@ -2,86 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from torch import nn
 
 from edgegan.errors import CheckpointError, ConfigError, InputError, first_problem, nearest
-from edgegan.models.animegan.network import AnimeGenerator, AnimeSpec
-from edgegan.models.cartoon.network import CartoonGenerator, CartoonSpec
-from edgegan.models.custom import CustomSpec, build_custom
-from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
-from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
-from edgegan.models.sngan.network import SnganGenerator, SnganSpec
-from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
-from edgegan.models.transformer_net.network import TransformerGenerator, TransformerSpec
-from edgegan.models.unet.network import UnetGenerator, UnetSpec
-from edgegan.package import (
-    ImageIO,
-    InputIO,
-    LabelMapIO,
-    NoiseIO,
-    PackageConfig,
-    read_config,
-    read_tensors,
-)
+from edgegan.models import families
+from edgegan.models.contract import Family
+from edgegan.models.custom import CUSTOM, CustomSpec
+from edgegan.models.spec import Spec
+from edgegan.package import ImageIO, InputIO, PackageConfig, read_config, read_tensors
 
-
-@dataclass(frozen=True)
-class Family:
-    """How to build a generator: its spec class and its module class. Image sides are multiples of `stride`, at least
-    `min_size`, unless the spec itself states `stride` and `min_size`."""
-
-    spec: type[BaseModel]
-    module: Callable[[Any], nn.Module]
-    stride: int
-    min_size: int
-
-
-def entry(spec: type[BaseModel], module: Any) -> Family:
-    """An entry whose image sides are the module's own constants."""
-    return Family(spec, module, module.STRIDE, module.MIN_SIZE)
-
-
-FAMILIES = {
-    "resnet": entry(ResnetSpec, ResnetGenerator),
-    "unet": entry(UnetSpec, UnetGenerator),
-    "spade": entry(SpadeSpec, SpadeGenerator),
-    "cartoon": entry(CartoonSpec, CartoonGenerator),
-    "transformer_net": entry(TransformerSpec, TransformerGenerator),
-    "animegan": entry(AnimeSpec, AnimeGenerator),
-    "sngan": entry(SnganSpec, SnganGenerator),
+FAMILIES: dict[str, Family] = {
+    each.name: each for each in vars(families).values() if isinstance(each, Family)
 }
-CUSTOM = "custom"
-EVERY_FAMILY = FAMILIES | {CUSTOM: Family(CustomSpec, build_custom, stride=1, min_size=1)}
 
 
-def get_family(name: str) -> Family:
-    """The family of this name; raises ConfigError with the nearest one."""
-    if name not in EVERY_FAMILY:
+def spec_class(family: str) -> type[Spec]:
+    """The spec class of a family, or of the user's own generators; raises ConfigError with the nearest one."""
+    if family == CUSTOM:
+        return CustomSpec
+    if family not in FAMILIES:
         raise ConfigError(
-            f"unknown family '{name}'{nearest(name, FAMILIES)}; families: {', '.join(FAMILIES)}"
+            f"unknown family '{family}'{nearest(family, FAMILIES)}; families: {', '.join(FAMILIES)}"
         )
-    return EVERY_FAMILY[name]
+    return FAMILIES[family].spec
 
 
-def parse_spec(family: str, spec: dict[str, Any]) -> BaseModel:
+def parse_spec(family: str, spec: Mapping[str, Any]) -> Spec:
     """Validates a spec dictionary; raises ConfigError naming the key."""
     try:
-        return get_family(family).spec.model_validate(spec)
+        return spec_class(family).model_validate(spec)
     except ValidationError as error:
         raise ConfigError(f"spec of family {family}: {first_problem(error)}") from error
 
 
-def build(family: str, spec: dict[str, Any] | BaseModel) -> nn.Module:
+def change_spec(family: str, spec: Spec, fields: Mapping[str, Any], key: str) -> Spec:
+    """The spec with these fields set by hand in a recipe's `key`; raises ConfigError naming a wrong one."""
+    known = type(spec).model_fields
+    unknown = sorted(set(fields) - set(known))
+    if unknown:
+        raise ConfigError(
+            f"{key}: family {family} has no '{unknown[0]}'; fields: {', '.join(known)}"
+        )
+    return parse_spec(family, {**spec.model_dump(), **fields})
+
+
+def build(family: str, spec: Mapping[str, Any] | Spec) -> nn.Module:
     """A generator with fresh weights."""
-    parsed = spec if isinstance(spec, BaseModel) else parse_spec(family, spec)
-    return get_family(family).module(parsed)
+    return (spec if isinstance(spec, Spec) else parse_spec(family, spec)).build()
 
 
 def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
@@ -97,43 +70,24 @@ def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
     return config, module.eval()
 
 
-def load_discriminator(folder: Path) -> tuple[PatchSpec, PatchDiscriminator]:
-    """A package's kept PatchGAN; raises InputError when it has none. `edgegan.models.judges` loads every kind."""
-    config = read_config(folder)
-    if config.discriminator is None:
-        raise InputError(
-            f"{folder} keeps no discriminator; import it with --discriminator CKPT, or set distill.gan_weight to 0"
-        )
-    if config.discriminator.get("kind", "patch") != "patch":
-        raise InputError(
-            f"{folder} keeps a {config.discriminator['kind']} discriminator, not a PatchGAN; "
-            "set distill.gan_weight to 0"
-        )
-    spec = PatchSpec.model_validate(config.discriminator)
-    module = PatchDiscriminator(spec)
-    module.load_state_dict(read_tensors(folder, config, "discriminator.safetensors"))
-    return spec, module
+def image_sides(family: str, spec: Spec | None = None) -> tuple[int, int]:
+    """What heights and widths must be multiples of, and the smallest: of this spec, or of the usual one."""
+    found = spec or spec_class(family)()
+    return found.stride, found.min_size
 
 
-def image_sides(family: str, spec: BaseModel | None = None) -> tuple[int, int]:
-    """What heights and widths must be multiples of, and the smallest: of any spec, or of this one."""
-    entry = get_family(family)
-    return getattr(spec, "stride", entry.stride), getattr(spec, "min_size", entry.min_size)
-
-
-def check_size(family: str, size: tuple[int, int], spec: BaseModel | None = None) -> None:
-    """Raises InputError when the family, with this spec if given, has no images of this height and width."""
-    stride, smallest = image_sides(family, spec)
+def check_size(family: str, size: tuple[int, int], spec: Spec | None = None) -> None:
+    """Raises InputError when the family, with this spec or the usual one, has no images of this height and width."""
+    found = spec or spec_class(family)()
     height, width = size
-    fixed = getattr(spec, "size", None)
-    if fixed is not None and (height, width) != fixed:
+    if found.size is not None and (height, width) != found.size:
         raise InputError(
-            f"family {family} with this spec makes images of {fixed[0]}x{fixed[1]} only, not {height}x{width}"
+            f"family {family} with this spec makes images of {found.size[0]}x{found.size[1]} only, not {height}x{width}"
         )
-    if height % stride or width % stride or min(size) < smallest:
+    if height % found.stride or width % found.stride or min(size) < found.min_size:
         raise InputError(
-            f"family {family} takes heights and widths that are multiples of {stride} and at least {smallest}, "
-            f"not {height}x{width}"
+            f"family {family} takes heights and widths that are multiples of {found.stride} and at least "
+            f"{found.min_size}, not {height}x{width}"
         )
 
 
@@ -142,21 +96,9 @@ def check_package_size(config: PackageConfig, size: tuple[int, int]) -> None:
     check_size(config.family, size, parse_spec(config.family, config.spec))
 
 
-def describe_io(spec: BaseModel) -> tuple[InputIO, ImageIO]:
+def describe_io(spec: Spec) -> tuple[InputIO, ImageIO]:
     """What a generator of this spec takes and gives."""
-    output = image_io(spec.out_channels)  # type: ignore[attr-defined]
-    if isinstance(spec, SpadeSpec):
-        return LabelMapIO(classes=spec.classes, instance_edge=spec.instance_edge), output
-    if isinstance(spec, SnganSpec):
-        return NoiseIO(dimension=spec.latent), output
-    return image_io(spec.in_channels), output  # type: ignore[attr-defined]
-
-
-def image_io(channels: int) -> ImageIO:
-    """The usual meaning of this many channels."""
-    return ImageIO(
-        channels=channels, colour="rgb" if channels == 3 else "grey" if channels == 1 else "other"
-    )
+    return spec.takes, spec.gives
 
 
 def count_parameters(module: nn.Module) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from edgegan.errors import ConfigError, nearest
-from edgegan.recipe.schema import shipped_recipes
+from edgegan.recipe.loading import shipped_recipes
 
 FIELDS = ("Reproduces", "Data", "Hardware", "Time", "Expected")
 REQUIRED = ("Reproduces", "Hardware", "Time", "Expected")

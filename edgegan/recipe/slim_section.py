@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from edgegan.recipe.data_section import Section
+from edgegan.recipe.section import Section
 
 
 class Slim(Section):

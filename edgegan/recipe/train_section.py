@@ -7,13 +7,14 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from edgegan.recipe.data_section import Computing
+from edgegan.recipe.section import Computing
 
 Method = Literal["pix2pix", "cyclegan", "gaugan", "sngan"]
 GanMode = Literal["vanilla", "lsgan", "hinge"]
 
 WEIGHTS = {
     "l1_weight": ("pix2pix",),
+    "gradient_weight": ("pix2pix",),
     "cycle_weight": ("cyclegan",),
     "identity_weight": ("cyclegan",),
     "feature_weight": ("gaugan",),
@@ -87,12 +88,18 @@ class Train(Computing):
     discriminator_learning_rate: float | None = Field(
         None, gt=0, description="Adam's step size of the discriminator; null: the generator's"
     )
+    warmup: int = Field(0, ge=0, description="steps in which the learning rates rise linearly")
     beta1: float = Field(0.5, ge=0, lt=1, description="Adam's decay of the gradient's mean")
     beta2: float = Field(0.999, ge=0, lt=1, description="Adam's decay of the gradient's square")
     gan_mode: GanMode = Field(
         "lsgan", description="adversarial loss: vanilla (cross entropy), lsgan or hinge"
     )
     l1_weight: float = Field(0.0, ge=0, description="weight of mean |output - target| (pix2pix)")
+    gradient_weight: float = Field(
+        0.0,
+        ge=0,
+        description="weight of the same on horizontal and vertical differences (pix2pix)",
+    )
     cycle_weight: float = Field(
         0.0, ge=0, description="weight of mean |there and back - original| (cyclegan)"
     )
@@ -112,6 +119,9 @@ class Train(Computing):
     )
     pool: int = Field(
         50, ge=0, description="earlier outputs that cyclegan's discriminators also judge; 0: none"
+    )
+    licence: str = Field(
+        "unstated", description="licence of the weights, written into the teacher's package"
     )
     log_every: int = Field(50, ge=1, description="steps between lines of metrics.jsonl")
     sample_every: int = Field(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, read_model
+from edgegan.artefact import ModelManifest, check_artefact, is_artefact, read_model
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
@@ -22,7 +22,7 @@ from edgegan.data.images import (
 )
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
-from edgegan.files import check_sha256, make_folder
+from edgegan.files import make_folder
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
@@ -57,14 +57,14 @@ def open_generator(
     the smallest that holds `picture` (height, width) is taken, or the largest."""
     if (source / MANIFEST).is_file():
         source = source / "student"
-    if source.is_dir():
+    if source.is_dir() and not is_artefact(source):
         if not is_package(source):
             raise InputError(f"{source} is neither a run, a package nor an artefact")
         with open_package(source, threads) as generator:
             yield generator
         return
     model = read_model(source)
-    check_sha256(source, model.sha256)
+    check_artefact(source, model)
     takes, gives = model.inputs[0], model.outputs[0]
     free = -1 in takes.shape
     size, signature = choose_size(model, picture)
@@ -106,11 +106,10 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
     """A package in PyTorch."""
     import torch
 
-    from edgegan.models.zoo import image_sides, load_generator, parse_spec
+    from edgegan.models.zoo import load_generator, parse_spec
 
     config, module = load_generator(folder)
     spec = parse_spec(config.family, config.spec)
-    stride, smallest = image_sides(config.family, spec)
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
 
@@ -119,15 +118,14 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
             return module(torch.from_numpy(x)[None])[0].numpy()
 
     try:
-        fixed = getattr(spec, "size", None)
         takes = config.input
         labels = takes if isinstance(takes, LabelMapIO) else None
         yield Generator(
             call,
             takes.channels,
-            fixed,
-            stride,
-            smallest,
+            spec.size,
+            spec.stride,
+            spec.min_size,
             takes.kind,
             labels.classes if labels else 0,
             labels.instance_edge if labels else False,

@@ -15,45 +15,26 @@ from typing import IO, Any, Protocol
 
 import numpy as np
 
+from edgegan.artefact import Loading, loading
+from edgegan.deployment.runtimes import RUNTIMES
 from edgegan.errors import DeviceError, EdgeGANError, InputError, MissingDependency
 
 WORKER_FILE = Path(__file__).with_name("worker.py")
-RUNTIMES = {"tflite": ("litert", "tflite-runtime", "tensorflow"), "onnx": ("onnxruntime",)}
-EXTRAS = {
-    "litert": "bench",
-    "tflite-runtime": "tflite-runtime",
-    "tensorflow": "tensorflow",
-    "onnxruntime": "bench",
-}
-MODULES = {
-    "litert": "ai_edge_litert",
-    "tflite-runtime": "tflite_runtime",
-    "tensorflow": "tensorflow",
-    "onnxruntime": "onnxruntime",
-}
 
 
-def target_of(model: Path) -> str:
-    """The target of an artefact file, by its suffix; raises InputError for another one."""
-    target = model.suffix.removeprefix(".")
-    if target not in RUNTIMES:
-        raise InputError(f"{model} is not an artefact (.tflite or .onnx)")
-    return target
-
-
-def installed_runtimes(target: str) -> list[str]:
-    """Installed runtimes for a target, best first; raises MissingDependency when there is none."""
+def installed_runtimes(names: Sequence[str]) -> list[str]:
+    """Those of these runtimes that are installed here, in this order; raises MissingDependency when none is."""
     import importlib.util
 
     found = [
         name
-        for name in RUNTIMES[target]
-        if own_python(name) or importlib.util.find_spec(MODULES[name])
+        for name in names
+        if own_python(name) or importlib.util.find_spec(RUNTIMES[name].module)
     ]
     if not found:
-        extra = EXTRAS[RUNTIMES[target][0]]
         raise MissingDependency(
-            f"no runtime for {target} is installed; install one with: pip install 'edgegan[{extra}]'"
+            f"none of {', '.join(names) or 'the runtimes of this artefact'} is installed; install one with: "
+            f"pip install 'edgegan[{RUNTIMES[names[0]].extra if names else 'bench'}]'"
         )
     return found
 
@@ -67,8 +48,8 @@ def own_python(runtime: str) -> str | None:
 class Place(Protocol):
     """Where worker processes run: this machine, an emulated core, a board."""
 
-    def runtimes(self, target: str) -> list[str]:
-        """Runtimes for a target that are installed there, best first."""
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        """Those of these runtimes that are installed there, in this order; raises MissingDependency when none is."""
         ...
 
     def worker_command(self, runtime: str) -> list[str]:
@@ -91,8 +72,8 @@ class Place(Protocol):
 class Here:
     """This machine: files are where they are."""
 
-    def runtimes(self, target: str) -> list[str]:
-        return installed_runtimes(target)
+    def runtimes(self, names: Sequence[str]) -> list[str]:
+        return installed_runtimes(names)
 
     def worker_command(self, runtime: str) -> list[str]:
         return [own_python(runtime) or sys.executable, "-u", str(WORKER_FILE)]
@@ -122,13 +103,15 @@ class Session:
         place: Place | None = None,
         cpus: Sequence[int] | None = None,
         signature: str | None = None,
+        how: Loading | None = None,
     ) -> None:
-        if not model.is_file():
+        if not model.exists():
             raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
         self.model, self.threads = model, threads
         self.place: Place = place or Here()
-        candidates = [runtime] if runtime else self.place.runtimes(target_of(model))
-        self.path = self.place.push(model)
+        how = how or loading(model)
+        candidates = [runtime] if runtime else self.place.runtimes(how.runtimes)
+        self.path = self.push(how.entry)
         for position, name in enumerate(candidates):
             self.start(name)
             try:
@@ -153,6 +136,14 @@ class Session:
         self.inputs: list[dict[str, Any]] = about["inputs"]
         self.outputs: list[dict[str, Any]] = about["outputs"]
         self.outside_xnnpack: list[str] | None = about["outside_xnnpack"]
+
+    def push(self, entry: Path) -> str:
+        """The artefact's path where it runs. Only one file is copied elsewhere: a folder runs where it is."""
+        if self.model.is_dir() and not isinstance(self.place, Here):
+            raise DeviceError(
+                f"{self.model} is a folder, which runs on this machine only: leave --device out"
+            )
+        return self.place.push(entry)
 
     def start(self, runtime: str) -> None:
         """Starts the worker process."""
@@ -188,7 +179,7 @@ class Session:
             if answer["error"].startswith(("ModuleNotFoundError", "ImportError")):
                 raise MissingDependency(
                     f"runtime {self.runtime} does not load ({answer['error']}); "
-                    f"pip install 'edgegan[{EXTRAS[self.runtime]}]'"
+                    f"pip install 'edgegan[{RUNTIMES[self.runtime].extra}]'"
                 )
             raise DeviceError(
                 f"{self.runtime} cannot run {self.model}{self.where()}: {answer['error']}; "

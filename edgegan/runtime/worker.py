@@ -148,6 +148,9 @@ class OnnxRuntime:
         return self.result
 
 
+SESSIONS: dict[str, Any] = {**dict.fromkeys(LITERT_MODULES, LiteRT), "onnxruntime": OnnxRuntime}
+
+
 def describe(details: dict[str, Any]) -> dict[str, Any]:
     """A LiteRT tensor as JSON."""
     return {
@@ -247,8 +250,7 @@ class Worker:
 
 def open_session(model: str, runtime: str, threads: int, signature: str | None = None) -> Any:
     """The model loaded in the runtime; of several signatures the named one, or the first."""
-    kind = OnnxRuntime if runtime == "onnxruntime" else LiteRT
-    return kind(model, runtime, threads, signature)
+    return SESSIONS[runtime](model, runtime, threads, signature)
 
 
 def marked(work: Any) -> None:

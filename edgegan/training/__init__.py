@@ -1,1 +1,1 @@
-"""Teachers from scratch: one file a method, the loop that all share, every stage in order in pipeline.py."""
+"""Training: the loop, losses, judge and checkpoints that teachers and students share; one file a method in teachers."""

@@ -10,14 +10,12 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from edgegan.recipe.schema import Distill
-
 CROPS = 64
 
 
-def freeze_step(settings: Distill) -> int:
-    """The step from which statistics stay as they are; the number of steps when they never do."""
-    return settings.steps - int(settings.steps * settings.freeze_statistics)
+def freeze_step(steps: int, share: float) -> int:
+    """The step from which statistics stay as they are for the last `share` of all steps; `steps` when they never do."""
+    return steps - int(steps * share)
 
 
 def batch_norms(student: nn.Module) -> list[nn.BatchNorm2d]:

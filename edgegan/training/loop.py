@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 import torch
 
 from edgegan.console import progress, say
-from edgegan.distributed import average, is_main
+from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
 from edgegan.files import make_folder, write_atomic
+from edgegan.training.checkpoint import (
+    Stateful,
+    Trainable,
+    first_bad_weight,
+    resume,
+    save_checkpoint,
+)
+from edgegan.training.schedule import Schedule
 
-DIGEST_BYTES = 32
-
-
-class Trainable(Protocol):
-    """What a loop keeps between runs."""
-
-    def state(self, step: int) -> dict[str, Any]:
-        """What a resumed run needs."""
-
-    def restore(self, state: dict[str, Any]) -> int:
-        """Loads it; returns the number of steps done."""
+SHOWN_TERMS = 3
+Terms = dict[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
 class Training:
-    """How a training runs: what seeds it, where it keeps its state, how often it tells."""
+    """How a training runs: its schedule, what seeds it, where it keeps its state, how often it tells."""
 
     folder: Path  # keeps checkpoint.pt
     metrics: Path  # JSON lines, appended to
@@ -42,97 +39,106 @@ class Training:
         str  # hash of all that the result depends on; a checkpoint of other inputs is not resumed
     )
     device: torch.device
+    schedule: Schedule
     seed: int = 0
     flip: bool = False  # whether examples are mirrored at random
     log_every: int = 50  # steps between entries of `metrics`
     validate_every: int = 500  # steps between validations
     checkpoint_seconds: float = 60.0  # between checkpoints
+    compiling: bool = True  # False for so few steps that compiling them would take longer
+    section: str = "distill"  # of the recipe, named in errors
 
     @property
     def checkpoint(self) -> Path:
         """The state that a killed training resumes from."""
         return self.folder / "checkpoint.pt"
 
-    def within(self, name: str) -> Training:
-        """The same with its state in a folder below this one's."""
-        return replace(self, folder=make_folder(self.folder / name))
+    def within(self, name: str, schedule: Schedule) -> Training:
+        """Another schedule, and its state in a folder below this one's."""
+        return replace(self, folder=make_folder(self.folder / name), schedule=schedule)
+
+    def telling(self, step: int) -> bool:
+        """Whether the terms of a step, the first of which is 0, are kept."""
+        return (step + 1) % self.log_every == 0 or step + 1 == self.schedule.steps
+
+    def validating(self, step: int) -> bool:
+        """Whether a step, the first of which is 0, is followed by a validation."""
+        return (step + 1) % self.validate_every == 0 or step + 1 == self.schedule.steps
 
 
 def run_steps(
     label: str,
     trainer: Trainable,
-    steps: int,
-    take_step: Callable[[int], dict[str, torch.Tensor]],
-    validate: Callable[[], dict[str, float]],
+    take_step: Callable[[int], Terms],
+    validate: Callable[[int], dict[str, float]],
     training: Training,
 ) -> None:
     """Takes steps from the last checkpoint of the same inputs to the end.
 
-    Appends {"stage", "step", terms} to the metrics and keeps the checkpoint up to date. Of several
-    processes the first writes; logged terms are means over all.
+    `validate` is given the number of steps done. Appends {"stage", "step", terms} to the metrics and keeps the
+    checkpoint up to date; of several processes the first does, logged terms are means over all. Raises TrainingError
+    naming step and term, or weight, that is not finite.
     """
-    checkpoint, metrics, inputs = training.checkpoint, training.metrics, training.inputs
-    start = resume(trainer, checkpoint, inputs, training.device)
+    steps = training.schedule.steps
+    start = resume(trainer, training.checkpoint, training.inputs, training.device)
+    wait()
     if is_main():
-        keep_metrics(metrics, label, start)
+        keep_metrics(training.metrics, label, start)
     if start:
-        say(f"resuming {label} at step {start}")
+        say(f"resuming {label} at step {start} of {steps}")
     last_saved = time.monotonic()
     with progress(label, steps, start) as bar:
         for step in range(start, steps):
             terms = take_step(step)
             done = step + 1
-            if done % training.log_every == 0 or done == steps:
-                values = average({name: float(value.detach()) for name, value in terms.items()})
-                check_finite(values, done, checkpoint)
-                append(metrics, {"stage": label, "step": done, **values})
-                bar.step(done, f"loss {values['loss']:.4f}")
-            if done % training.validate_every == 0 or done == steps:
-                quality = validate()
-                append(metrics, {"stage": label, "step": done, **quality})
+            entry = {"stage": label, "step": done}
+            if training.telling(step):
+                values = average(floats(terms))
+                check_finite(values, done, training)
+                rate = {"learning_rate": trainer.optimizer.param_groups[0]["lr"]}
+                append(training.metrics, {**entry, **rate, **values})
+                shown = list(values)[:SHOWN_TERMS]
+                bar.step(done, "  ".join(f"{name} {values[name]:.3f}" for name in shown))
+            if training.validating(step) and is_main():
+                quality = validate(done)
+                append(training.metrics, {**entry, **quality})
                 bar.note = "  ".join(f"{name} {value:.2f}" for name, value in quality.items())
             if time.monotonic() - last_saved > training.checkpoint_seconds:
-                check_finite(
-                    {name: float(value.detach()) for name, value in terms.items()}, done, checkpoint
-                )
-                save_checkpoint(checkpoint, trainer, done, inputs)
+                check_finite(floats(terms), done, training, trainer.parts())
+                save_checkpoint(training.checkpoint, trainer, done, training.inputs)
                 last_saved = time.monotonic()
+    check_finite({}, steps, training, trainer.parts())
 
 
-def save_checkpoint(path: Path, trainer: Trainable, step: int, inputs: str) -> None:
-    """Writes the trainer's state atomically, its sha256 behind it; only the first of several processes does."""
-    if not is_main():
-        return
-    buffer = io.BytesIO()
-    torch.save({"inputs": inputs, **trainer.state(step)}, buffer)
-    content = buffer.getvalue()
-    write_atomic(path, content + hashlib.sha256(content).digest())
+def floats(terms: Terms) -> dict[str, float]:
+    """Terms as numbers."""
+    return {name: float(value.detach()) for name, value in terms.items()}
 
 
-def resume(trainer: Trainable, path: Path, inputs: str, device: torch.device) -> int:
-    """Restores a checkpoint made from the same inputs; returns the step to go on from.
-
-    A damaged one, known by its sha256, is passed over: the stage starts again.
-    """
-    if not path.is_file():
-        return 0
-    whole = path.read_bytes()
-    content, digest = whole[:-DIGEST_BYTES], whole[-DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != digest:
-        say(f"{path} is damaged (sha256 differs): this stage starts again")
-        return 0
-    state = torch.load(io.BytesIO(content), map_location=device, weights_only=True)
-    return trainer.restore(state) if state.get("inputs") == inputs else 0
-
-
-def check_finite(values: dict[str, float], step: int, checkpoint: Path) -> None:
-    """Raises TrainingError naming the step and the term that is not a number; "loss", their sum, when no other is."""
-    for name in sorted(values, key="loss".__eq__):
-        if not np.isfinite(value := values[name]):
-            kept = f"; the last good state is {checkpoint}" if checkpoint.is_file() else ""
-            raise TrainingError(
-                f"step {step}: the term '{name}' is {value}; lower distill.learning_rate or its weight{kept}"
-            )
+def check_finite(
+    values: dict[str, float],
+    step: int,
+    training: Training,
+    parts: Mapping[str, Stateful] | None = None,
+) -> None:
+    """Raises TrainingError naming the step and the term that is not a number ("loss", their sum, when no other is), or
+    the weight of a part."""
+    bad = [
+        f"the term '{name}' is {values[name]}"
+        for name in sorted(values, key="loss".__eq__)
+        if not isfinite(values[name])
+    ]
+    if not bad and parts is not None and (weight := first_bad_weight(parts)) is not None:
+        bad = [f"the weight '{weight}' is not finite"]
+    if bad:
+        kept = (
+            f"the last good checkpoint is {training.checkpoint}"
+            if training.checkpoint.is_file()
+            else "no checkpoint was written yet"
+        )
+        raise TrainingError(
+            f"step {step}: {bad[0]}; lower {training.section}.learning_rate or the term's weight ({kept})"
+        )
 
 
 def append(path: Path, entry: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Terms of the distillation loss. Images are (N, C, H, W) in [-1, 1]."""
+"""Terms of every loss. Images are (N, C, H, W) in [-1, 1]; lists of scores hold one tensor for each scale."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+from edgegan.recipe.train_section import GanMode
 
 
 def gradient_l1(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
@@ -75,23 +77,46 @@ def relation(student: list[torch.Tensor], teacher: list[torch.Tensor]) -> torch.
     return torch.stack(losses).mean()
 
 
-def hinge_generator(score: torch.Tensor) -> torch.Tensor:
-    """Hinge generator loss (Lim & Ye 2017): raises the score without limit."""
-    return -score.mean()
+def mean_of(values: list[torch.Tensor]) -> torch.Tensor:
+    """Mean over scales, each a tensor without dimensions."""
+    return torch.stack(values).mean()
 
 
-def hinge_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """Hinge discriminator loss, halved as the least-squares one: real above 1, fake below -1."""
-    return 0.5 * (F.relu(1 - real).mean() + F.relu(1 + fake).mean())
+def fool_loss(mode: GanMode, scores: list[torch.Tensor]) -> torch.Tensor:
+    """What a generator minimises: its outputs' scores should be those of real pictures."""
+    if mode == "hinge":
+        return mean_of([-score.mean() for score in scores])
+    return real_loss(mode, scores)
 
 
-def lsgan_generator(score: torch.Tensor) -> torch.Tensor:
-    """Least-squares generator loss (Mao et al. 2017): the discriminator should call this real."""
-    return F.mse_loss(score, torch.ones_like(score))
+def real_loss(mode: GanMode, scores: list[torch.Tensor]) -> torch.Tensor:
+    """What a discriminator minimises on real pictures."""
+    if mode == "hinge":
+        return mean_of([F.relu(1 - score).mean() for score in scores])
+    return mean_of([towards(mode, score, 1.0) for score in scores])
 
 
-def lsgan_discriminator(real: torch.Tensor, fake: torch.Tensor) -> torch.Tensor:
-    """Least-squares discriminator loss, halved as in CycleGAN."""
-    return 0.5 * (
-        F.mse_loss(real, torch.ones_like(real)) + F.mse_loss(fake, torch.zeros_like(fake))
-    )
+def fake_loss(mode: GanMode, scores: list[torch.Tensor]) -> torch.Tensor:
+    """What a discriminator minimises on a generator's outputs."""
+    if mode == "hinge":
+        return mean_of([F.relu(1 + score).mean() for score in scores])
+    return mean_of([towards(mode, score, 0.0) for score in scores])
+
+
+def towards(mode: GanMode, score: torch.Tensor, label: float) -> torch.Tensor:
+    """Distance of scores from a label: squared, or the cross entropy of their sigmoid."""
+    target = torch.full_like(score, label)
+    if mode == "lsgan":
+        return F.mse_loss(score, target)
+    return F.binary_cross_entropy_with_logits(score, target)
+
+
+def feature_matching(
+    fake: list[list[torch.Tensor]], real: list[list[torch.Tensor]]
+) -> torch.Tensor:
+    """Mean absolute difference of a discriminator's features, summed over layers, mean over scales."""
+    scales = [
+        torch.stack([F.l1_loss(a, b.detach()) for a, b in zip(ours, theirs, strict=True)]).sum()
+        for ours, theirs in zip(fake, real, strict=True)
+    ]
+    return mean_of(scales)

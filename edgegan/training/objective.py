@@ -1,85 +1,92 @@
-"""The distillation objective, term by term, and the step of the discriminator."""
+"""The distillation objective: its terms, their weights, and the step of the discriminator."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
-from edgegan.distributed import average_gradients
+from edgegan.errors import ConfigError, nearest
 from edgegan.metrics.perceptual import Perceptual
-from edgegan.models.judges import JudgeSpec, judged, verdicts
-from edgegan.recipe.schema import Distill
-from edgegan.training.batch import Batch
-from edgegan.training.losses import (
-    FeatureMaps,
-    gradient_l1,
-    hinge_discriminator,
-    hinge_generator,
-    lsgan_discriminator,
-    lsgan_generator,
-    relation,
-)
+from edgegan.recipe.distill_section import Distill
+from edgegan.training import listed_losses
+from edgegan.training.judge import Judge
+from edgegan.training.lesson import Lesson
+from edgegan.training.losses import FeatureMaps
+from edgegan.training.optimizers import step_down
+from edgegan.training.terms import Given, Loss, Seen, Term
 
-WEIGHTS = ("l1", "gradient", "feature", "relation", "perceptual", "gan")
+LOSSES = {name: loss for name, loss in vars(listed_losses).items() if isinstance(loss, Loss)}
 
 
-@dataclass
-class Judge:
-    """The discriminator a student inherits from its teacher, with its optimiser."""
+def weights_of(settings: Distill) -> dict[str, float]:
+    """The weight of every term, as a recipe sets them; raises ConfigError for a term that does not exist."""
+    unknown = sorted(set(settings.terms) - set(LOSSES))
+    if unknown:
+        raise ConfigError(
+            f"distill.terms: no term '{unknown[0]}'{nearest(unknown[0], LOSSES)}; terms: {', '.join(LOSSES)}"
+        )
+    return {
+        name: settings.terms.get(name, getattr(settings, f"{name}_weight", 0.0)) for name in LOSSES
+    }
 
-    spec: JudgeSpec
-    module: nn.Module
-    optimizer: torch.optim.Optimizer
-    mode: str
 
-    def __call__(self, x: torch.Tensor, image: torch.Tensor) -> list[torch.Tensor]:
-        """Scores of an image (beside its input when conditional), one tensor for each scale."""
-        return verdicts(self.module(judged(self.spec, x, image)))
+def needs_taps(settings: Distill) -> bool:
+    """Whether a term with weight compares features, so that the teacher's are kept."""
+    weights = weights_of(settings)
+    return any(loss.needs_taps and weights[name] > 0 for name, loss in LOSSES.items())
 
 
 @dataclass
 class Objective:
-    """What the generator's output is held against; a term whose weight is 0 is not computed."""
+    """What the generator's output is held against, with the weight of every term.
 
-    settings: Distill
+    `learnt` holds the terms that are modules of their own: they are trained with the student.
+    """
+
+    weights: Mapping[str, float]
+    reconstruction: str
     maps: FeatureMaps | None
     judge: Judge | None
     perceptual: Perceptual | None
+    made: dict[str, Term] = field(init=False)
+    learnt: nn.ModuleDict = field(init=False)
+
+    def __post_init__(self) -> None:
+        given = Given(self.weights, self.maps, self.perceptual, self.judge)
+        made = {name: loss.make(given) for name, loss in LOSSES.items()}
+        self.made = {name: term for name, term in made.items() if term is not None}
+        modules = {name: term for name, term in self.made.items() if isinstance(term, nn.Module)}
+        self.learnt = nn.ModuleDict(modules)
 
     def terms(
         self,
         output: torch.Tensor,
         taps: list[torch.Tensor],
-        batch: Batch,
+        lesson: Lesson,
         columns: list[torch.Tensor] | None = None,
     ) -> dict[str, torch.Tensor]:
         """Every term of an output (N, C, H, W), unweighted, and their weighted sum "loss".
 
-        `taps` are the student's features; `columns` the channels a sub-network has of them.
+        `taps` are the student's features, none where it is trained without; `columns` the channels a sub-network has of
+        them.
         """
-        target = batch.target(self.settings.reconstruction)
-        found = {"l1": (output - target).abs().mean(), "gradient": gradient_l1(output, target)}
-        if self.maps is not None:
-            found["feature"] = self.maps(taps, batch.features, columns)
-        if self.settings.relation_weight > 0:
-            found["relation"] = relation(taps, batch.features)
-        if self.perceptual is not None:
-            found["perceptual"] = self.perceptual(output, target)
-        if self.judge is not None:
-            self.judge.module.requires_grad_(False)
-            score = hinge_generator if self.judge.mode == "hinge" else lsgan_generator
-            scores = self.judge(batch.x, output)
-            found["gan"] = torch.stack([score(each) for each in scores]).mean()
-        weights = {name: getattr(self.settings, f"{name}_weight") for name in WEIGHTS}
+        seen = Seen(output, lesson.target(self.reconstruction), taps, lesson, columns)
+        found = {
+            name: term(seen)
+            for name, term in self.made.items()
+            if taps or not LOSSES[name].needs_taps
+        }
+        weights = self.weights
         loss = torch.stack(
             [weights[name] * value for name, value in found.items() if weights[name] > 0]
         ).sum()
         return {"loss": loss, **found}
 
     def judge_step(
-        self, output: torch.Tensor, batch: Batch, inputs: torch.Tensor | None = None
+        self, output: torch.Tensor, lesson: Lesson, inputs: torch.Tensor | None = None
     ) -> dict[str, torch.Tensor]:
         """One step of the discriminator: what the student should look like is real, its output is not.
 
@@ -87,13 +94,8 @@ class Objective:
         """
         if self.judge is None:
             return {}
-        self.judge.module.requires_grad_(True)
-        verdict = hinge_discriminator if self.judge.mode == "hinge" else lsgan_discriminator
-        reals = self.judge(batch.x, batch.real)
-        fakes = self.judge(batch.x if inputs is None else inputs, output.detach())
-        loss = torch.stack([verdict(a, b) for a, b in zip(reals, fakes, strict=True)]).mean()
-        self.judge.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        average_gradients(self.judge.module.parameters())
-        self.judge.optimizer.step()
+        shown = lesson.x if inputs is None else inputs
+        real = self.judge.on_real(lesson.x, lesson.real)
+        loss = 0.5 * (real + self.judge.on_fake(shown, output))
+        step_down(self.judge.optimizer, loss)
         return {"discriminator": loss}

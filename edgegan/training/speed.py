@@ -13,7 +13,7 @@ from torch import nn
 
 from edgegan.console import say
 from edgegan.errors import DeviceError
-from edgegan.recipe.data_section import Computing
+from edgegan.recipe.section import Computing
 
 COMPILERS = ("c++", "g++", "clang++")
 
@@ -58,6 +58,11 @@ class Speed:
             yield
 
 
+def is_attached(module: nn.Module) -> bool:
+    """Whether the module computes as a Speed says, or as it was written."""
+    return "forward" in vars(module)
+
+
 def detach(module: nn.Module) -> None:
     """The module computes as it was written again."""
     vars(module).pop("forward", None)
@@ -81,10 +86,11 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_speed(settings: Computing, device: torch.device) -> Speed:
-    """What the settings mean on a device; says what is switched on, and what cannot be."""
+def choose_speed(settings: Computing, device: torch.device, *, compiling: bool = True) -> Speed:
+    """What the settings mean on a device; says what is switched on, and what cannot be. Without `compiling` steps stay
+    plain whatever the settings say."""
     bf16 = settings.precision == "bf16" or (settings.precision == "auto" and has_bf16(device))
-    compiled = settings.compile
+    compiled = settings.compile and compiling
     if compiled and device.type == "cpu" and not any(map(shutil.which, COMPILERS)):
         say("steps are not compiled: no C++ compiler was found (Debian: apt-get install g++)")
         compiled = False

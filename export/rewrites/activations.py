@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import (
+from edgegan.export.rewrites.edits import (
     insert_layer,
     layer_of,
     only_user,

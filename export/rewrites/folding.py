@@ -7,7 +7,7 @@ import operator
 import torch
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import (
+from edgegan.export.rewrites.edits import (
     AnyConvolution,
     Convolution,
     is_pointwise,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import (
+from edgegan.deployment.few_outputs import becomes_strided
+from edgegan.export.rewrites.edits import (
     is_plain,
     layer_of,
     make_convolution,
@@ -13,8 +14,6 @@ from edgegan.export.rewrites.graph import (
     shape_of,
 )
 from edgegan.export.rewrites.phases import depth_to_space
-
-FEW_OUTPUTS = 4
 
 
 class StridedHead(nn.Module):
@@ -47,12 +46,10 @@ class StridedHead(nn.Module):
 def strided_head(graph: fx.GraphModule, node: fx.Node) -> bool:
     """k x k convolution to at most four channels of even height and width -> stride 2 and depth_to_space."""
     layer = layer_of(graph, node)
-    if not isinstance(layer, nn.Conv2d) or not is_plain(layer) or layer.stride != (1, 1):
-        return False
-    if layer.out_channels > FEW_OUTPUTS or min(layer.kernel_size) < 3:
+    if not isinstance(layer, nn.Conv2d) or not is_plain(layer):
         return False
     height, width = shape_of(node)[2:]
-    if height % 2 or width % 2:
+    if not becomes_strided(layer, height, width):
         return False
     replace_layer(graph, node, StridedHead(layer))
     return True

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import (
+from edgegan.export.rewrites.edits import (
     AnyConvolution,
     Convolution,
     is_plain,

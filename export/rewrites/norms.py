@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import is_pointwise, layer_of, only_user, replace_layer
+from edgegan.export.rewrites.edits import is_pointwise, layer_of, only_user, replace_layer
 from edgegan.export.rewrites.removal import LARGE_MEAN, is_instance_norm
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import layer_of, replace_layer
+from edgegan.export.rewrites.edits import layer_of, replace_layer
 
 Bordered = nn.ReflectionPad2d | nn.ReplicationPad2d | nn.CircularPad2d
 

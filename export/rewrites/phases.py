@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import (
+from edgegan.export.rewrites.edits import (
     is_pointwise,
     layer_of,
     make_convolution,

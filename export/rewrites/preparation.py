@@ -13,7 +13,7 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from edgegan.channels.program import symbolic_trace
-from edgegan.export.rewrites.graph import layer_of, set_layer
+from edgegan.export.rewrites.edits import layer_of, set_layer
 
 PADS = {
     "reflect": nn.ReflectionPad2d,

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from edgegan.export.rewrites.graph import (
+from edgegan.export.rewrites.edits import (
     Convolution,
     insert_layer,
     layer_of,

@@ -18,6 +18,7 @@ from edgegan.artefact import exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels
 from edgegan.export.bundle import write_index, write_model
 from edgegan.export.exporter import export
+from edgegan.export.request import ExportOptions
 from edgegan.files import make_folder
 from edgegan.runtime.apply import apply_generator, open_generator
 from edgegan.runtime.session import Session
@@ -72,7 +73,7 @@ def jvm(
     ):
         export(
             package, folder / f"{family}_export", ["tflite"], ["fp32", "int8"],
-            sizes=[(SIZE, SIZE)], calibration=pictures,
+            ExportOptions(sizes=((SIZE, SIZE),), calibration=pictures),
         )  # fmt: skip
         exports.append((folder / f"{family}_export", family))
     chance = np.random.default_rng(0)

@@ -13,7 +13,7 @@ from edgegan.benchmarks.bench import bench_device, compare
 from edgegan.benchmarks.counting import classify, count_inference
 from edgegan.benchmarks.devices import root
 from edgegan.benchmarks.devices.emulated import EmulatedDevice
-from edgegan.benchmarks.measure import Method
+from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import CountRecord
 from edgegan.benchmarks.subjects import TOLERANCE
 from edgegan.benchmarks.tflite_graph import conv_model
@@ -95,7 +95,7 @@ def test_bench_on_the_core(core: EmulatedDevice, finished_run: Path, tmp_path: P
     folder = tmp_path / "bench"
     export = finished_run / "export"
     for name in ("student_int8.tflite", "student_int8.onnx"):
-        records = bench_device(export / name, folder, "arm64", [1], Method(), emulate=core.cpu)
+        records = bench_device(export / name, folder, core, [1], Method())
         record = records[0]
         assert isinstance(record, CountRecord)
         assert record.kind == "emulated-instructions" and "ms" not in record.model_dump_json()[:80]
@@ -106,12 +106,12 @@ def test_bench_on_the_core(core: EmulatedDevice, finished_run: Path, tmp_path: P
         assert record.shares["dot product"] > 0
         assert (folder / f"emulated-cortex-a76__{name}.json").is_file()
     with pytest.raises(ConfigError, match="one thread"):
-        bench_device(export / name, folder, "arm64", [2], Method(), emulate=core.cpu)
+        bench_device(export / name, folder, core, [2], Method())
 
 
 def test_comparison_of_counts_is_exact(core: EmulatedDevice, finished_run: Path) -> None:
     path = finished_run / "export" / "student_int8.tflite"
-    found = compare(path, path, "arm64", 1, Method(), emulate=core.cpu)
+    found = compare(path, path, core, 1, Method())
     assert found["ratio"] == pytest.approx(1, abs=1e-5)
 
 

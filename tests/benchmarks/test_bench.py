@@ -14,6 +14,7 @@ from support.commands import edgegan
 
 from edgegan.benchmarks.record import BenchRecord, read_records
 from edgegan.benchmarks.timing import summarise, verdict
+from edgegan.deployment.runtimes import LOADERS
 from edgegan.errors import DeviceError, InputError, MissingDependency
 from edgegan.runtime.session import Session, installed_runtimes
 
@@ -85,8 +86,8 @@ def test_session_runs_each_item(finished_run: Path) -> None:
 def test_runtimes_are_ordered_and_probed(
     finished_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert installed_runtimes("tflite")[0] == "litert"
-    assert installed_runtimes("onnx") == ["onnxruntime"]
+    assert installed_runtimes(LOADERS[".tflite"].runtimes)[0] == "litert"
+    assert installed_runtimes(LOADERS[".onnx"].runtimes) == ["onnxruntime"]
     monkeypatch.setattr(
         "edgegan.runtime.session.installed_runtimes", lambda _: ["tflite-runtime", "litert"]
     )

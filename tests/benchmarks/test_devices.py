@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from support.fake_sys import fake_sys
 from typer.testing import CliRunner
 
+from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.benchmark_tool import parse_output
-from edgegan.benchmarks.devices import adb, book, ssh
+from edgegan.benchmarks.devices import adb, book, debian, ssh
 from edgegan.benchmarks.devices.host import HostDevice
-from edgegan.benchmarks.devices.root import check_core, check_tools, debian_mirror
-from edgegan.benchmarks.devices.state import parse_state
+from edgegan.benchmarks.devices.interface import Asked, DeviceKind
+from edgegan.benchmarks.devices.root import check_core, check_tools
+from edgegan.benchmarks.devices.state import DeviceState, parse_state
+from edgegan.benchmarks.measure import circumstances, timed
+from edgegan.benchmarks.method import Method
+from edgegan.benchmarks.predictor.build import Bench, Sample
+from edgegan.benchmarks.record import BenchRecord, read_records, subject
 from edgegan.cli import app
 from edgegan.errors import ConfigError, DeviceError, EdgeGANError, MissingDependency
+from edgegan.run import now
 
 TOOL_TEXT = """INFO: STARTING!
 INFO: Graph: [/data/local/tmp/m.tflite]
@@ -137,6 +145,70 @@ def test_book(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         book.read_book()
 
 
+class Toy:
+    """A device that runs no worker: it says that every artefact takes as many ms as it has megabytes."""
+
+    counts: Path | None = None
+    left = ""
+
+    def __init__(self, asked: Asked) -> None:
+        self.name = asked.name or "toy"
+
+    def probe(self) -> DeviceState:
+        return DeviceState(machine="toy")
+
+    def measure(
+        self, artefacts: Sequence[tuple[Path, ModelManifest]], threads: int, method: Method
+    ) -> list[BenchRecord]:
+        states, started = [self.probe()], now()
+        about = circumstances(self, states, method, started)
+        more = {"threads": threads, "runtime": "toy", "runtime_version": "1", "load_ms": 0.0}
+        more |= {"first_inference_ms": 1.0, "peak_rss_bytes": None}
+        return [
+            BenchRecord(
+                **about, **more, **subject(model), **timed([model.bytes / 1e6] * 30, states)
+            )
+            for _, model in artefacts
+        ]
+
+    def worker(self) -> None:
+        return None
+
+    def close(self) -> None:
+        Toy.left = self.name
+
+
+def test_a_device_is_one_entry(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bench, the book and messages know it; what needs a worker refuses it by its name."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.setitem(book.DEVICES, "toy", DeviceKind(open=Toy))
+    monkeypatch.setitem(book.DEVICES, "far", DeviceKind(open=Toy, form="far://NAME"))
+    run = CliRunner().invoke
+    export = finished_run / "export"
+    for device, name in (("toy", "toy"), ("far://here", "far-here")):
+        done = run(app, ["bench", str(export), "--device", device, "-o", str(tmp_path / name)])
+        assert done.exit_code == 0, done.output
+        assert Toy.left == name
+        records = {record.artefact: record for record in read_records(tmp_path / name)}
+        assert len(records) == 12
+        record = records["student_int8.tflite"]
+        assert (record.device, record.verdict) == (name, "STABLE")
+        assert record.latency["median_ms"] == pytest.approx(record.size_bytes / 1e6, abs=1e-4)
+    with pytest.raises(ConfigError, match=r"did you mean 'toy'.*toy, .*far://NAME"):
+        book.open_device("toi")
+    with pytest.raises(ConfigError, match="not host or arm64 or toy"):
+        book.add_device("toy", "far://x")
+    book.add_device("near", "far://x")
+    pair = [str(export / "student_int8.tflite")] * 2
+    refused = run(app, ["bench", "--compare", *pair, "--device", "near"])
+    assert isinstance(refused.exception, ConfigError) and "runs Python" in str(refused.exception)
+    samples = [Sample(export / "student_int8.tflite", (8,))] * 6
+    with pytest.raises(ConfigError, match="measured on near"):
+        Bench(book.open_device("near"), samples[0].path, 1)
+
+
 def test_emulated_cores_are_named_ones() -> None:
     assert check_core("cortex-a76").part == "0xd0b"
     for bad in ("max", "cortex-a75", ""):
@@ -146,9 +218,34 @@ def test_emulated_cores_are_named_ones() -> None:
         book.open_device("host", emulate="cortex-a76")
 
 
-def test_mirror_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_mirror_is_named_or_the_machines_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both formats of apt; what is switched off, a comment, sources only or another distribution's does not count."""
+    monkeypatch.delenv("EDGEGAN_DEBIAN_MIRROR", raising=False)
+    parts = tmp_path / "sources.list.d"
+    parts.mkdir()
+    with pytest.raises(MissingDependency, match="EDGEGAN_DEBIAN_MIRROR=http://HOST/debian"):
+        debian.debian_mirror(tmp_path)
+    (tmp_path / "sources.list").write_text(
+        "# deb http://comment/debian bookworm main\ndeb http://u/ubuntu bookworm main\n"
+        "deb-src http://source/debian bookworm main\ndeb http://other/debian trixie main\n"
+    )
+    assert debian.debian_mirror(tmp_path) == "http://other/debian"
+    (parts / "a.list").write_text(
+        "deb http://s/debian-security bookworm-security main\n"
+        "deb [arch=arm64 signed-by=/k] http://line/debian bookworm contrib main # ours\n"
+    )
+    assert debian.debian_mirror(tmp_path) == "http://line/debian"
+    (parts / "b.sources").write_text(
+        "Types: deb\nURIs: http://off/debian\nSuites: bookworm\nComponents: main\nEnabled: no\n\n"
+        "Types: deb deb-src\n# a comment\nURIs: http://stanza/debian/\n http://second/debian\n"
+        "Suites: bookworm-updates\n bookworm\nComponents: main\n"
+    )
+    assert debian.debian_mirror(tmp_path) == "http://stanza/debian/"
     monkeypatch.setenv("EDGEGAN_DEBIAN_MIRROR", "http://mirror/debian")
-    assert debian_mirror() == "http://mirror/debian"
+    assert debian.debian_mirror(tmp_path) == "http://mirror/debian"
+    assert MissingDependency.exit_code == 4
 
 
 def test_probe_reads_a_fake_sys(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.alone import start_command
+from support.commands import edgegan
 from support.device_lab import Phone, command_lines, start_phone, wait_for
 from support.hostile import ADDRESSES, NAMES
 
@@ -51,20 +51,18 @@ def phone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Phone]:
             del os.environ[name]
 
 
-def bench(artefact: Path, output: Path, tool: Path, *more: str) -> list[str]:
+def bench(artefact: Path, output: Path, tool: Path, *more: str) -> list[object]:
     """A bench command on the phone."""
     tool.write_text(TOOL)
-    command = [sys.executable, "-m", "edgegan", "bench", str(artefact), "-o", str(output)]
-    command += ["--device", "adb://127.0.0.1:5555", "--benchmark-binary", str(tool)]
-    return [*command, "--cooldown", "0", *more]
+    command = ["bench", artefact, "-o", output, "--device", "adb://127.0.0.1:5555"]
+    return [*command, "--benchmark-binary", tool, "--cooldown", "0", *more]
 
 
 def test_bench_over_adb(phone: Phone, finished_run: Path, tmp_path: Path) -> None:
     artefact = finished_run / "export" / "student_int8.tflite"
     before = set((phone.root / "data/local/tmp").glob("edgegan*"))  # of connections cut earlier
     command = bench(artefact, tmp_path, tmp_path / "tool", "--seconds", "0.1", "--json")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=200)
-    assert done.returncode == 0, done.stderr
+    done = edgegan(*command, timeout=200)
     record = json.loads(done.stdout)[0]
     assert record["runtime"] == "benchmark_model"
     assert record["samples_are"] == "means of blocks of 3 inferences"
@@ -77,9 +75,8 @@ def test_bench_over_adb(phone: Phone, finished_run: Path, tmp_path: Path) -> Non
 
 def test_tool_is_asked_for(phone: Phone, finished_run: Path, tmp_path: Path) -> None:
     artefact = finished_run / "export" / "student_int8.tflite"
-    command = [sys.executable, "-m", "edgegan", "bench", str(artefact), "-o", str(tmp_path)]
-    command += ["--device", f"adb://{phone.serial}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    command = ["bench", artefact, "-o", tmp_path, "--device", f"adb://{phone.serial}"]
+    done = edgegan(*command, check=False, timeout=100)
     assert done.returncode == 2
     assert "storage.googleapis.com/litert" in done.stderr
 
@@ -113,15 +110,16 @@ def test_cut_connection_leaves_nothing(phone: Phone, finished_run: Path, tmp_pat
     """The last test of this module: it takes the adb server away."""
     artefact = finished_run / "export" / "student_int8.tflite"
     command = bench(artefact, tmp_path, tmp_path / "tool", "--seconds", "100")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = start_command(command, tmp_path / "log")
 
     def running() -> bool:
         return any("qemu-aarch64" in line and "--graph=" in line for _, line in command_lines())
 
     wait_for("the tool on the phone", running, 60)
     phone.adb("kill-server")
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 4, errors
+    process.join(60)
+    errors = (tmp_path / "log").read_text()
+    assert process.exitcode == 4, errors
     assert "Traceback" not in errors
     wait_for("the end of the tool", lambda: not running(), 20)
     assert not list(tmp_path.glob("*.json*"))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.alone import start_command
+from support.commands import edgegan
 from support.device_lab import Board, start_board, wait_for
 from support.hostile import ADDRESSES, NAMES
 
@@ -28,17 +28,16 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Board]:
         os.environ["PATH"] = old
 
 
-def bench(artefact: Path, output: Path, *more: str) -> list[str]:
+def bench(artefact: Path, output: Path, *more: str) -> list[object]:
     """A bench command on the board, by the alias that its ssh configuration knows."""
-    command = [sys.executable, "-m", "edgegan", "bench", str(artefact), "-o", str(output)]
-    return [*command, "--device", "ssh://board", "--no-peak", "--cooldown", "0", *more]
+    command = ["bench", artefact, "-o", output, "--device", "ssh://board", "--no-peak"]
+    return [*command, "--cooldown", "0", *more]
 
 
 def test_bench_over_ssh(board: Board, finished_run: Path, tmp_path: Path) -> None:
     artefact = finished_run / "export" / "student_int8.tflite"
     command = bench(artefact, tmp_path, "--seconds", "0.1", "--max-secs", "1", "--json")
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    assert done.returncode == 0, done.stderr
+    done = edgegan(*command, timeout=120)
     record = json.loads(done.stdout)[0]
     assert record["kind"] == "measured"
     assert record["device"] == "ssh-board"
@@ -79,17 +78,14 @@ def test_hostile_ssh_addresses() -> None:
 
 def test_cut_connection_leaves_nothing(board: Board, finished_run: Path, tmp_path: Path) -> None:
     artefact = finished_run / "export" / "student_int8.tflite"
-    process = subprocess.Popen(
-        bench(artefact, tmp_path, "--seconds", "60"),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    log = tmp_path / "log"
+    process = start_command(bench(artefact, tmp_path, "--seconds", "60"), log)
     wait_for("the remote worker", board.workers, 60)
     for session in board.sessions():
         os.kill(session, signal.SIGKILL)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 4, errors
+    process.join(60)
+    errors = log.read_text()
+    assert process.exitcode == 4, errors
     assert "edgegan: " in errors and "Traceback" not in errors
     wait_for("the end of the remote worker", lambda: not board.workers(), 20)
     assert not list(tmp_path.glob("*.json*"))

@@ -18,12 +18,12 @@ from support.fake_sys import fake_sys
 from edgegan.benchmarks.devices.host import HostDevice
 from edgegan.benchmarks.measure import (
     Entry,
-    Method,
     reasons_to_doubt,
     run_rounds,
     settled,
     warm_up,
 )
+from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import (
     BenchRecord,
     CountRecord,

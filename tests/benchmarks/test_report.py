@@ -13,8 +13,10 @@ from support.commands import edgegan
 from support.hostile import NAMES
 
 from edgegan.artefact import exported_models
+from edgegan.benchmarks import table
 from edgegan.benchmarks.record import read_records
 from edgegan.benchmarks.report import report
+from edgegan.benchmarks.reporting import columns
 from edgegan.benchmarks.reporting.curves import budget_plot, training_plots
 from edgegan.benchmarks.reporting.headline import make_headline, ratio
 from edgegan.benchmarks.reporting.verdicts import warning_texts
@@ -40,7 +42,7 @@ def page(made: Path) -> str:
 def test_headline_is_computed_from_manifests(finished_run: Path, page: str) -> None:
     models = {model.file: (path, model) for path, model in exported_models(finished_run / "export")}
     records = {record.artefact: record for record in read_records(finished_run / "bench")}
-    headline = make_headline(models, records, Run.open(finished_run).figures("distill"))
+    headline = make_headline(models, records, Run.open(finished_run).student_figures())
     teacher, student = models["teacher_fp32.tflite"][1], models["student_int8.tflite"][1]
     slow = records["teacher_fp32.tflite"].latency["median_ms"]
     fast = records["student_int8.tflite"].latency["median_ms"]
@@ -250,20 +252,22 @@ def test_a_gate_that_was_near_is_told(
 ) -> None:
     models = {model.file: (path, model) for path, model in exported_models(finished_run / "export")}
     path, model = models[name]
-    parity = model.parity.model_copy(update={"max_abs": max_abs, "psnr_db": psnr_db})
+    metric, limit = {
+        "fp32": ("max_abs", 1e-4),
+        "fp16": ("psnr_db", 60.0),
+        "int8": ("psnr_db", 30.0),
+    }[model.precision]
+    gate = {"metric": metric, "limit": limit, "gate": "in words that nobody parses"}
+    parity = model.parity.model_copy(update={"max_abs": max_abs, "psnr_db": psnr_db, **gate})
     changed = model.model_copy(update={"parity": parity, "psnr_to_teacher_db": 20.0})
     texts = warning_texts({name: (path, changed)}, [], [], {"psnr_to_teacher_db": 20.0})
     assert any("near its gate" in text for text in texts) == near
 
 
 def test_int8_drop_and_unsteady_latency_are_told(finished_run: Path) -> None:
-    from edgegan.benchmarks.reporting import verdicts
-    from edgegan.export import parity
-
-    assert verdicts.MAX_INT8_DROP_DB == parity.MAX_INT8_DROP_DB
     models = {model.file: (path, model) for path, model in exported_models(finished_run / "export")}
     path, model = models["student_int8.tflite"]
-    low = model.model_copy(update={"psnr_to_teacher_db": 19.2})
+    low = model.model_copy(update={"psnr_to_teacher_db": 19.2, "drop_limit_db": 1.0})
     record = read_records(finished_run / "bench")[0].model_copy(
         update={"verdict": "UNSTABLE", "reasons": ["the clock fell"]}
     )
@@ -272,6 +276,36 @@ def test_int8_drop_and_unsteady_latency_are_told(finished_run: Path) -> None:
     )
     assert "int8 loses 0.80 dB to the teacher; the gate is 1 dB" in text
     assert "UNSTABLE (the clock fell)" in text
+    wide = low.model_copy(update={"drop_limit_db": 2.0})
+    quality = {"psnr_to_teacher_db": 20.0}
+    assert not any("int8 loses" in t for t in warning_texts({"m": (path, wide)}, [], [], quality))
+    far = wide.model_copy(update={"psnr_to_teacher_db": 18.4})
+    texts = warning_texts({"m": (path, far)}, [], [], quality)
+    assert any("int8 loses 1.60 dB to the teacher; the gate is 2 dB" in text for text in texts)
+
+
+def test_a_column_is_one_line(
+    finished_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column of an artefact shows in the page, in Markdown and in the table of several runs; one of a record in
+    bench's table and in the page."""
+    licence = columns.ArtefactColumn("licence", lambda model: f"<{model['role']}>", several="role")
+    drift = table.Column("drift", lambda row: f"{row.record.artefact}!", report=True)
+    monkeypatch.setattr(columns, "COLUMNS", (*columns.COLUMNS, licence, columns.from_bench(drift)))
+    monkeypatch.setattr(table, "COLUMNS", (*table.COLUMNS, drift))
+    second = copy_of(finished_run, tmp_path / "second")
+    path, _ = report([finished_run, second], tmp_path / "both.html")
+    page = path.read_text(encoding="utf-8")
+    assert (
+        page.count("<th>licence</th>") == 2 and page.count("<td>&lt;student&gt;</td>") == 2 * 6 + 2
+    )
+    assert page.count("student_int8.tflite!") == 2
+    markdown = path.with_suffix(".md").read_text(encoding="utf-8")
+    assert markdown.count("&lt;student>") == 2 * 6 + 2 and "drift" not in markdown
+    rows = read_json(path.with_suffix(".json"))["comparison"][0]["rows"]
+    assert ["student licence", "<student>", "<student>"] in rows
+    shown = table.records_table(read_records(finished_run / "bench"))
+    assert "drift" in shown and "student_int8.tflite!" in shown
 
 
 def test_changed_files_are_refused(finished_run: Path, tmp_path: Path) -> None:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pydantic import BaseModel
 
 from edgegan.channels.fold import extract_folded
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract, run_sliced, slice_parameters
 from edgegan.channels.space import (
-    config_of,
     count_plans,
     largest,
-    plan_of,
     random_config,
     random_plan,
-    renumber_blocks,
     smallest,
-    spec_of,
     width_choices,
 )
 from edgegan.errors import ConfigError
 from edgegan.models.animegan.network import AnimeSpec
 from edgegan.models.cartoon.network import CartoonSpec
+from edgegan.models.residual_blocks import renumber_blocks
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.spec import Spec
 from edgegan.models.transformer_net.network import TransformerSpec
 from edgegan.models.unet.network import UnetSpec
 from edgegan.models.zoo import build
@@ -46,9 +43,9 @@ def test_choices_by_hand() -> None:
 @pytest.mark.parametrize("config", ["32_32_48_32_48_48_16_16", "16_24_16_32_16_24_32_16"])
 def test_configs_are_written_back(config: str) -> None:
     for spec in (ResnetSpec.from_config(config), SpadeSpec.from_config(config)):
-        assert config_of(spec) == config
+        assert spec.to_config() == config
         with pytest.raises(ConfigError, match="eight numbers"):
-            config_of(spec.model_copy(update={"trunk": spec.trunk + 1}))
+            spec.model_copy(update={"trunk": spec.trunk + 1}).to_config()
 
 
 def test_random_configs_are_repeatable() -> None:
@@ -58,7 +55,7 @@ def test_random_configs_are_repeatable() -> None:
     assert ResnetSpec.from_config(random_config(choices, 5)).stem in (16, 24, 32)
 
 
-SPECS: dict[str, tuple[BaseModel, tuple[int, ...]]] = {
+SPECS: dict[str, tuple[Spec, tuple[int, ...]]] = {
     "resnet": (
         ResnetSpec.from_ngf(6, 2, block="separable", norm="instance_affine"),
         (1, 3, 16, 16),
@@ -96,16 +93,16 @@ def test_an_extracted_family_member_is_built_from_its_spec(family: str) -> None:
     x = torch.randn(shape)
     module = build(family, spec).eval()
     graph = trace_channels(module, x)
-    assert plan_of(spec, graph) == {group.name: group.size for group in graph.free()}
+    assert spec.plan(graph) == {group.name: group.size for group in graph.free()}
     space = width_choices(graph, 0.25, 1)
     for seed in range(20):
         plan = random_plan(space, seed)
         if family == "spade":
             narrow = spec.model_copy(update={"hidden": tuple(1 + (seed + i) % 6 for i in range(7))})
-            hidden = plan_of(narrow, graph)
+            hidden = narrow.plan(graph)
             plan = {name: hidden[name] if "shared" in name else plan[name] for name in plan}
-        narrow = spec_of(spec, graph, plan)
-        assert plan_of(narrow, graph) == plan
+        narrow = spec.narrowed(graph, plan)
+        assert narrow.plan(graph) == plan
         built, extracted = build(family, narrow).eval(), extract(module, graph, plan)
         built.load_state_dict(extracted.state_dict())
         expected = extracted(x)
@@ -117,13 +114,13 @@ def test_one_number_for_groups_of_different_widths_is_refused() -> None:
     spec = SpadeSpec.from_ngf(2, classes=5)
     graph = trace_channels(build("spade", spec), torch.randn(1, 6, 64, 64))
     with pytest.raises(ConfigError, match="hidden holds one number"):
-        spec_of(spec, graph, {"head.spade1.shared": 3})
+        spec.narrowed(graph, {"head.spade1.shared": 3})
 
 
 def test_a_plan_of_a_config_slices_the_supernet() -> None:
     spec = ResnetSpec.from_config("8_8_8_8_8_8_8_8")
     graph = trace_channels(build("resnet", spec), torch.randn(1, 3, 16, 16))
-    plan = plan_of(ResnetSpec.from_config("4_5_6_7_8_4_5_6"), graph)
+    plan = ResnetSpec.from_config("4_5_6_7_8_4_5_6").plan(graph)
     assert plan["blocks.3.conv1.pointwise"] == 32 and plan["down2"] == 24 and plan["up1"] == 10
 
 
@@ -133,7 +130,7 @@ def test_a_block_left_out_is_left_out_of_the_spec() -> None:
     plan = {"blocks.1.conv1": 0, "stem": 4}
     graph = trace_channels(module, x)
     folded = extract_folded(module, graph, plan)
-    narrow = spec_of(spec, graph, plan)
+    narrow = spec.narrowed(graph, plan)
     assert narrow.inner == (24, 24)
     built = build("resnet", narrow).eval()
     built.load_state_dict(renumber_blocks(folded.module.state_dict()))
@@ -143,4 +140,4 @@ def test_a_block_left_out_is_left_out_of_the_spec() -> None:
 def test_other_groups_are_refused() -> None:
     with pytest.raises(ConfigError, match="no width for channel group 'head'"):
         spec = ResnetSpec.from_ngf(6, 2)
-        spec_of(spec, trace_channels(build("resnet", spec), torch.randn(1, 3, 16, 16)), {"head": 2})
+        spec.narrowed(trace_channels(spec.build(), torch.randn(1, 3, 16, 16)), {"head": 2})

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
+from support.alone import start_command
 from support.commands import compress_arguments, edgegan
 from support.training import small_training
 
-from edgegan.compress.distill import hooked, learning_rate
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.compress.teacher.examples import open_examples
 from edgegan.compress.teacher.live import Live
 from edgegan.errors import TrainingError
 from edgegan.files import sha256_file
+from edgegan.models.recording import hooked
 from edgegan.models.zoo import load_generator
-from edgegan.recipe.schema import Distill, load_recipe
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.loading import load_recipe
 from edgegan.run import Run
 from edgegan.training.loop import check_finite, keep_metrics
 from edgegan.training.losses import FeatureMaps, gradient_l1
+from edgegan.training.schedule import schedule_of
 
 
 def test_gradient_loss_by_hand() -> None:
@@ -45,15 +44,15 @@ def test_feature_loss_is_relative() -> None:
 
 
 def test_learning_rate_rises_then_falls_to_zero() -> None:
-    settings = Distill(steps=100, warmup=10, learning_rate=1.0)
-    assert learning_rate(settings, 0) == pytest.approx(0.1)
-    assert learning_rate(settings, 10) == pytest.approx(1.0)
-    assert learning_rate(settings, 99) == pytest.approx(1 / 90)
+    schedule = schedule_of(Distill(steps=100, warmup=10, learning_rate=1.0))
+    assert schedule.rate(0) == pytest.approx(0.1)
+    assert schedule.rate(10) == pytest.approx(1.0)
+    assert schedule.rate(99) == pytest.approx(1 / 90)
 
 
 def test_nan_names_step_and_term(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="step 7: the term 'feature' is nan"):
-        check_finite({"l1": 1.0, "feature": float("nan")}, 7, tmp_path / "none")
+        check_finite({"l1": 1.0, "feature": float("nan")}, 7, small_training(tmp_path))
 
 
 def test_metrics_after_the_checkpoint_are_dropped(tmp_path: Path) -> None:
@@ -75,7 +74,7 @@ def test_student_learns_and_is_recorded(finished_run: Path) -> None:
         json.loads(line) for line in (finished_run / "metrics.jsonl").read_text().splitlines()
     ]
     assert [entry["step"] for entry in entries if "loss" in entry] == [40]
-    assert run.figures("distill")["validation_images"] == 1
+    assert run.student_figures()["validation_images"] == 1
     assert all(run.is_done(name, entry["inputs"]) for name, entry in run.manifest["stages"].items())
 
 
@@ -109,22 +108,20 @@ def test_resume_after_kill_is_exact(
     arguments = compress_arguments(
         resnet_checkpoint, pictures, tmp_path / "run", "distill.checkpoint_seconds=0.01"
     )
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
     chance = random.Random(4)
     for _ in range(3):
         log = tmp_path / "log"
-        with log.open("w") as file:
-            process = subprocess.Popen(command, stdout=file, stderr=file)
+        process = start_command(arguments, log)
         deadline = time.monotonic() + 60
         while (
-            process.poll() is None
+            process.exitcode is None
             and time.monotonic() < deadline
             and "crops of" not in log.read_text()
         ):
             time.sleep(0.02)
         time.sleep(chance.uniform(0.2, 2.5))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     edgegan(*arguments)
     expected = sha256_file(finished_run / "student" / "model.safetensors")
     assert sha256_file(tmp_path / "run" / "student" / "model.safetensors") == expected

@@ -11,7 +11,8 @@ from edgegan.compress import dry_run as module
 from edgegan.compress.dry_run import PROBE_STEPS, dry_run, seconds_each
 from edgegan.compress.pipeline import compress
 from edgegan.errors import InputError, OutputError
-from edgegan.recipe.schema import Recipe, parse_recipe
+from edgegan.recipe.loading import parse_recipe
+from edgegan.recipe.schema import Recipe
 
 
 def recipe(checkpoint: Path, pictures: Path, **distill: object) -> Recipe:
@@ -35,7 +36,7 @@ def test_a_new_run(resnet_checkpoint: Path, pictures: Path, tmp_path: Path) -> N
     assert [(stage.name, stage.state) for stage in plan.stages] == [
         ("import", "to do"),
         ("teacher_cache", "to do"),
-        ("distill", "to do"),
+        ("student", "to do"),
     ]
     assert all(stage.seconds > 0 for stage in plan.stages)
     # ngf 16: the trunk has 64 channels at a quarter of the size.

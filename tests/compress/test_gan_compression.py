@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import random
 import subprocess
@@ -13,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.alone import run_alone
+from support import alone
 from support.commands import edgegan
 
-from edgegan.benchmarks.studies import uniform
+from edgegan.benchmarks.studies import uniform_students
 from edgegan.compress.teacher.outputs import new_array
 from edgegan.files import read_json, sha256_file
 from edgegan.models.zoo import load_generator
@@ -54,21 +53,17 @@ def searched(
     tmp_path_factory: pytest.TempPathFactory, resnet_checkpoint: Path, pictures: Path
 ) -> Path:
     """An uninterrupted run."""
-    folder = tmp_path_factory.mktemp("search") / "run"
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["support.alone"])
-    process = context.Process(
-        target=run_alone, args=(overrides(resnet_checkpoint, pictures), str(folder))
-    )
-    process.start()
+    folder = tmp_path_factory.mktemp("search")
+    settings = overrides(resnet_checkpoint, pictures)
+    process = alone.start(alone.compress, settings, str(folder / "run"), output=folder / "log")
     process.join()
-    assert process.exitcode == 0
-    return folder
+    assert process.exitcode == 0, (folder / "log").read_text()
+    return folder / "run"
 
 
 def test_every_stage_is_recorded(searched: Path) -> None:
     run = Run.open(searched)
-    stages = ["import", "teacher_cache", "pretrain", "supernet", "search", "check", "distill"]
+    stages = ["import", "teacher_cache", "pretrain", "supernet", "search", "check", "student"]
     assert list(run.manifest["stages"]) == stages
     assert all(run.is_done(name, entry["inputs"]) for name, entry in run.manifest["stages"].items())
     found = run.figures("search")
@@ -86,17 +81,14 @@ def test_every_stage_is_recorded(searched: Path) -> None:
 def test_ten_kills_change_nothing(
     searched: Path, tmp_path: Path, resnet_checkpoint: Path, pictures: Path
 ) -> None:
-    context = multiprocessing.get_context("forkserver")
     chance = random.Random(1)
     arguments = (overrides(resnet_checkpoint, pictures), str(tmp_path / "run"))
     for _ in range(10):
-        process = context.Process(target=run_alone, args=arguments)
-        process.start()
+        process = alone.start(alone.compress, *arguments, output=tmp_path / "log")
         process.join(chance.uniform(0.05, 1.2))
         process.kill()
         process.join()
-    process = context.Process(target=run_alone, args=arguments)
-    process.start()
+    process = alone.start(alone.compress, *arguments, output=tmp_path / "log")
     process.join()
     for name in ("student/model.safetensors", "stages/supernet/supernet.safetensors"):
         assert sha256_file(tmp_path / "run" / name) == sha256_file(searched / name), name
@@ -126,7 +118,7 @@ def test_a_uniform_student_of_no_search_is_refused(
 ) -> None:
     monkeypatch.setattr("sys.argv", ["uniform", str(finished_run)])
     with pytest.raises(SystemExit, match="not a finished gan-compression run"):
-        uniform.main()
+        uniform_students.main()
 
 
 def torchrun(count: int, folder: Path, settings: list[str]) -> None:
@@ -142,7 +134,12 @@ def torchrun(count: int, folder: Path, settings: list[str]) -> None:
 def test_two_processes_are_one_with_twice_the_batch(
     tmp_path: Path, resnet_checkpoint: Path, pictures: Path
 ) -> None:
-    steps = {"method": "distill", "distill.steps": 20, "distill.log_every": 1}
+    steps = {
+        "method": "distill",
+        "distill.steps": 20,
+        "distill.log_every": 1,
+        "budget.macs": None,
+    }
     for count in (1, 2):
         batch = {"distill.batch": 2 // count, **steps}
         torchrun(count, tmp_path / str(count), overrides(resnet_checkpoint, pictures, **batch))
@@ -162,7 +159,7 @@ def test_search_results_do_not_depend_on_processes(
 
     shutil.copytree(searched, tmp_path / "run")
     manifest = read_json(tmp_path / "run/run.json")
-    for name in ("search", "check", "distill"):
+    for name in ("search", "check", "student"):
         del manifest["stages"][name]
     (tmp_path / "run/run.json").write_text(json.dumps(manifest), "utf-8")
     (tmp_path / "run/stages/search/search.jsonl").unlink()

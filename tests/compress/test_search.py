@@ -14,7 +14,7 @@ from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.errors import BudgetError
 from edgegan.files import read_json
 from edgegan.metrics.ranks import spearman
-from edgegan.recipe.schema import Search
+from edgegan.recipe.search_section import Search
 
 SMALL = WidthSpace({"a": ("a",), "b": ("b", "c")}, {"a": (8, 16, 24), "b": (8, 16)})
 LARGE = WidthSpace(

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from support.alone import start_command
 from support.commands import compress_arguments, edgegan
 
 from edgegan.artefact import read_model
@@ -23,12 +20,15 @@ from edgegan.compress.pipeline import compress
 from edgegan.compress.slimming.slim import cut_steps, int8_step
 from edgegan.errors import BudgetError, ConfigError, TrainingError
 from edgegan.export.exporter import export
+from edgegan.export.request import ExportOptions
 from edgegan.files import sha256_file
 from edgegan.models.packaging import import_to_package, store
 from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.zoo import build, load_generator
 from edgegan.package import read_config
-from edgegan.recipe.schema import Recipe, Slim, load_recipe
+from edgegan.recipe.loading import load_recipe
+from edgegan.recipe.schema import Recipe
+from edgegan.recipe.slim_section import Slim
 from edgegan.run import Run
 
 BUDGET = 106_000
@@ -65,7 +65,7 @@ def lines(run: Path) -> list[dict[str, Any]]:
 
 
 def test_budget_is_met_and_the_curve_is_kept(slimmed: Path) -> None:
-    figures = Run.open(slimmed).figures("distill")
+    figures = Run.open(slimmed).student_figures()
     assert 0.97 * BUDGET <= figures["budget"]["met_at"] <= BUDGET
     cuts = [entry for entry in lines(slimmed) if "widths" in entry]
     assert [entry["step"] for entry in cuts] == [
@@ -89,20 +89,19 @@ def test_resume_after_kill_is_exact(
     """kill -9 at two random moments, then to the end: the weights of the uninterrupted run."""
     settings = [*SLIM, "distill.checkpoint_seconds=0.01"]
     arguments = compress_arguments(resnet_checkpoint, pictures, tmp_path / "run", *settings)
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
-    checkpoint = tmp_path / "run" / "stages" / "distill" / "checkpoint.pt"
+    checkpoint = tmp_path / "run" / "stages" / "student" / "checkpoint.pt"
     chance = random.Random(3)
     for _ in range(2):
         before = checkpoint.stat().st_mtime if checkpoint.is_file() else 0.0
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = start_command(arguments, tmp_path / "log")
         deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.exitcode is None and time.monotonic() < deadline:
             if checkpoint.is_file() and checkpoint.stat().st_mtime > before:
                 break
             time.sleep(0.01)
         time.sleep(chance.uniform(0.1, 0.8))
-        os.kill(process.pid, signal.SIGKILL)
-        process.wait()
+        process.kill()
+        process.join()
     edgegan(*arguments)
     expected = sha256_file(slimmed / "student" / "model.safetensors")
     assert sha256_file(tmp_path / "run" / "student" / "model.safetensors") == expected
@@ -140,19 +139,19 @@ def test_resume_in_every_phase_is_exact(
 def test_nan_names_step_term_and_checkpoint(
     tmp_path: Path, teacher: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from edgegan.training import objective
+    from edgegan.training import terms
 
     recipe = recipe_for(teacher, pictures, "distill.checkpoint_seconds=0.000001")
     calls = iter(range(1000))
-    sane = objective.gradient_l1
+    sane = terms.gradient_l1
 
     def broken(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return sane(a, b) * (math.nan if next(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(objective, "gradient_l1", broken)
+    monkeypatch.setattr(terms, "gradient_l1", broken)
     with pytest.raises(TrainingError, match=r"step 4: the term 'gradient' is nan.*checkpoint\.pt"):
         compress(recipe, tmp_path / "run")
-    checkpoint = tmp_path / "run" / "stages" / "distill" / "checkpoint.pt"
+    checkpoint = tmp_path / "run" / "stages" / "student" / "checkpoint.pt"
     assert torch.load(checkpoint, weights_only=True)["step"] == 3
 
 
@@ -162,7 +161,7 @@ def test_published_form(tmp_path: Path, teacher: Path, pictures: Path, quantize:
     more = ["slim.form=paper", "slim.rho=1.5", f"slim.quantize={quantize}", "slim.finetune_steps=4"]
     more += ["budget.bytes=null", "slim.start=0", "student.scale=0.5", "distill.steps=30"]
     run = compress(recipe_for(teacher, pictures, *more, "slim.beta=0.05"), tmp_path / "run")
-    figures = run.figures("distill")
+    figures = run.student_figures()
     assert {"psnr_trained_db", "psnr_extracted_db", "psnr_before_finetune_db"} <= set(figures)
     assert "budget" not in figures and figures["folds"]
     last = [entry for entry in lines(run.folder) if "scales_l1" in entry][-1]
@@ -191,7 +190,7 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
     ]
     recipe = recipe_for(tmp_path / "teacher", None, *more, "data.validation_images=8")
     run = compress(recipe, tmp_path / "run")
-    figures = run.figures("distill")
+    figures = run.student_figures()
     assert 0.97 * 1.5e6 <= figures["budget"]["met_at"] <= 1.5e6
     config, student = load_generator(run.folder / "student")
     assert config.input.kind == "noise"
@@ -199,7 +198,7 @@ def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
     noise = np.load(run.folder / "stages" / "teacher_cache" / "train_input.npy")
     outputs = np.load(run.folder / "stages" / "teacher_cache" / "train_output.npy")
     assert np.allclose(module(torch.from_numpy(noise[:2])).detach(), outputs[:2], atol=1e-3)
-    folder = export(run.folder, None, ["tflite"], ["fp32", "int8"], which="student")
+    folder = export(run.folder, None, ["tflite"], ["fp32", "int8"], ExportOptions(which="student"))
     model = read_model(folder / "student_fp32.tflite")
     assert model.psnr_to_teacher_db == pytest.approx(figures["psnr_to_teacher_db"], abs=0.01)
     assert read_model(folder / "student_int8.tflite").bytes == pytest.approx(
@@ -256,15 +255,15 @@ def test_budget_of_milliseconds(
         def predict(self, layers: tuple[int, ...]) -> float:
             return 0.5 + sum(layers) / 100
 
-    from edgegan.compress.costs import priced
+    from edgegan.compress.costs import measured
 
     asked = []
     monkeypatch.setattr(
-        priced, "device_predictor", lambda *given: asked.append(given[2]) or Linear()
+        measured, "device_predictor", lambda *given: asked.append(given[2]) or Linear()
     )
     settings = ["budget.bytes=null", "student.scale=0.5", "distill.steps=20"]
     run = compress(recipe_for(teacher, pictures, *settings, "budget.ms=2.2"), tmp_path / "run")
-    found = run.figures("distill")["budget"]
+    found = run.student_figures()["budget"]
     assert asked == ["ms"]
     assert found["ms"] == 2.2
     assert 0.97 * 2.2 <= found["met_at"] <= 2.2

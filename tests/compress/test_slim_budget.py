@@ -9,6 +9,7 @@ from torch import nn
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.compress.costs.counted import LayerTable, behind_enlargement, tabulate
+from edgegan.compress.form import Form, find_scale
 from edgegan.compress.slimming.budget import (
     Bundle,
     allowed_cost,
@@ -17,14 +18,14 @@ from edgegan.compress.slimming.budget import (
     project,
 )
 from edgegan.compress.slimming.narrow import removable_groups, tied_groups
-from edgegan.compress.slimming.start import find_scale, make_start
+from edgegan.compress.slimming.start import make_start
 from edgegan.errors import ConfigError, TrainingError
 from edgegan.metrics.complexity import measure
 from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.spade.network import SpadeSpec
 from edgegan.models.zoo import build
-from edgegan.recipe.schema import Slim
+from edgegan.recipe.slim_section import Slim
 
 TEACHER_BYTES = 45_950_000
 
@@ -111,16 +112,11 @@ def test_five_budgets_are_met_in_order() -> None:
         slimming = Slim(start=1.6)
         block = "dense" if share < 30 else "separable"
         shape = (1, 3, 256, 256)
-        start = make_start(
-            "cartoon",
+        form = Form(
             lambda scale, block=block: CartoonSpec().scaled(scale, 8, block, "instance_affine"),
-            0.4,
-            slimming,
-            ("bytes", TEACHER_BYTES / share),
             shape,
-            None,
-            0,
         )
+        start = make_start(form, 0.4, slimming, ("bytes", TEACHER_BYTES / share), None, 0)
         generator = torch.Generator().manual_seed(share)
         scores = {g.name: torch.rand(g.size, generator=generator) for g in start.graph.free()}
         removable = set(removable_groups(start.spec, start.graph).values())
@@ -140,6 +136,6 @@ def test_scale_is_found_and_an_aim_out_of_reach_is_named() -> None:
     def narrow(_: float) -> ResnetSpec:
         return ResnetSpec.from_ngf(8, 1)
 
-    shape = (1, 3, 32, 32)
+    form = Form(narrow, (1, 3, 32, 32))
     with pytest.raises(ConfigError, match="nothing to prune"):
-        make_start("resnet", narrow, 1.0, Slim(), ("bytes", 1e9), shape, None, 0)
+        make_start(form, 1.0, Slim(), ("bytes", 1e9), None, 0)

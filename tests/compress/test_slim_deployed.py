@@ -22,12 +22,11 @@ from edgegan.compress.slimming.deployed import (
 )
 from edgegan.compress.slimming.int8_layers import QuantizedConvolution, Scheme
 from edgegan.compress.slimming.narrow import begin, finished, narrow
-from edgegan.compress.slimming.quantizers import TANH_LIMIT
 from edgegan.data.images import read_image, to_float, write_image
 from edgegan.data.procedural import draw_pair
-from edgegan.export.calibrate import TANH_LIMIT as calibration_limit
 from edgegan.export.exporter import export
 from edgegan.export.policy import Int8Options
+from edgegan.export.request import ExportOptions
 from edgegan.models.packaging import card, golden_images
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.zoo import build, describe_io, make_golden
@@ -61,7 +60,7 @@ def student() -> tuple[ResnetSpec, nn.Module]:
     keep = {group.name: torch.arange(group.size) for group in graph.free()}
     keep["blocks.0.conv1.pointwise"] = torch.arange(0)
     keep["stem"] = torch.tensor([0, 1, 2, 4, 5, 7])
-    final, whole = finished("resnet", spec, graph, narrow(start, keep, x)[0])
+    final, whole = finished(spec, graph, narrow(start, keep, x)[0])
     assert isinstance(final, ResnetSpec) and final.inner == (32,)
     return final, whole
 
@@ -161,14 +160,19 @@ def test_static_litert_computes_what_was_simulated(tmp_path: Path, pictures: Pat
     simulated = output.numpy()
     folder = package(tmp_path / "package", spec, module, x, ranges)
     int8 = Int8Options(policy="static")
-    export(folder, tmp_path / "export", ["tflite"], ["int8"], calibration=pictures, int8=int8)
+    export(
+        folder,
+        tmp_path / "export",
+        ["tflite"],
+        ["int8"],
+        ExportOptions(calibration=pictures, int8=int8),
+    )
     path = tmp_path / "export" / "teacher_int8.tflite"
     with Session(path, threads=1) as session:
         nhwc = np.ascontiguousarray(x.numpy().transpose(0, 2, 3, 1))
         output = session.run(nhwc).transpose(0, 3, 1, 2)
     assert within_a_step(output, simulated) >= 0.99
     assert np.abs(output - simulated).mean() < 0.6 * np.abs(output - whole).mean()
-    assert calibration_limit == TANH_LIMIT
     table = tabulate(module, x[:1], begin(module, x[:1]).graph)
     assert table.bytes(table.full) == pytest.approx(read_model(path).bytes, rel=0.02)
 
@@ -181,7 +185,7 @@ def test_dynamic_int8_of_a_student_with_learned_ranges(
     x = golden_images(4, (SIDE, SIDE), 3)
     folder = package(tmp_path / "package", spec, module, x, ranges)
     int8 = Int8Options(policy="dynamic", method="learned")
-    export(folder, tmp_path / "export", ["tflite"], ["int8"], int8=int8)
+    export(folder, tmp_path / "export", ["tflite"], ["int8"], ExportOptions(int8=int8))
     assert (tmp_path / "export" / "teacher_int8.tflite").is_file()
 
 
@@ -194,7 +198,13 @@ def test_onnx_runtime_computes_what_was_simulated(
     simulated = learned.numpy()
     folder = package(tmp_path / "package", spec, module, x, ranges)
     int8 = Int8Options(policy="mixed")
-    export(folder, tmp_path / "export", ["onnx"], ["int8"], calibration=pictures, int8=int8)
+    export(
+        folder,
+        tmp_path / "export",
+        ["onnx"],
+        ["int8"],
+        ExportOptions(calibration=pictures, int8=int8),
+    )
     with Session(tmp_path / "export" / "teacher_int8.onnx", threads=1) as session:
         output = session.run(x.numpy())
     with torch.no_grad():

@@ -120,7 +120,7 @@ def test_a_removed_block_leaves_its_shift_to_a_neighbour(norm: str, gone: int) -
         keep[f"blocks.{gone}.conv1"] = torch.arange(0)
         student, _ = narrow(student, keep, x)
         assert torch.allclose(student.module(x), before, atol=1e-9)
-        final, whole = finished("resnet", spec, start, student)
+        final, whole = finished(spec, start, student)
         assert torch.allclose(whole.double()(x), before, atol=1e-5)
     assert isinstance(final, ResnetSpec) and len(final.inner) == 2
 

@@ -14,7 +14,7 @@ from edgegan.compress.slimming.deployed import (
     scheme_of,
     simulate,
 )
-from edgegan.compress.slimming.int8_layers import QuantizedConvolution, is_doubling
+from edgegan.compress.slimming.int8_layers import QuantizedConvolution
 from edgegan.compress.slimming.quantizers import (
     LearnedRange,
     WeightQuantizer,
@@ -23,6 +23,7 @@ from edgegan.compress.slimming.quantizers import (
     paper_weight,
     symmetric,
 )
+from edgegan.deployment.enlargement import is_doubling
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 
 

@@ -8,11 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from support.training import small_training
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.compress.distill import Inherited, hooked, make_trainer
-from edgegan.compress.fidelity import Fitness, search_psnr
+from edgegan.compress.distill import make_trainer
+from edgegan.compress.fidelity import psnr_to_teacher
+from edgegan.compress.inherited import Inherited
+from edgegan.compress.search.fitness import Fitness
 from edgegan.compress.search.supernet import (
     Shared,
     genomes_of_step,
@@ -25,11 +28,12 @@ from edgegan.compress.teacher.cache import Cache
 from edgegan.errors import ConfigError
 from edgegan.files import write_json
 from edgegan.models.blocks import initialise
+from edgegan.models.recording import hooked
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill, Supernet
-from edgegan.training.batch import Batch
-from edgegan.training.loop import Training
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.search_section import Supernet
+from edgegan.training.lesson import Lesson
 from edgegan.training.losses import relation
 
 CPU = torch.device("cpu")
@@ -63,10 +67,10 @@ def shared(cache: Cache) -> Shared:
     return share(module, graph, width_space(graph, ResnetSpec, 0.25, 8), cache.taps)
 
 
-def a_batch(cache: Cache) -> Batch:
+def a_batch(cache: Cache) -> Lesson:
     features = [torch.from_numpy(array[:2].copy()).float() for array in cache.features]
     outputs = torch.from_numpy(cache.outputs[:2].copy()).float()
-    return Batch(cache.load(cache.inputs[:2], CPU), outputs, features)
+    return Lesson(cache.load(cache.inputs[:2], CPU), outputs, features)
 
 
 def test_sandwich_and_uniform(shared: Shared) -> None:
@@ -118,8 +122,7 @@ def test_sorting_keeps_the_widest_network_and_its_maps(
             return trainer.objective.terms(output, list(recorded.values()), batch)
 
     before, weights = terms(), copy.deepcopy(shared.module.state_dict())
-    training = Training(Path(), Path(), "", CPU)
-    sort_channels(shared, trainer, cache, settings, method, training)
+    sort_channels(shared, trainer, cache, settings, method, small_training(Path(), flip=False))
     after = terms()
     assert any(not torch.equal(weights[k], v) for k, v in shared.module.state_dict().items())
     for name, value in before.items():
@@ -128,7 +131,7 @@ def test_sorting_keeps_the_widest_network_and_its_maps(
 
 def test_fitness_is_that_of_the_extracted_network(shared: Shared, cache: Cache) -> None:
     plan = shared.space.plan(shared.space.uniform(0.5))
-    alone = search_psnr(extract(shared.module, shared.graph, plan), cache, CPU)
+    alone = psnr_to_teacher(extract(shared.module, shared.graph, plan), cache, split="search")
     assert Fitness(shared, cache, "psnr", None, CPU)(plan) == pytest.approx(alone)
 
 

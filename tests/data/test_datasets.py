@@ -13,7 +13,7 @@ from PIL import Image
 from support.commands import make_maps, make_pictures
 
 from edgegan.data.batches import (
-    ahead,
+    Ahead,
     choose,
     draw_batch,
     draw_noise,
@@ -27,7 +27,7 @@ from edgegan.data.labels import colour_labels, read_labels
 from edgegan.data.pictures import open_rows
 from edgegan.errors import ConfigError, InputError
 from edgegan.recipe.data_section import Data
-from edgegan.recipe.schema import load_recipe
+from edgegan.recipe.loading import load_recipe
 
 
 @pytest.fixture
@@ -39,20 +39,20 @@ def paired(tmp_path: Path) -> Data:
 
 def test_partners_share_crop_and_mirror(paired: Data) -> None:
     split = open_dataset(paired, 0).train
-    batch = draw_batch(split, 4, seed=1, step=3)
+    batch = draw_batch(split, positions(4, 3), seed=1)
     assert batch.input.shape == (4, 3, 32, 32)
     assert batch.target is not None
     assert torch.equal(batch.input, batch.target)
-    again = draw_batch(split, 4, seed=1, step=3)
+    again = draw_batch(split, positions(4, 3), seed=1)
     assert torch.equal(batch.input, again.input)
-    assert not torch.equal(batch.input, draw_batch(split, 4, seed=1, step=4).input)
-    assert not torch.equal(batch.input, draw_batch(split, 4, seed=2, step=3).input)
+    assert not torch.equal(batch.input, draw_batch(split, positions(4, 4), seed=1).input)
+    assert not torch.equal(batch.input, draw_batch(split, positions(4, 3), seed=2).input)
 
 
 def test_ranks_together_see_the_doubled_batch(paired: Data) -> None:
     split = open_dataset(paired, 0).train
-    both = draw_batch(split, 4, 0, 5).input
-    parts = [draw_batch(split, 2, 0, 5, rank, 2).input for rank in (0, 1)]
+    both = draw_batch(split, positions(4, 5), 0).input
+    parts = [draw_batch(split, positions(2, 5, rank, 2), 0).input for rank in (0, 1)]
     assert torch.equal(both, torch.cat(parts))
     assert list(positions(3, 2, 1, 2)) == [15, 16, 17]
 
@@ -74,15 +74,16 @@ def test_noise_depends_on_place_alone() -> None:
 
 
 def test_ahead_keeps_order_and_passes_errors() -> None:
-    assert list(ahead(lambda step: step * step, 3, 9)) == [9, 16, 25, 36, 49, 64]
+    with Ahead(lambda step: step * step, 9) as squares:
+        assert [squares.take(step) for step in range(3, 9)] == [9, 16, 25, 36, 49, 64]
 
     def fail(step: int) -> int:
         if step == 5:
             raise InputError("step five")
         return step
 
-    with pytest.raises(InputError, match="step five"):
-        list(ahead(fail, 0, 9))
+    with Ahead(fail, 9) as drawn, pytest.raises(InputError, match="step five"):
+        [drawn.take(step) for step in range(9)]
 
 
 def test_aligned_halves_and_direction(tmp_path: Path) -> None:
@@ -92,7 +93,7 @@ def test_aligned_halves_and_direction(tmp_path: Path) -> None:
         Image.fromarray(pixels).save(tmp_path / f"{index}.png")
     for direction, value in (("AtoB", -1.0), ("BtoA", 1.0)):
         data = Data(kind="paired", train=tmp_path, size=(32, 32), direction=direction)
-        batch = draw_batch(open_dataset(data, 0).train, 2, 0, 0)
+        batch = draw_batch(open_dataset(data, 0).train, positions(2, 0), 0)
         assert batch.target is not None
         assert (float(batch.input.mean()), float(batch.target.mean())) == (value, -value)
     Image.fromarray(pixels[:, :63]).save(tmp_path / "0.png")
@@ -122,7 +123,7 @@ def test_labels_become_planes_and_borders(tmp_path: Path) -> None:
     data = Data(
         kind="labels", train=labels, target=photos, instances=instances, classes=3, size=(32, 32)
     )
-    batch = draw_batch(check_dataset(open_dataset(data, 0)).train, 2, 0, 0)
+    batch = draw_batch(check_dataset(open_dataset(data, 0)).train, positions(2, 0), 0)
     assert batch.input.shape == (2, 4, 32, 32)
     assert torch.equal(batch.input[:, :3].sum(1), torch.ones(2, 32, 32))
     assert set(batch.input[:, 3].sum((1, 2)).tolist()) == {64.0}
@@ -138,7 +139,7 @@ def test_wrong_class_names_file_and_setting(tmp_path: Path) -> None:
         check_dataset(open_dataset(data, 0))
     known = data.model_copy(update={"unlabelled": 255})
     split = check_dataset(open_dataset(known, 0)).train
-    assert draw_batch(split, 1, 0, 0).input.shape[1] == known.label_classes == 4
+    assert draw_batch(split, positions(1, 0), 0).input.shape[1] == known.label_classes == 4
 
 
 def test_label_files_that_cannot_be_labels(tmp_path: Path) -> None:
@@ -226,7 +227,7 @@ def test_arrays_of_pictures(tmp_path: Path) -> None:
     assert rows.name(1).endswith("set.npz[5]")
     assert isinstance(open_rows(tmp_path / "set.npy").array, np.memmap)
     data = Data(kind="noise", train=tmp_path / "set.npy", size=(32, 32), flip=False)
-    batch = draw_batch(open_dataset(data, 0).train, 3, 0, 0, noise=16)
+    batch = draw_batch(open_dataset(data, 0).train, positions(3, 0), 0, noise=16)
     assert batch.target is not None
     assert (batch.input.shape, batch.target.shape) == ((3, 16), (3, 3, 32, 32))
     np.save(tmp_path / "wrong.npy", np.zeros((2, 4, 4, 3)))
@@ -248,7 +249,7 @@ def test_large_sets_stay_on_disk(tmp_path: Path) -> None:
     split = open_dataset(Data(train=folder, size=(64, 64)), 0).train
     tracemalloc.start()
     for step in range(4):
-        draw_batch(split, 2, 0, step)
+        draw_batch(split, positions(2, step), 0)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 20_000_000
@@ -293,6 +294,6 @@ def test_camvid_labels(data_folder: Path) -> None:
         size=(96, 128),
         resize=108,
     )
-    batch = draw_batch(open_dataset(data, 0).train, 2, 0, 0)
+    batch = draw_batch(open_dataset(data, 0).train, positions(2, 0), 0)
     assert batch.input.shape == (2, 12, 96, 128)
     assert torch.equal(batch.input.sum(1), torch.ones(2, 96, 128))

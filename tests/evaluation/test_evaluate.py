@@ -30,7 +30,7 @@ from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
 from edgegan.models.zoo import describe_io, load_generator, make_golden
 from edgegan.package import write_package
-from edgegan.recipe.schema import parse_recipe
+from edgegan.recipe.loading import parse_recipe
 from edgegan.run import Run
 
 Figures = dict[str, dict]

@@ -30,7 +30,7 @@ def test_bundle_holds_what_the_app_needs(finished_run: Path, tmp_path: Path) -> 
     y = np.frombuffer((folder / "golden/output.f32").read_bytes(), "<f4").reshape(
         manifest["outputs"][0]["shape"]
     )
-    made = run_artefact(folder / "model.tflite", "tflite", x.transpose(0, 3, 1, 2))
+    made = run_artefact(folder / "model.tflite", "NHWC", x.transpose(0, 3, 1, 2))
     assert np.abs(made.transpose(0, 2, 3, 1) - y).mean() <= manifest["golden"]["max_mean_abs"]
     assert sha256_file(folder / manifest["golden"]["input"]) == manifest["golden"]["input_sha256"]
     assert (folder / "golden/output.png").is_file()

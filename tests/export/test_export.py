@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from support.alone import start_command
 from support.commands import SIZE, edgegan
 
-from edgegan.artefact import PRECISIONS, TARGETS, exported_models, read_model
+from edgegan.artefact import PRECISIONS, exported_models, read_model
 from edgegan.errors import IntegrityError, ParityError
 from edgegan.export.parity import check, check_drop, compare, run_artefact
+from edgegan.export.targets import TARGETS
 from edgegan.files import sha256_file
 from edgegan.models.zoo import load_generator
 from edgegan.package import read_tensors
@@ -33,7 +31,7 @@ def test_artefact_equals_pytorch(finished_run: Path, name: str) -> None:
     golden = read_tensors(finished_run / model.role, config, "golden.safetensors")
     with torch.inference_mode():
         assert torch.allclose(module(golden["input"][:1]), golden["output"][:1], atol=1e-6)
-    output = run_artefact(path, model.target, golden["input"].numpy())
+    output = run_artefact(path, model.inputs[0].layout, golden["input"].numpy())
     parity = compare(output, golden["output"].numpy(), model.precision)
     check(parity, model.precision, name)
     assert model.parity.gate == parity.gate
@@ -111,14 +109,13 @@ def test_second_export_is_up_to_date(finished_run: Path) -> None:
 def test_export_killed_goes_on_to_the_same_files(tmp_path: Path, finished_run: Path) -> None:
     package, output = finished_run / "student", tmp_path / "out"
     arguments = ["export", package, "-o", output, "--precision", "fp32", "--precision", "fp16"]
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = start_command(arguments, tmp_path / "log")
     deadline = time.monotonic() + 120
     while not (output / "student_fp16.onnx").exists() and time.monotonic() < deadline:
         time.sleep(0.05)
     time.sleep(1.0)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.join()
     edgegan(*arguments)
     assert not list(output.glob(".convert-*"))
     names = [name for name in NAMES if name.startswith("student") and "int8" not in name]
@@ -188,7 +185,7 @@ def test_another_size_is_proved_on_given_images(
         model = read_model(tmp_path / "out" / f"{role}_fp32.onnx")
         assert model.inputs[0].shape == [1, 3, 48, 40]
         output = run_artefact(
-            tmp_path / "out" / model.file, "onnx", np.zeros((1, 3, 48, 40), np.float32)
+            tmp_path / "out" / model.file, "NCHW", np.zeros((1, 3, 48, 40), np.float32)
         )
         assert output.shape == (1, 3, 48, 40)
     refused = edgegan("export", finished_run, "-o", tmp_path / "odd", "--size", "50", check=False)

@@ -30,7 +30,7 @@ def converted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str,
     spec = ResnetSpec.from_ngf(4, 1, norm="batch")
     module = build("resnet", spec).eval()
     takes, gives = describe_io(spec)
-    signature = Signature().resolved("tflite")
+    signature = Signature().resolved("NHWC")
     boundaries = []
     for size in SIZES:
         samples = torch.rand(1, 3, *size) * 2 - 1

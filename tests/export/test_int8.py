@@ -21,14 +21,16 @@ from edgegan.export.flatbuffer import Operation, Tensor, read_operations
 from edgegan.export.int8_onnx import pick
 from edgegan.export.int8_tflite import edge_names, exactly
 from edgegan.export.parity import check, check_drop, compare
-from edgegan.export.policy import Int8Options, choose_policy
+from edgegan.export.policy import Int8Options
 from edgegan.export.sensitivity import Effect, Layer, as_csv, keep_worst_float, rank_layers
+from edgegan.export.targets import TARGETS
 
 CHILD = """
 import json, sys
 from pathlib import Path
 import numpy as np
 from edgegan.export.flatbuffer import read_operations
+from edgegan.export.int8_maker import Int8Request
 from edgegan.export.int8_tflite import TfliteInt8
 from edgegan.export.sensitivity import all_operations, keep_worst_float, rank_layers
 from edgegan.export.signature import Signature
@@ -37,15 +39,15 @@ from edgegan.package import ImageIO
 
 source, work = Path(sys.argv[1]), Path(sys.argv[2])
 images = np.load(work / "images.npy")
-signature, size = Signature().resolved("tflite"), images.shape[2:]
+signature, size = Signature().resolved("NHWC"), images.shape[2:]
 tensors = signature.input_info(ImageIO(), size), signature.image_info("output", ImageIO(), size)
 told = {}
 for policy in ("static", "dynamic", "mixed", "int16x8"):
-    maker = TfliteInt8(source, policy, {}, images, "min-max", *tensors)
+    maker = TfliteInt8(Int8Request(source, policy, "min-max", {}, images, *tensors))
     reference = maker.run(source, images)
     path = maker.build(work / f"{policy}.tflite")
     told[policy] = psnr(maker.run(path, images), reference)
-static = TfliteInt8(source, "static", {}, images, "percentile", *tensors)
+static = TfliteInt8(Int8Request(source, "static", "percentile", {}, images, *tensors))
 told["percentile"] = psnr(static.run(static.build(work / "p.tflite"), images), reference)
 everything = tuple(each.name for each in static.operations)
 told["all float"] = psnr(static.run(static.build(work / "f.tflite", everything), images), reference)
@@ -254,12 +256,12 @@ def test_onnx_form_is_the_fastest_good_one() -> None:
 
 def test_policy_follows_the_norms() -> None:
     batch, instance = nn.Sequential(nn.BatchNorm2d(3)), nn.Sequential(nn.InstanceNorm2d(3))
-    assert choose_policy(batch, "auto", "tflite") == "static"
-    assert choose_policy(instance, "auto", "tflite") == "dynamic"
-    assert choose_policy(instance, "mixed", "tflite") == "mixed"
-    assert choose_policy(instance, "auto", "onnx") == "auto"
+    assert TARGETS["tflite"].int8_policy("auto", batch) == "static"
+    assert TARGETS["tflite"].int8_policy("auto", instance) == "dynamic"
+    assert TARGETS["tflite"].int8_policy("mixed", instance) == "mixed"
+    assert TARGETS["onnx"].int8_policy("auto", instance) == "auto"
     with pytest.raises(ConfigError, match="use --target tflite"):
-        choose_policy(batch, "int16x8", "onnx")
+        TARGETS["onnx"].int8_policy("int16x8", batch)
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Tint(nn.Module):
 def test_picture_in_every_form(layout: str, colour: str, low: float, high: float, io: str) -> None:
     signature = Signature.model_validate(
         {"layout": layout, "colour": colour, "range": (low, high), "io": io}
-    ).resolved("onnx")
+    ).resolved("NCHW")
     takes = signature.input_info(ImageIO(), SIZE)
     gives = signature.image_info("output", ImageIO(), SIZE)
     x = np.random.default_rng(0).uniform(-1, 1, (2, 3, *SIZE)).astype(np.float32)
@@ -50,7 +50,7 @@ def test_picture_in_every_form(layout: str, colour: str, low: float, high: float
 
 
 def test_bytes_by_hand() -> None:
-    info = Signature(io="uint8", colour="bgr").resolved("tflite").input_info(ImageIO(), (1, 1))
+    info = Signature(io="uint8", colour="bgr").resolved("NHWC").input_info(ImageIO(), (1, 1))
     x = np.array([[[[-1.0]], [[0.0]], [[1.0]]]], np.float32)
     assert to_artefact(x, info).tolist() == [[[[255, 128, 0]]]]
 
@@ -61,7 +61,7 @@ def test_bytes_by_hand() -> None:
 def test_label_maps(edge: bool, labels: str, classes: int) -> None:
     kind = LabelMapIO(classes=classes, instance_edge=edge)
     x = golden_inputs(2, (24, 32), kind).numpy()
-    signature = Signature.model_validate({"labels": labels}).resolved("tflite")
+    signature = Signature.model_validate({"labels": labels}).resolved("NHWC")
     takes = signature.input_info(kind, (24, 32))
     if labels == "index":
         assert takes.dtype == ("uint8" if classes == 5 else "int32")
@@ -73,7 +73,7 @@ def test_label_maps(edge: bool, labels: str, classes: int) -> None:
 
 
 def test_noise_is_left_alone() -> None:
-    takes = Signature().resolved("tflite").input_info(NoiseIO(dimension=7), (32, 32))
+    takes = Signature().resolved("NHWC").input_info(NoiseIO(dimension=7), (32, 32))
     assert takes.shape == [1, 7]
     z = np.ones((2, 7), np.float32)
     assert to_artefact(z, takes) is z
@@ -81,15 +81,15 @@ def test_noise_is_left_alone() -> None:
 
 def test_options_that_disagree_are_refused() -> None:
     with pytest.raises(ConfigError, match="uint8 holds 0 to 255"):
-        Signature(io="uint8", range=(0.0, 1.0)).resolved("onnx")
+        Signature(io="uint8", range=(0.0, 1.0)).resolved("NCHW")
     with pytest.raises(ConfigError, match="must be the smaller"):
-        Signature(range=(1.0, 0.0)).resolved("onnx")
+        Signature(range=(1.0, 0.0)).resolved("NCHW")
 
 
 def test_grey_pictures_have_no_order() -> None:
     info = (
         Signature(colour="bgr")
-        .resolved("onnx")
+        .resolved("NCHW")
         .image_info("x", ImageIO(channels=1, colour="grey"), SIZE)
     )
     assert info.colour == "grey"

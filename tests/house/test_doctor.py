@@ -11,7 +11,7 @@ from edgegan import doctor
 from edgegan.doctor import Check, ask_version, report, report_text, tool_checks, torch_checks
 from edgegan.errors import ConfigError
 from edgegan.recipe.headers import REQUIRED, all_headers, find_header, read_header
-from edgegan.recipe.schema import load_recipe, shipped_recipes
+from edgegan.recipe.loading import load_recipe, shipped_recipes
 
 
 def test_runtimes_load_a_model_or_say_how_to_get_them() -> None:
@@ -25,7 +25,7 @@ def test_runtimes_load_a_model_or_say_how_to_get_them() -> None:
 
 def test_a_broken_runtime_is_not_called_ok(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(doctor.TINY_MODELS, "onnx", "bm90IGEgbW9kZWw=")
-    monkeypatch.setitem(doctor.RUNTIMES, "tflite", ())
+    monkeypatch.delitem(doctor.LOADERS, ".tflite")
     (check,) = doctor.runtime_checks()
     assert check.state == "broken" and "onnxruntime" in check.found
     (tmp_path / "tool").write_text("#!/bin/sh\necho this is broken\nexit 3\n")

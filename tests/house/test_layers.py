@@ -3,32 +3,43 @@
 from __future__ import annotations
 
 import ast
-from pathlib import Path
 
 from support.commands import ROOT
-from support.house import modules
+from support.house import (
+    all_modules,
+    imported_at_once,
+    imports,
+    is_study,
+    launched,
+    modules,
+    named,
+    read,
+)
 
 LAYERS: list[set[str]] = [
     {"edgegan", "edgegan.errors", "edgegan.distributed"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes"},
+    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
     {
         "edgegan.run",
         "edgegan.package",
         "edgegan.artefact",
         "edgegan.tensors",
         "edgegan.runtime",
-        "edgegan.models.reading",
+        "edgegan.weights",
     },
     {"edgegan.data", "edgegan.metrics"},
-    {"edgegan.models", "edgegan.channels"},
+    {"edgegan.channels"},
+    {"edgegan.models"},
     {"edgegan.training"},
-    {"edgegan.compress", "edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {"edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {"edgegan.compress"},
     {"edgegan.compare", "edgegan.evaluation", "edgegan.doctor"},
     {"edgegan.quickstart"},
     {"edgegan.commands"},
     {"edgegan.cli", "edgegan.__main__"},
 ]
-APART = [("edgegan.export", "edgegan.benchmarks"), ("edgegan.export", "edgegan.compress")]
+APART = [("edgegan.export", "edgegan.benchmarks")]
+HEAVY = {"torch", "torchvision", "fvcore"}
 
 
 def room(name: str) -> tuple[int, str]:
@@ -43,48 +54,73 @@ def room(name: str) -> tuple[int, str]:
     return max(found, key=lambda each: len(each[1]))
 
 
-def imports(path: Path) -> set[str]:
-    """edgegan modules that a file imports anywhere, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names if alias.name.startswith("edgegan")}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: relative import"
-            if node.module and node.module.split(".")[0] == "edgegan":
-                names = {f"{node.module}.{alias.name}" for alias in node.names}
-                found |= {name if name in modules() else node.module for name in names}
-            assert node.module not in ("export", "benchmarks"), (
-                f"{path}: import edgegan.{node.module}"
-            )
-    return found
-
-
 def test_imports_go_downward() -> None:
     known = modules()
     wrong = []
     for name, path in known.items():
         level, own = room(name)
         for imported in imports(path):
+            if is_study(imported):
+                continue  # test_studies_are_leaves tells
             other_level, other = room(imported)
             if other_level > level or (other, own) in APART or (own, other) in APART:
                 wrong.append(f"{name} imports {imported}")
     assert not wrong, "\n".join(sorted(wrong))
 
 
+def test_a_started_module_counts_as_imported() -> None:
+    tree = ast.parse("run([sys.executable, '-m', 'edgegan', 'export'])")
+    assert set().union(*map(launched, ast.walk(tree))) == {"edgegan.cli"}
+    tree = ast.parse("start('-m', 'edgegan.export.convert', job)")
+    assert set().union(*map(launched, ast.walk(tree))) == {"edgegan.export.convert"}
+
+
 def test_benchmarks_never_import_torch() -> None:
-    """A board without torch must be able to bench and report."""
-    for path in (ROOT / "benchmarks").glob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        names = {
-            alias.name
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Import)
-            for alias in node.names
-        }
-        names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
-        project_script = "def main" in path.read_text(encoding="utf-8")
-        assert project_script or not any(name.split(".")[0] == "torch" for name in names), path
+    """A board without torch must be able to bench and report.
+
+    No file of benchmarks imports torch, not even inside a function, and nothing that such a file imports anywhere
+    reaches torch when it is loaded.
+    """
+    ways = {
+        name: f"{name}"
+        for name in modules()
+        if name == "edgegan.benchmarks" or name.startswith("edgegan.benchmarks.")
+    }
+    waiting, wrong = list(ways), []
+    while waiting:
+        name = waiting.pop()
+        path = all_modules()[name]
+        found = imported_at_once(path)
+        if name.startswith("edgegan.benchmarks"):
+            found = set().union(*map(named, ast.walk(read(path))))
+        for imported in sorted(found):
+            if imported.split(".")[0] in HEAVY:
+                wrong.append(f"{ways[name]} -> {imported}")
+            for each in with_packages(imported):
+                if each in all_modules() and each not in ways:
+                    ways[each] = f"{ways[name]} -> {each}"
+                    waiting.append(each)
+    assert not wrong, "\n".join(sorted(wrong))
+    assert {"edgegan.runtime.session", "edgegan.artefact"} <= set(ways)
+
+
+def with_packages(name: str) -> list[str]:
+    """A module and the packages around it, all of which its import loads."""
+    parts = name.split(".")
+    return [".".join(parts[: end + 1]) for end in range(len(parts))]
+
+
+def test_studies_are_leaves() -> None:
+    """They may import anything; nothing but they themselves imports them."""
+    wrong = [
+        f"{name} imports {imported}"
+        for name, path in modules().items()
+        for imported in imports(path)
+        if is_study(imported)
+    ]
+    assert not wrong, "\n".join(sorted(wrong))
+    for path in all_modules().values():
+        imports(path)  # studies too: no relative import, none of the folders beside edgegan/
 
 
 def test_worker_needs_nothing_of_the_project() -> None:

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from support.commands import ROOT, SIZE, edgegan, make_pictures
 
-from edgegan.recipe.schema import recipe_fields
-
 SHRINK = [
     f"data.size=[{SIZE},{SIZE}]",
     "data.crops=8",
@@ -66,10 +64,21 @@ def test_make_targets_exist() -> None:
         assert re.search(rf"^{target}:", makefile, re.M), target
 
 
-def test_guide_lists_every_recipe_key() -> None:
-    guide = (ROOT / "docs/guide.md").read_text(encoding="utf-8")
-    for key, meaning in recipe_fields().items():
-        assert f"| `{key}` | {meaning} |" in guide
+def test_every_option_exists() -> None:
+    """Also in commands that are not run here: boards, published recipes, other people's weights."""
+    reference = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    sections = dict(re.findall(r"^### edgegan ([\w -]+)\n(.*?)(?=^##|\Z)", reference, re.M | re.S))
+    found = 0
+    for document in ("README.md", "docs/guide.md", "docs/app.md", "docs/results.md"):
+        text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^.*\bedgegan [a-z].*$", text, re.M):
+            for command in re.findall(r"edgegan (?:devices )?[a-z][a-z0-9-]+ [^`|&]*", line):
+                words = command.split()
+                name = " ".join(words[1:3]) if words[1] == "devices" else words[1]
+                for option in (word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)):
+                    assert re.search(rf"`{option}[`/]", sections[name]), f"{document}: {command}"
+                    found += 1
+    assert found > 100
 
 
 def test_links_exist() -> None:
@@ -79,10 +88,26 @@ def test_links_exist() -> None:
         "docs/guide.md",
         "docs/results.md",
         "docs/design.md",
+        "docs/extending.md",
+        "docs/reference.md",
     ):
         text = (ROOT / document).read_text(encoding="utf-8")
         for link in re.findall(r"\]\(([^)#]+)\)", text):
             assert (ROOT / document).parent.joinpath(link).exists(), link
+
+
+def test_named_files_exist() -> None:
+    """Paths of Python files in documents; extending.md names files that are to be written."""
+    known = [
+        str(path.relative_to(ROOT))
+        for top in ("edgegan", "export", "benchmarks", "tests", "docs", "android_demo")
+        for path in (ROOT / top).rglob("*.py")
+    ]
+    for document in ("README.md", "docs/guide.md", "docs/design.md", "docs/results.md"):
+        text = (ROOT / document).read_text(encoding="utf-8")
+        for name in re.findall(r"[`\s(]((?:\w+/)*\w+\.py)\b", text):
+            found = any(f"/{path}".endswith(f"/{name}") for path in known)
+            assert found or "NAME" in name, f"{document}: {name}"
 
 
 def test_documents_speak_of_the_project_only() -> None:

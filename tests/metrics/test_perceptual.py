@@ -12,10 +12,10 @@ from edgegan.errors import CheckpointError, InputError
 from edgegan.metrics.perceptual import (
     VGG16_BLOCKS,
     PerceptualNetwork,
-    module_network,
     open_perceptual,
     perceptual_distance,
 )
+from edgegan.models.own_features import module_network
 
 IDENTITY = PerceptualNetwork("identity", None, lambda x: [x])
 

@@ -18,7 +18,7 @@ from edgegan.models.sngan.network import SnganGenerator, SnganSpec
 from edgegan.models.spade import keymap as spade
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
 from edgegan.models.unet.network import UnetSpec
-from edgegan.models.zoo import FAMILIES, build, get_family, load_generator
+from edgegan.models.zoo import FAMILIES, build, load_generator
 from edgegan.package import LabelMapIO, NoiseIO, read_tensors
 
 
@@ -58,7 +58,7 @@ def test_students_go_to_the_public_layout_and_back(family: str, tmp_path: Path) 
         "unet": UnetSpec.from_ngf(2, halvings=5),
         "spade": SpadeSpec.from_ngf(2, classes=4, upsampling="normal"),
     }
-    spec = specs.get(family) or get_family(family).spec()
+    spec = specs.get(family) or FAMILIES[family].spec()
     module = build(family, spec)
     torch.save(public_state(Imported(family, spec, module.state_dict())), tmp_path / "out.pth")
     again = import_checkpoint(tmp_path / "out.pth")

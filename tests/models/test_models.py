@@ -97,7 +97,7 @@ def test_traced_once_runs_at_any_size(name: str) -> None:
         with torch.no_grad():
             output = module(x)
             assert torch.equal(traced(x), output)
-        assert output.shape == (1, spec.out_channels, *size)  # type: ignore[attr-defined]
+        assert output.shape == (1, spec.out_channels, *size)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -140,7 +140,7 @@ def test_students_are_narrower_and_specs_survive_json(name: str) -> None:
     block: Any = (
         "separable" if family in ("resnet", "cartoon", "transformer_net", "spade") else "dense"
     )
-    student: BaseModel = spec.scaled(0.5, 2, block, "batch")  # type: ignore[attr-defined]
+    student: BaseModel = spec.scaled(0.5, 2, block, "batch")
     again = type(spec).model_validate_json(student.model_dump_json())
     assert again == student
     module, whole = build(family, student).eval(), build(family, spec)
@@ -152,7 +152,7 @@ def test_students_are_narrower_and_specs_survive_json(name: str) -> None:
 @pytest.mark.parametrize("family", ["unet", "animegan", "sngan"])
 def test_families_without_separable_blocks_say_so(family: str) -> None:
     with pytest.raises(ConfigError, match=rf"family {family} .*student.block to dense"):
-        FAMILIES[family].spec().scaled(0.5, 8, "separable", "batch")  # type: ignore[attr-defined]
+        FAMILIES[family].spec().scaled(0.5, 8, "separable", "batch")
 
 
 def test_width_configs() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgegan.errors import ConfigError
-from edgegan.recipe.schema import load_recipe, recipe_fields, shipped_recipes
+from edgegan.recipe.loading import load_recipe, recipe_fields, shipped_recipes
 
 
 @pytest.mark.parametrize("name", list(shipped_recipes()))

@@ -317,7 +317,7 @@ def test_compress_explains_memory(
 ) -> None:
     """Raised where steps are taken, said by compress."""
     from edgegan.compress import pipeline
-    from edgegan.recipe.schema import load_recipe
+    from edgegan.recipe.loading import load_recipe
 
     def starve(*_: object, **__: object) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory.")

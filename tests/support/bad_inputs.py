@@ -23,7 +23,7 @@ from edgegan.models.packaging import card, golden_inputs, import_to_package
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
 from edgegan.models.zoo import describe_io, make_golden
 from edgegan.package import write_package
-from edgegan.recipe.schema import parse_recipe
+from edgegan.recipe.loading import parse_recipe
 from edgegan.run import Run
 from support.commands import make_pictures
 

@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from edgegan.data.images import resize_nearest
+from support import alone
 
 ROOT = Path(__file__).resolve().parents[2]
 SIZE = 32
 
 
 def edgegan(
-    *arguments: object, check: bool = True, cwd: Path | None = None
+    *arguments: object,
+    check: bool = True,
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    fresh: bool = False,
+    timeout: float = 600,
 ) -> subprocess.CompletedProcess[str]:
-    """Runs the command line in a process of its own."""
-    command = [sys.executable, "-m", "edgegan", *map(str, arguments)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, cwd=cwd, timeout=600
-    )
+    """Runs the command line in a process of its own, forked from the warm server; `fresh`: in a new interpreter.
+
+    Raises subprocess.TimeoutExpired after `timeout` seconds.
+    """
+    words = [*map(str, arguments)]
+    if fresh:
+        command = [sys.executable, "-m", "edgegan", *words]
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=cwd, env=env, timeout=timeout
+        )
+    else:
+        done = forked("edgegan.cli", "edgegan", words, cwd=cwd, env=env, timeout=timeout)
     if check and done.returncode != 0:
         raise AssertionError(
-            f"{' '.join(command)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            f"edgegan {' '.join(words)} exited {done.returncode}:\n{done.stdout}\n{done.stderr}"
         )
     return done
+
+
+def forked(
+    module: str, name: str, arguments: list[str], *, timeout: float, **place: Any
+) -> subprocess.CompletedProcess[str]:
+    """What `subprocess.run` of a program returns, from the warm server: `main()` of `module` with these arguments."""
+    with tempfile.TemporaryDirectory(prefix="edgegan-test-") as folder:
+        files = {each: Path(folder, each) for each in ("output", "errors")}
+        process = alone.start(alone.call_main, module, name, arguments, **files, **place)
+        process.join(timeout)
+        if process.exitcode is None:
+            process.kill()
+            process.join()
+            raise subprocess.TimeoutExpired([name, *arguments], timeout)
+        said = [path.read_text(encoding="utf-8") for path in files.values()]
+        return subprocess.CompletedProcess([name, *arguments], process.exitcode, *said)
 
 
 def make_pictures(folder: Path, count: int, size: tuple[int, int] = (40, 48)) -> Path:
@@ -52,8 +83,7 @@ def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path],
         shared = shared.parent
     folder = shared / "shared" / name
     folder.parent.mkdir(exist_ok=True)
-    with (folder.parent / f"{name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with FileLock(folder.parent / f"{name}.lock"):
         if not (folder.parent / f"{name}.done").is_file():
             make(folder)
             (folder.parent / f"{name}.done").touch()

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgegan.benchmarks.devices import root
-from edgegan.files import atomic_folder, write_json
+from edgegan.files import atomic_folder, cache_folder, write_json
 
 BACKPORTS = "bookworm-backports"
 ADB_PACKAGES = (
@@ -75,8 +75,8 @@ def lab_root() -> Path:
     """The arm64 root that board and phone share, built once and kept in the cache folder."""
     needed()
     main = root.arm64_root()
-    folder = root.cache_folder() / "lab"
-    with root.only_one(root.cache_folder()):
+    folder = cache_folder() / "lab"
+    with root.only_one(cache_folder()):
         if not (folder / MARKER).is_file():
             shutil.rmtree(folder, ignore_errors=True)
             with atomic_folder(folder, MARKER) as temporary:
@@ -112,7 +112,7 @@ def finish(lab: Path, main: Path) -> None:
 def entry(lab: Path) -> str:
     """The shell lines that make a namespace an arm64 machine."""
     binfmt = BINFMT.format(emulator=shutil.which("qemu-aarch64-static"))
-    cpuinfo = root.cache_folder() / "arm64/cores/cortex-a76/proc/cpuinfo"
+    cpuinfo = cache_folder() / "arm64/cores/cortex-a76/proc/cpuinfo"
     return ENTER.format(binfmt=binfmt, root=lab, cpuinfo=cpuinfo)
 
 

@@ -26,19 +26,19 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.errors import ConfigError
-from edgegan.export import to_onnx, to_tflite
+from edgegan.export import to_onnx
 from edgegan.export.locate import locate
 from edgegan.export.rewrite import rewrite
-from edgegan.export.signature import Boundary, Example, Signature
+from edgegan.export.signature import Boundary, Example, Signature, Sizes
+from edgegan.export.targets import TARGETS
 from edgegan.metrics.quality import psnr
 from edgegan.models.transformer_net.network import TransformerGenerator, TransformerSpec
 from edgegan.models.unet.network import UnetGenerator, UnetSpec
 from edgegan.package import ImageIO
-from edgegan.runtime.worker import LiteRT, OnnxRuntime
+from edgegan.runtime.worker import open_session
 from edgegan.tensors import from_artefact, to_artefact
 
 PARITY_DB = 100.0
-TARGETS = ("tflite", "onnx")
 SMALL_DEVIATION = 0.02  # below it a net is nearly constant, and any conversion of it would pass
 
 
@@ -279,7 +279,7 @@ def try_target(
     without: Collection[str] = (),
 ) -> dict[str, Any]:
     """What became of one conversion: {"psnr_db"} or {"refused"}."""
-    signature = Signature().resolved(target)
+    signature = Signature().resolved(TARGETS[target].layout)
     takes = signature.input_info(ImageIO(), size)
     gives = signature.image_info("output", ImageIO(), size)
     try:
@@ -292,14 +292,12 @@ def try_target(
     boundaries = [(Boundary(graph, takes, gives), Example(torch.from_numpy(tensor), size))]
     with tempfile.TemporaryDirectory() as folder, torch.no_grad():
         path = Path(folder) / f"net.{target}"
-        runner: LiteRT | OnnxRuntime
         try:
-            if target == "tflite":
-                to_tflite.convert_fp32(boundaries, path)
-                runner = LiteRT(str(path), "litert", 1)
+            if target == "onnx":
+                to_onnx.convert_fp32(boundaries[0], path, Sizes(), simple=False)
             else:
-                to_onnx.convert_fp32(boundaries, path, multiple=1, dynamic=False, simple=False)
-                runner = OnnxRuntime(str(path), "onnxruntime", 1)
+                TARGETS[target].convert(boundaries, path, Sizes())
+            runner = open_session(str(path), TARGETS[target].runtimes[0], 1)
         except Exception as error:
             culprit = locate(net, x, target, takes)
             return {"refused" if culprit else "error": str(culprit or error)}
@@ -318,7 +316,7 @@ def fuzz(seed: int) -> dict[str, Any]:
     x = pictures(2, size)
     with torch.no_grad():
         deviation = float(net(x).std())
-    found = {target: try_target(net, x, size, target) for target in TARGETS}
+    found = {target: try_target(net, x, size, target) for target in ("tflite", "onnx")}
     good = all(each.get("psnr_db", 0) >= PARITY_DB for each in found.values())
     named = refused and any("refused" in each for each in found.values())
     verdict = "refused" if named else "equal" if good and not refused else "WRONG"
@@ -355,7 +353,7 @@ def silent_nearest() -> dict[str, Any]:
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Upsample(scale_factor=0.5)).eval()
     x = pictures(2, (18, 18))
-    takes = Signature().resolved("tflite").input_info(ImageIO(), (18, 18))
+    takes = Signature().resolved("NHWC").input_info(ImageIO(), (18, 18))
     plain = try_target(net, x, (18, 18), "tflite", ["slice_nearest"])
     culprit = locate(net, x, "tflite", takes, ["slice_nearest"])
     ours = try_target(net, x, (18, 18), "tflite")

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 import torch._dynamo  # fvcore and optimisers import it at first use: once here, not in every child
 
-from edgegan.recipe.schema import parse_recipe
+from edgegan.recipe.loading import parse_recipe
 from edgegan.training.teachers.train import train
 
 STEPS = 14
@@ -114,9 +114,10 @@ def train_in_two(data: Path, folder: Path) -> None:
         raise SystemExit("two processes failed")
 
 
-def main(folder: Path) -> None:
+def main() -> None:
     """Each method twice: undisturbed, and killed at random moments."""
     torch.set_num_threads(1)
+    folder = Path(sys.argv[1])
     chance = random.Random(5)
     train_in_two(folder / "data", folder)
     for method in METHODS:
@@ -140,4 +141,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

@@ -11,21 +11,22 @@ import torch
 from support.training import small_training
 from torch import nn
 
-from edgegan.compress.distill import Inherited, distill
+from edgegan.compress.distill import distill
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.teacher.cache import Cache
 from edgegan.files import write_json
 from edgegan.models.blocks import GlobalBranch, initialise
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.zoo import build
 from edgegan.package import ImageIO
-from edgegan.recipe.schema import Distill
+from edgegan.recipe.distill_section import Distill
 from edgegan.training import loop as module
 from edgegan.training.freeze import freeze_step, hold_statistics, measure_statistics
 
 
 def test_step_at_which_statistics_freeze() -> None:
-    assert freeze_step(Distill(steps=1000, freeze_statistics=0.25)) == 750
-    assert freeze_step(Distill(steps=1000)) == 1000
+    assert freeze_step(1000, 0.25) == 750
+    assert freeze_step(1000, 0.0) == 1000
 
 
 def test_statistics_are_plain_averages_over_crops() -> None:
@@ -78,9 +79,7 @@ def test_resumed_with_frozen_statistics_is_exact(
 ) -> None:
     """Stopped before, at and after the step where statistics freeze (5 of 10)."""
     cache = make_cache(tmp_path)
-    settings = Distill(
-        steps=10, warmup=0, freeze_statistics=0.5, validate_every=3, checkpoint_seconds=1e-9
-    )
+    settings = Distill(freeze_statistics=0.5)
 
     def train(folder: Path) -> nn.Module:
         folder.mkdir(exist_ok=True)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import math
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
-from support.commands import ROOT, edgegan, make_maps, make_pictures
+from support.commands import edgegan, forked, make_maps, make_pictures
 
 from edgegan.errors import ConfigError, OutputError, TrainingError
 from edgegan.files import folder_lock, read_json, sha256_file
@@ -19,12 +17,14 @@ from edgegan.models.judges import is_conditional, load_judge, parse_judge, verdi
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
 from edgegan.models.zoo import build, count_parameters, load_generator
 from edgegan.package import LabelMapIO, read_tensors
-from edgegan.recipe.schema import Recipe, load_recipe, parse_recipe
+from edgegan.recipe.loading import load_recipe, parse_recipe
+from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
-from edgegan.training.teachers.adversarial import fake_loss, feature_matching, fool_loss, real_loss
+from edgegan.training.losses import fake_loss, feature_matching, fool_loss, real_loss
+from edgegan.training.schedule import Schedule
+from edgegan.training.teachers.feed import count_steps, teacher_schedule
 from edgegan.training.teachers.parts import add_spectral, generator_spec, judge_spec, plain_copy
 from edgegan.training.teachers.pool import ImagePool
-from edgegan.training.teachers.teacher_loop import count_steps, rate_factor
 from edgegan.training.teachers.train import train
 
 METHODS = ["pix2pix", "cyclegan", "gaugan", "sngan"]
@@ -89,7 +89,13 @@ def test_steps_and_rates() -> None:
     assert count_steps(Train(batch=4), 10) == (600, 300)
     assert count_steps(Train(batch=4), 10, world=2) == (400, 200)
     assert count_steps(Train(steps=90, epochs=1, decay_epochs=2), 10) == (90, 30)
-    assert [rate_factor(step, 2, 6) for step in range(6)] == [1, 1, 1, 0.75, 0.5, 0.25]
+    assert [Schedule(6, 1, constant=2).rate(step) for step in range(6)] == [
+        1, 1, 1, 0.75, 0.5, 0.25
+    ]  # fmt: skip
+    assert [Schedule(6, 1, warmup=4, constant=2).rate(step) for step in range(6)] == [
+        0.25, 0.5, 0.75, 1, 1, 0.5
+    ]  # fmt: skip
+    assert teacher_schedule(published, 1334) == Schedule(266_800, 2e-4, constant=133_400)
 
 
 @pytest.fixture(scope="module")
@@ -99,13 +105,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, l
     make_pictures(folder / "data/a", 8, (36, 40))
     make_pictures(folder / "data/b", 8, (36, 40))
     make_maps(folder / "data/l", 8, size=(36, 40))
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tests/support/kill_training.py"), str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
+    done = forked("support.kill_training", "kill_training", [str(folder)], timeout=300)
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     return folder, {line["method"]: line["killed_at"] for line in lines}
@@ -207,7 +207,7 @@ def test_nan_names_step_term_and_checkpoint(tmp_path: Path) -> None:
         train(recipe, tmp_path / "run")
     checkpoint = tmp_path / "run/stages/train/checkpoint.pt"
     if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)["parts"]["generator"]
+        saved = torch.load(checkpoint, weights_only=True)["generator"]
         assert all(torch.isfinite(value).all() for value in saved.values())
     assert not (tmp_path / "run/teacher").exists()
 

@@ -14,36 +14,12 @@ import torch
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, Segment
-from edgegan.compress.slimming.int8_layers import is_doubling
+from edgegan.deployment.enlargement import NEAREST, PHASE_TAPS, PHASES, is_doubling
+from edgegan.deployment.few_outputs import becomes_strided
+from edgegan.deployment.file_overheads import DYNAMIC_OVERHEAD, STATIC_OVERHEAD, STEP_BYTES
+from edgegan.deployment.picture_norms import litert_policy, loses_vectors
 from edgegan.metrics.complexity import LayerCost, measure
-
-Widths = Mapping[str, int]
-CostFunction = Callable[[Widths], float]
-
-STEP_BYTES = 12  # a float32 scale and an int64 zero point for each quantised output channel
-NEAREST = ("nearest", "nearest-exact")
-FEW_OUTPUTS = (
-    4  # a convolution to so few channels is deployed with stride 2 and four times the outputs
-)
-PHASES, PHASE_TAPS = 4, 4  # of a 3x3 convolution behind a doubling by nearest neighbours
-# Bytes of a .tflite that no width changes: operators, tensors and their names, by the layer that they come from.
-# Fitted by benchmarks/studies/file_sizes.py to files that `edgegan export` wrote.
-DYNAMIC_OVERHEAD = {
-    "file": 193.0,
-    "convolution": 707.0,
-    "doubling": 585.0,
-    "depthwise": 88.0,
-    "norm": 1186.0,
-    "pad_pixel": 1279.0,
-}
-STATIC_OVERHEAD = {
-    "file": 0.0,
-    "convolution": 749.0,
-    "doubling": 1208.0,
-    "depthwise": 377.0,
-    "norm": 0.0,
-    "pad_pixel": 701.0,
-}
+from edgegan.recipe.cost import CostFunction, Widths
 
 
 @dataclass(frozen=True)
@@ -71,10 +47,6 @@ class LayerTable:
     layers: tuple[Weighted, ...]
     full: Mapping[str, int]
     overhead: Mapping[str, float]
-
-    def cost(self, kind: str) -> CostFunction:
-        """The cost by widths of a kind: "macs", "params" or "bytes"."""
-        return {"macs": self.macs, "params": self.parameters, "bytes": self.bytes}[kind]
 
     @cached_property
     def macs(self) -> CostFunction:
@@ -154,7 +126,7 @@ def layer_bytes(each: Weighted, rows: int, columns: int, dynamic: bool) -> float
         taps = layer.kernel_size[0] * layer.kernel_size[1]
         if each.enlarged:
             taps, rows = PHASE_TAPS, rows * PHASES
-        elif is_strided(layer):
+        elif is_strided(each):
             taps = (layer.kernel_size[0] + 1) * (layer.kernel_size[1] + 1)
             rows *= 4
         return rows * columns * taps + rows * STEP_BYTES + biases(each, rows, dynamic)
@@ -177,10 +149,10 @@ def biases(each: Weighted, count: int, dynamic: bool) -> float:
     return float((4 + STEP_BYTES) * count)
 
 
-def is_strided(layer: nn.Conv2d) -> bool:
-    """Whether the exporter writes this convolution with stride 2 and depth_to_space."""
-    plain = layer.stride == (1, 1) and layer.dilation == (1, 1)
-    return plain and layer.out_channels <= FEW_OUTPUTS and min(layer.kernel_size) >= 3
+def is_strided(each: Weighted) -> bool:
+    """Whether the file holds this convolution with stride 2 and depth_to_space."""
+    height, width = each.cost.output_shape[-2:]
+    return isinstance(each.layer, nn.Conv2d) and becomes_strided(each.layer, height, width)
 
 
 def overhead_kinds(each: Weighted) -> dict[str, int]:
@@ -191,9 +163,7 @@ def overhead_kinds(each: Weighted) -> dict[str, int]:
     if isinstance(layer, nn.Conv2d) and layer.groups > 1:
         return {"depthwise": 1}
     if isinstance(layer, (nn.Conv2d, nn.Linear)):
-        return {
-            "doubling" if isinstance(layer, nn.Conv2d) and is_strided(layer) else "convolution": 1
-        }
+        return {"doubling" if is_strided(each) else "convolution": 1}
     if isinstance(layer, nn.ReflectionPad2d):
         return {"pad_pixel": layer.padding[0]}
     norms = (nn.InstanceNorm2d, nn.BatchNorm2d, nn.GroupNorm)
@@ -208,8 +178,7 @@ def tabulate(
 ) -> LayerTable:
     """The layer table of a generator; `branches` maps a module prefix ("blocks.0.") to the group that keeps it."""
     costs = measure(module, example, cross_check=False).layers
-    picture = (nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
-    dynamic = any(isinstance(layer, picture) for layer in module.modules())
+    dynamic = litert_policy(module) == "dynamic"
     order = [cost.name for cost in costs]
     rows = []
     enlarged = behind_enlargement(module, example)
@@ -222,7 +191,15 @@ def tabulate(
         second = () if depthwise else dims.get(1, ())
         after = module.get_submodule(order[index + 1]) if index + 1 < len(order) else None
         rows.append(
-            Weighted(cost, layer, first, second, branch, folds(layer, after), cost.name in enlarged)
+            Weighted(
+                cost,
+                layer,
+                first,
+                second,
+                branch,
+                loses_vectors(layer, after),
+                cost.name in enlarged,
+            )
         )
     full = {name: group.size for name, group in graph.groups.items()}
     return LayerTable(graph, tuple(rows), full, DYNAMIC_OVERHEAD if dynamic else STATIC_OVERHEAD)
@@ -261,11 +238,3 @@ def behind_enlargement(module: nn.Module, example: torch.Tensor) -> set[str]:
         for hook in hooks:
             hook.remove()
     return found
-
-
-def folds(layer: nn.Module, after: nn.Module | None) -> bool:
-    """Whether the exporter drops this layer's vectors: bias before an InstanceNorm, scale before a 1x1 convolution."""
-    if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)):
-        return isinstance(after, nn.InstanceNorm2d)
-    pointwise = isinstance(after, nn.Conv2d) and after.kernel_size == (1, 1)
-    return isinstance(layer, nn.InstanceNorm2d) and pointwise

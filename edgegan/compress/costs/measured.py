@@ -1,4 +1,4 @@
-"""Milliseconds and arm64 instructions of a sub-network's int8 artefact, from tables measured once on the device.
+"""Milliseconds and arm64 instructions of a network's int8 artefact by widths, from tables measured once on the device.
 
 A few random sub-networks are exported as they would ship; their layers are measured over a grid of widths, and checked
 on sub-networks that the tables have not seen (edgegan.benchmarks.predictor).
@@ -6,15 +6,15 @@ on sub-networks that the tables have not seen (edgegan.benchmarks.predictor).
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import io
 import random
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 
+from edgegan.artefact import exported_models
 from edgegan.benchmarks.devices.book import open_device
 from edgegan.benchmarks.predictor.build import Sample, build_predictor
 from edgegan.benchmarks.predictor.tables import Predictor
@@ -22,63 +22,75 @@ from edgegan.channels.slicing import extract
 from edgegan.compress.job import Job
 from edgegan.compress.search.supernet import Shared
 from edgegan.compress.search.widths import Genome
+from edgegan.compress.student import Made, write_student
 from edgegan.console import progress, say
 from edgegan.data.images import to_pixels, write_image
 from edgegan.distributed import is_main
 from edgegan.errors import EdgeGANError
+from edgegan.export.exporter import export
+from edgegan.export.request import ExportOptions
 from edgegan.files import atomic_folder, make_folder
-from edgegan.models.packaging import card
-from edgegan.models.zoo import count_parameters, make_golden
-from edgegan.package import CONFIG_FILE, is_package, write_package
-from edgegan.recipe.schema import Budget
+from edgegan.package import CONFIG_FILE, is_package
+from edgegan.recipe.cost import CostFunction, Place, Widths
+from edgegan.recipe.kinds import COSTS
 
 SAMPLES, UNSEEN = 8, 3
 CALIBRATION_IMAGES = 16
+GOLDEN_COUNT = 2
 
 
-def predicted_costs(job: Job, shared: Shared) -> dict[str, Callable[[Genome], float]]:
-    """A function of the genome for each of the budgets ms and instructions that is set."""
-    budget = job.recipe.budget
-    found: dict[str, Callable[[Genome], float]] = {}
-    if budget.ms is not None:
-        found["ms"] = pricer(device_predictor(job, shared, "ms", budget))
-    if budget.instructions is not None:
-        found["instructions"] = pricer(device_predictor(job, shared, "instructions", budget))
+def measured_costs(job: Job, shared: Shared) -> dict[str, CostFunction]:
+    """The cost of the sub-networks of `shared` by widths, for each budget that widths alone do not tell."""
+    found = {}
+    for kind in job.recipe.budget.limits():
+        place = COSTS[kind].place
+        if place is not None:
+            found[kind] = by_widths(device_predictor(job, shared, kind, place), shared)
     return found
 
 
-def pricer(predictor: Predictor) -> Callable[[Genome], float]:
-    """The predicted cost of a genome."""
-    return lambda genome: predictor.predict(predictor.layers_from(genome))
+def by_widths(predictor: Predictor, shared: Shared) -> CostFunction:
+    """What the tables say of a plan of widths; each genome is looked up once."""
+
+    @functools.cache
+    def of_genome(genome: Genome) -> float:
+        return predictor.predict(predictor.layers_from(genome))
+
+    def cost(widths: Widths) -> float:
+        return of_genome(shared.space.genome(widths))
+
+    return cost
 
 
-def device_predictor(job: Job, shared: Shared, unit: str, budget: Budget) -> Predictor:
-    """The table the budget names, or one built for this search and kept in the run."""
-    if unit == "ms" and Path(budget.device).is_file():
-        return Predictor.load(Path(budget.device)).check()
-    name = f"predictor_{unit}"
-    place = budget.device if unit == "ms" else budget.core
-    inputs = job.hash(shared.space.choices, place, SAMPLES, UNSEEN)
+def device_predictor(job: Job, shared: Shared, kind: str, place: Place) -> Predictor:
+    """The table the budget names, or one built for this network and kept in the run."""
+    where = job.recipe.budget.place(kind)
+    if not place.emulated and Path(where).is_file():
+        return Predictor.load(Path(where)).check()
+    name = f"predictor_{kind}"
+    inputs = job.hash(shared.space.choices, where, SAMPLES, UNSEEN)
     path = job.run.stage_folder("predictor") / f"{name}.json"
-    if not job.run.is_done(name, inputs):
-        import time
-
-        started = time.monotonic()
-        if is_main():
+    with job.run.stage(name, inputs) as stage:
+        if stage.todo and is_main():
             drawn = draw_samples(job, shared, make_folder(path.parent / "samples"))
-            device = open_device(place) if unit == "ms" else open_device("arm64", emulate=place)
-            say(f"measuring the layers of {len(drawn)} sub-networks on {device.name}")
-            try:
-                predictor = build_predictor(
-                    drawn[:SAMPLES],
-                    device,  # type: ignore[arg-type]
-                    unseen=drawn[SAMPLES:],
-                )
-            finally:
-                device.close()
+            predictor = measure_layers(drawn, where, place)
             predictor.check().save(path)
-        job.run.finish(name, inputs, [path], started)
+            stage.wrote(path)
     return Predictor.load(path).check()
+
+
+def measure_layers(drawn: list[Sample], where: str, place: Place) -> Predictor:
+    """Tables of the samples' layers, made on the device of a budget."""
+    device = open_device("arm64", emulate=where) if place.emulated else open_device(where)
+    say(f"measuring the layers of {len(drawn)} sub-networks on {device.name}")
+    try:
+        return build_predictor(
+            drawn[:SAMPLES],
+            device,
+            unseen=drawn[SAMPLES:],
+        )
+    finally:
+        device.close()
 
 
 def draw_samples(job: Job, shared: Shared, folder: Path) -> list[Sample]:
@@ -113,48 +125,23 @@ def export_sample(
     job: Job, shared: Shared, genome: Genome, folder: Path, calibration: Path | None
 ) -> Path:
     """The int8 artefact of a sub-network with the present weights."""
-    base = folder / "_".join(map(str, genome))
-    artefact = base / "export" / "student_int8.tflite"
-    if artefact.is_file():
-        return artefact
-    if not is_package(base / "package"):
-        write_sample(job, shared, genome, base / "package")
-    command = [sys.executable, "-m", "edgegan", "export", str(base / "package")]
-    command += ["-o", str(base / "export"), "--target", "tflite", "--precision", "int8"]
-    command += ["--overwrite"]
-    command += ["--calibration", str(calibration)] if calibration else []
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
+    base = folder / shared.space.describe(genome)
+    package = base / "package"
+    if not is_package(package):
+        make_folder(base)
+        plan = shared.space.plan(genome)
+        module = extract(shared.module, shared.graph, plan).eval()
+        made = Made(job.spec_of(shared.graph, plan), module)
+        x = job.cache.load(job.cache.inputs[:GOLDEN_COUNT], torch.device("cpu"))
+        with atomic_folder(package, CONFIG_FILE, overwrite=True) as temporary:
+            write_student(job, made, temporary, "sample", x, ["a sub-network, to be measured"])
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):  # lines for each of eleven exports
+            options = ExportOptions(calibration=calibration)
+            exported = export(package, base / "export", ["tflite"], ["int8"], options)
+    except EdgeGANError as error:
         raise EdgeGANError(
-            f"a sub-network of widths {shared.space.describe(genome)} could not be exported: {done.stderr.strip()}"
-        )
-    return artefact
-
-
-def write_sample(job: Job, shared: Shared, genome: Genome, folder: Path) -> None:
-    """A package of a sub-network."""
-    plan = shared.space.plan(genome)
-    module = extract(shared.module, shared.graph, plan).eval()
-    parameters = count_parameters(module)
-    x = job.cache.load(job.cache.inputs[:2], torch.device("cpu"))
-    config: dict[str, Any] = {
-        "family": job.family,
-        "spec": job.spec_of(shared.graph, plan).model_dump(mode="json"),
-        "name": "sample",
-        "role": "student",
-        "size": job.recipe.data.size,
-        "input": job.cache.codec.spec,
-        "output": job.output,
-        "parameters": parameters,
-        "source": {"changes": "sub-network, to measure"},
-        "licence": "unstated",
-    }
-    make_folder(folder.parent)
-    with atomic_folder(folder, CONFIG_FILE, overwrite=True) as temporary:
-        write_package(
-            temporary,
-            config,
-            module.state_dict(),
-            make_golden(module, x),
-            card("sample", job.family, parameters, "unstated", ["measured for a search"]),
-        )
+            f"a sub-network of widths {shared.space.describe(genome)} could not be exported: {error}"
+        ) from error
+    ((path, _),) = exported_models(exported)
+    return path

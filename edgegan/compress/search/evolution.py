@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edgegan.compress.costs.network import check_reachable, within
 from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.console import progress, say
 from edgegan.distributed import is_main, rank, share, world_size
-from edgegan.errors import BudgetError
 from edgegan.files import write_atomic
-from edgegan.recipe.schema import Search
+from edgegan.recipe.search_section import Search
 from edgegan.training.loop import append, read_metrics
 
 TRIES = 200  # random draws before a draw is shrunk until it fits
@@ -47,8 +47,7 @@ class Searcher:
 
     def fits(self, genome: Genome) -> bool:
         """Whether every budget holds."""
-        costs = self.costs(genome)
-        return all(costs[name] <= limit for name, limit in self.limits.items())
+        return within(self.costs(genome), self.limits)
 
     def check_budget(self) -> None:
         """Raises BudgetError with the smallest reachable cost when no sub-network fits."""
@@ -198,17 +197,6 @@ class Searcher:
         """Random numbers of one purpose, the same in every process and every rerun."""
         key = hashlib.sha256(f"search:{self.seed}:{purpose}".encode()).hexdigest()
         return random.Random(key)
-
-
-def check_reachable(least: Costs, limits: Mapping[str, float]) -> None:
-    """Raises BudgetError naming the smallest reachable cost; costs rise with every width, so the narrowest network's
-    (`least`) tell."""
-    for name, limit in limits.items():
-        if least[name] > limit:
-            raise BudgetError(
-                f"budget {name} {limit:,.6g} cannot be reached: the narrowest sub-network costs {least[name]:,.6g}; "
-                "raise the budget, or lower supernet.smallest or student.scale"
-            )
 
 
 def uniform_fits(searcher: Searcher) -> Iterator[Genome]:

@@ -9,16 +9,10 @@ from edgegan.compress.search.evolution import Candidate, pareto
 from edgegan.compress.search.widths import WidthSpace
 from edgegan.console import table
 from edgegan.files import write_atomic, write_json
+from edgegan.recipe.kinds import COSTS
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 56
 TABLE_ROWS = 12
-UNITS = {
-    "macs": ("MMACs", 1e6),
-    "params": ("thousand parameters", 1e3),
-    "bytes": ("kB of int8 .tflite", 1e3),
-    "ms": ("ms", 1.0),
-    "instructions": ("million instructions", 1e6),
-}
 
 
 def write_front(
@@ -63,7 +57,7 @@ def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: st
     front = pareto(found, cost)
     step = max(1, -(-len(front) // TABLE_ROWS))
     shown = [each for i, each in enumerate(front) if i % step == 0 or each is chosen]
-    unit, scale = UNITS[cost]
+    unit, scale = COSTS[cost].unit, COSTS[cost].scale
     rows = [
         [
             "_".join(map(str, each.genome)),
@@ -86,7 +80,7 @@ def plot(
     metric: str,
 ) -> str:
     """A scatter plot, cost to the right and fitness upward, as a standalone SVG."""
-    unit, scale = UNITS[cost]
+    unit, scale = COSTS[cost].unit, COSTS[cost].scale
     xs = [each.costs[cost] / scale for each in found]
     ys = [each.fitness for each in found]
     low_x, high_x, low_y, high_y = min(xs), max(xs), min(ys), max(ys)

@@ -6,30 +6,30 @@ supernet from the start.
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file, save
-from torch import nn
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
-from edgegan.channels.space import Widths
 from edgegan.compress.costs.counted import tabulate
-from edgegan.compress.costs.measured import predicted_costs
-from edgegan.compress.costs.plan import PlanCosts
-from edgegan.compress.distill import Inherited, Trainer, distill, make_trainer
-from edgegan.compress.fidelity import Fitness, search_psnr
-from edgegan.compress.job import Job, training_settings
-from edgegan.compress.search.evolution import Candidate, Searcher, check_reachable, uniform_fits
+from edgegan.compress.costs.measured import measured_costs
+from edgegan.compress.costs.network import NetworkCosts, check_reachable
+from edgegan.compress.distill import Trainer, distill, make_trainer
+from edgegan.compress.fidelity import psnr_to_teacher
+from edgegan.compress.form import say_what_stays, student_spec
+from edgegan.compress.inherited import Inherited
+from edgegan.compress.job import Job, Order, Shaped, training_settings
+from edgegan.compress.search.evolution import Candidate, Searcher, uniform_fits
+from edgegan.compress.search.fitness import Fitness
 from edgegan.compress.search.front import front_table, write_front
 from edgegan.compress.search.supernet import Shared, share, sort_channels, train_supernet
 from edgegan.compress.search.widths import Genome, width_space
+from edgegan.compress.student import Made, finish_student
 from edgegan.console import say
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError
@@ -37,190 +37,185 @@ from edgegan.files import write_atomic
 from edgegan.metrics.complexity import format_macs
 from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
-from edgegan.models.zoo import CUSTOM, build
-from edgegan.package import PackageConfig, input_shape
-from edgegan.recipe.schema import COUNTED, Recipe
+from edgegan.models.zoo import build
+from edgegan.package import input_shape
+from edgegan.recipe.schema import Recipe
+from edgegan.training.schedule import Schedule, schedule_of
 
 States = dict[str, dict[str, torch.Tensor]]
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """The widest network with its sub-networks, what they cost, and the states that its last training left."""
+
+    job: Job
+    shared: Shared
+    costs: NetworkCosts
+    states: States | None = None
+
+    def costs_of(self, genome: Genome) -> dict[str, float]:
+        """Every known cost of a sub-network."""
+        return self.costs.at(self.shared.space.plan(genome))
 
 
 @dataclass(frozen=True)
 class Found:
     """What a search found, best first, and the hash of what it was found from."""
 
+    sharing: Sharing
+    trained: States
     chosen: Candidate
     candidates: list[Candidate]
     inputs: str
 
 
-def gan_compression(job: Job) -> tuple[nn.Module, Any, str, float]:
-    """Runs every stage that is not done; returns the student, its spec, the hash of what it was made from, and when
-    its fine-tuning began."""
-    example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
-    shared = make_shared(job.family, job.spec, example, job.recipe, job.cache.taps)
-    searcher = make_searcher(job, shared)
-    pretrained = pretrain(job, shared)
-    trained = train_shared(job, shared, pretrained)
-    found = search(job, shared, searcher, trained)
-    check_ranks(job, shared, found)
-    started = time.monotonic()
-    return (*finetune(job, shared, trained, found), started)
+def widest_student(order: Order) -> Shaped:
+    """The student at `student.scale` is the widest that the search may choose.
 
-
-def check_budget(config: PackageConfig, spec: Any, recipe: Recipe) -> None:
-    """Raises ConfigError without a budget, BudgetError when widths alone tell that it cannot be reached."""
-    limits = recipe.budget.limits()
-    if not limits:
-        raise ConfigError(
-            "method gan-compression needs a budget: --budget-macs, --budget-params, --budget-bytes, --budget-ms or "
-            "--budget-instructions"
-        )
+    Raises BudgetError when widths alone tell that a budget cannot be reached.
+    """
+    config, recipe = order.config, order.recipe
+    say_what_stays(config)
+    spec = student_spec(config, recipe.student)
     example = torch.zeros(input_shape(config.input, recipe.data.size))
-    shared = make_shared(config.family, spec, example, recipe, [])
-    costs = counted_costs(shared, example)
+    shared, costs = make_shared(config.family, spec, example, recipe, [])
     narrowest = shared.space.plan(shared.space.narrowest())
-    check_reachable(costs(narrowest), {k: v for k, v in limits.items() if k in COUNTED})
+    check_reachable(costs.at(narrowest), recipe.budget.limits())
+    return Shaped(order, spec)
 
 
 def make_shared(
     family: str, widest: Any, example: torch.Tensor, recipe: Recipe, taps: list[str]
-) -> Shared:
-    """The widest network with fresh weights, traced, with its search space."""
+) -> tuple[Shared, NetworkCosts]:
+    """The widest network with fresh weights, traced, with its search space, and what its sub-networks cost."""
     torch.manual_seed(recipe.seed)
     module = build(family, widest)
     initialise(module)
     graph = trace_channels(module, example)
-    spec = None if family == CUSTOM else type(widest)
-    space = width_space(graph, spec, recipe.supernet.smallest, recipe.supernet.round_to)
-    return share(module, graph, space, taps)
+    space = width_space(graph, type(widest), recipe.supernet.smallest, recipe.supernet.round_to)
+    costs = NetworkCosts(tabulate(module, example, graph))
+    return share(module, graph, space, taps), costs
 
 
-def make_searcher(job: Job, shared: Shared) -> Searcher:
-    """The search over the shared weights; its fitness needs them trained, its budget check does not."""
-    recipe = job.recipe
+def share_weights(job: Job) -> Sharing:
+    """The network that sub-networks share, and their costs, measured where a budget is of such a kind."""
     example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
-    counted = counted_costs(shared, example)
-    predicted: dict[str, Callable[[Genome], float]] = {}
-
-    def costs(genome: Genome) -> dict[str, float]:
-        more = {name: price(genome) for name, price in predicted.items()}
-        return {**counted(shared.space.plan(genome)), **more}
-
-    searcher = Searcher(
-        space=shared.space,
-        costs=costs,
-        fitness=lambda _: math.nan,
-        limits=recipe.budget.limits(),
-        settings=recipe.search,
-        seed=recipe.seed,
-        journal=job.run.stage_folder("search") / "search.jsonl",
-    )
-    predicted |= predicted_costs(job, shared)
-    searcher.check_budget()
-    return searcher
+    shared, costs = make_shared(job.family, job.spec, example, job.recipe, job.cache.taps)
+    sharing = Sharing(job, shared, costs.with_measured(measured_costs(job, shared)))
+    check_reachable(sharing.costs_of(shared.space.narrowest()), job.recipe.budget.limits())
+    return sharing
 
 
-def counted_costs(shared: Shared, example: torch.Tensor) -> Callable[[Widths], dict[str, float]]:
-    """MACs, parameters and bytes of the int8 .tflite file by widths."""
-    costs = PlanCosts(shared.module, shared.graph, example)
-    size = tabulate(shared.module, example, shared.graph).bytes
-    return lambda plan: {**costs(plan), "bytes": size(plan)}
-
-
-def pretrain(job: Job, shared: Shared) -> States | None:
-    """Distils the widest network alone and sorts its channels (the original pipeline); None in the fast one."""
+def pretrain(sharing: Sharing) -> Sharing:
+    """Distils the widest network alone and sorts its channels: the original pipeline. The fast one does not."""
+    job, shared = sharing.job, sharing.shared
     settings = job.recipe.supernet
     if settings.pretrain_steps == 0:
-        return None
-    schedule = job.recipe.distill.model_copy(update={"steps": settings.pretrain_steps})
-    inputs = job.hash(training_settings(schedule), settings.sort)
-    folder = job.run.stage_folder("pretrain")
-    path = folder / "pretrained.safetensors"
-    if not job.run.is_done("pretrain", inputs):
-        started = time.monotonic()
-        training = job.training("pretrain", inputs)
-        trainer = distill(
-            shared.module, job.cache, schedule, job.inherited, training, label="pretrain"
-        )
-        sort_channels(shared, trainer, job.cache, schedule, settings.sort, training)
-        save_states(path, trainer)
-        job.run.finish("pretrain", inputs, [path], started)
-    return load_states(path)
+        return sharing
+    distilling = job.recipe.distill
+    schedule = schedule_of(distilling, steps=settings.pretrain_steps)
+    inputs = job.hash(training_settings(distilling, schedule), settings.sort)
+    with job.run.stage("pretrain", inputs) as stage:
+        path = stage.folder / "pretrained.safetensors"
+        if stage.todo:
+            training = job.training("pretrain", inputs, schedule)
+            trainer = distill(
+                shared.module, job.cache, distilling, job.inherited, training, label="pretrain"
+            )
+            sort_channels(shared, trainer, job.cache, distilling, settings.sort, training)
+            save_states(path, trainer)
+            stage.wrote(path)
+    return replace(sharing, states=load_states(path))
 
 
-def train_shared(job: Job, shared: Shared, start: States | None) -> States:
-    """Trains the supernet and loads it into `shared`."""
-    recipe = job.recipe
-    sharing = recipe.supernet.model_dump(mode="json")
-    inputs = job.hash(training_settings(recipe.distill), sharing)
-    path = job.run.stage_folder("supernet") / "supernet.safetensors"
-    if not job.run.is_done("supernet", inputs):
-        started = time.monotonic()
-        trainer = train_supernet(
-            shared,
-            job.cache,
-            recipe.distill,
-            recipe.supernet,
-            job.inherited,
-            start,
-            job.training("supernet", inputs),
-        )
-        save_states(path, trainer)
-        job.run.finish("supernet", inputs, [path], started)
+def train_shared(sharing: Sharing) -> Sharing:
+    """Trains the supernet, from what pre-distillation left if there was any, and loads it into `shared`."""
+    job, shared, recipe = sharing.job, sharing.shared, sharing.job.recipe
+    inputs = job.hash(training_settings(recipe.distill), recipe.supernet.model_dump(mode="json"))
+    schedule = schedule_of(recipe.distill, steps=recipe.supernet.steps)
+    with job.run.stage("supernet", inputs) as stage:
+        path = stage.folder / "supernet.safetensors"
+        if stage.todo:
+            trainer = train_supernet(
+                shared,
+                job.cache,
+                recipe.distill,
+                recipe.supernet,
+                job.inherited,
+                sharing.states,
+                job.training("supernet", inputs, schedule),
+            )
+            save_states(path, trainer)
+            stage.wrote(path)
     states = load_states(path)
     shared.module.load_state_dict(states["student"])
     shared.module.to(job.device).eval()
-    return states
+    return replace(sharing, states=states)
 
 
-def search(job: Job, shared: Shared, searcher: Searcher, trained: States) -> Found:
+def search(sharing: Sharing) -> Found:
     """Finds the best sub-network within the budgets, prints the front and keeps it."""
-    recipe = job.recipe
-    cost = next(iter(searcher.limits))
-    folder = job.run.stage_folder("search")
+    job, recipe, trained = sharing.job, sharing.job.recipe, sharing.states
+    assert trained is not None
     supernet = job.run.manifest["stages"]["supernet"]["outputs"]
     inputs = job.hash(
         supernet, recipe.search.model_dump(mode="json"), recipe.budget.model_dump(mode="json")
     )
-    started = time.monotonic()
-    if "search" in job.run.manifest["stages"] and not job.run.is_done("search", inputs):
-        searcher.journal.unlink(missing_ok=True)  # it was finished and is not what it was
-    searcher.fitness = make_fitness(job, shared, trained)
-    candidates, why = searcher.run(inputs)
-    chosen = candidates[0]
-    uniform = next(
-        (searcher.known[each] for each in uniform_fits(searcher) if each in searcher.known), None
-    )
-    say(front_table(candidates, chosen, cost, recipe.search.fitness))
+    with job.run.stage("search", inputs) as stage:
+        searcher = Searcher(
+            space=sharing.shared.space,
+            costs=sharing.costs_of,
+            fitness=make_fitness(sharing, trained),
+            limits=recipe.budget.limits(),
+            settings=recipe.search,
+            seed=recipe.seed,
+            journal=stage.folder / "search.jsonl",
+        )
+        if stage.stale:
+            searcher.journal.unlink(missing_ok=True)  # it was finished and is not what it was
+        candidates, why = searcher.run(inputs)
+        uniform = next(
+            (searcher.known[each] for each in uniform_fits(searcher) if each in searcher.known),
+            None,
+        )
+        found = Found(sharing, trained, candidates[0], candidates, inputs)
+        say_found(found, uniform, why)
+        if stage.todo:
+            cost, metric = next(iter(searcher.limits)), recipe.search.fitness
+            if is_main():
+                chosen, space = found.chosen, searcher.space
+                stage.wrote(
+                    *write_front(stage.folder, space, candidates, chosen, uniform, cost, metric)
+                )
+            stage.wrote(searcher.journal)
+            stage.note(
+                evaluated=len(candidates),
+                why=why,
+                fitness=found.chosen.fitness,
+                uniform_fitness=uniform.fitness if uniform else None,
+                **{f"chosen_{kind}": value for kind, value in found.chosen.costs.items()},
+            )
+    return found
+
+
+def say_found(found: Found, uniform: Candidate | None, why: str) -> None:
+    """Prints the front, the best sub-network and what scaling by hand would give."""
+    recipe, chosen = found.sharing.job.recipe, found.chosen
+    cost, metric = next(iter(recipe.budget.limits())), recipe.search.fitness
+    say(front_table(found.candidates, chosen, cost, metric))
     beside = ""
     if uniform is not None:
         beside = f"; scaling every width alike gives {uniform.fitness:.3f}"
     say(
-        f"search: {why}; best {recipe.search.fitness} {chosen.fitness:.3f} at "
+        f"search: {why}; best {metric} {chosen.fitness:.3f} at "
         f"{format_macs(chosen.costs['macs'])}MACs, {chosen.costs['params']:,.0f} parameters{beside}"
     )
-    if not job.run.is_done("search", inputs):
-        files = []
-        if is_main():
-            files = write_front(
-                folder, shared.space, candidates, chosen, uniform, cost, recipe.search.fitness
-            )
-        job.run.finish(
-            "search",
-            inputs,
-            [*files, searcher.journal],
-            started,
-            evaluated=len(candidates),
-            why=why,
-            fitness=chosen.fitness,
-            uniform_fitness=uniform.fitness if uniform else None,
-            **{f"chosen_{name}": value for name, value in chosen.costs.items()},
-        )
-    return Found(chosen, candidates, inputs)
 
 
-def make_fitness(job: Job, shared: Shared, trained: States) -> Callable[[Genome], float]:
+def make_fitness(sharing: Sharing, trained: States) -> Callable[[Genome], float]:
     """Scores a genome with the shared weights."""
+    job, shared = sharing.job, sharing.shared
     maps = None
     if job.recipe.search.fitness == "feature":
         maps = make_trainer(
@@ -233,81 +228,99 @@ def make_fitness(job: Job, shared: Shared, trained: States) -> Callable[[Genome]
     return lambda genome: score(shared.space.plan(genome))
 
 
-def check_ranks(job: Job, shared: Shared, found: Found) -> None:
+def check_ranks(found: Found) -> Found:
     """Trains a few sub-networks alone, and says how well the supernet had ranked them."""
-    settings = job.recipe.search
+    job, settings = found.sharing.job, found.sharing.job.recipe.search
     count = min(settings.check_networks, len(found.candidates))
     if count < 2:
-        return
-    short = {"steps": settings.check_steps, "warmup": settings.check_steps // 10}
-    # compiling would take longer than it saves in so few steps
-    schedule = job.recipe.distill.model_copy(update={**short, "compile": False})
-    inputs = job.hash(found.inputs, training_settings(schedule), count)
-    if not job.run.is_done("check", inputs):
-        started = time.monotonic()
-        last = len(found.candidates) - 1
-        picked = [found.candidates[round(i * last / (count - 1))] for i in range(count)]
-        alone = []
-        for number, candidate in enumerate(picked, 1):
-            student = extract(shared.module, shared.graph, shared.space.plan(candidate.genome))
-            torch.manual_seed(job.recipe.seed)
-            initialise(student)
-            key = f"check{number}"
-            distill(
-                student,
-                job.cache,
-                schedule,
-                Inherited(),
-                job.training(key, job.hash(inputs, candidate.genome)),
-                label=f"check {number}/{count} alone",
+        return found
+    distilling, steps = job.recipe.distill, settings.check_steps
+    schedule = schedule_of(distilling, steps=steps, warmup=steps // 10)
+    trained = {**training_settings(distilling, schedule), "compile": False}
+    inputs = job.hash(found.inputs, trained, count)
+    with job.run.stage("check", inputs) as stage:
+        if stage.todo:
+            last = len(found.candidates) - 1
+            picked = [found.candidates[round(i * last / (count - 1))] for i in range(count)]
+            alone = [
+                train_alone(found.sharing, each.genome, schedule, inputs, f"{number}/{count}")
+                for number, each in enumerate(picked, 1)
+            ]
+            stage.note(
+                genomes=[list(each.genome) for each in picked],
+                shared=[each.fitness for each in picked],
+                alone=alone,
+                spearman=spearman([each.fitness for each in picked], alone),
             )
-            alone.append(search_psnr(student, job.cache, job.device))
-        job.run.finish(
-            "check",
-            inputs,
-            [],
-            started,
-            genomes=[list(each.genome) for each in picked],
-            shared=[each.fitness for each in picked],
-            alone=alone,
-            spearman=spearman([each.fitness for each in picked], alone),
-        )
     figures = job.run.figures("check")
     say(
         f"rank correlation (Spearman) of the supernet's scores with {count} sub-networks trained alone for "
         f"{settings.check_steps} steps: {figures['spearman']:.2f}"
     )
+    return found
 
 
-def finetune(job: Job, shared: Shared, trained: States, found: Found) -> tuple[nn.Module, Any, str]:
-    """The chosen sub-network as a module of its own, distilled further with the maps and discriminator it grew up
-    with."""
-    recipe = job.recipe
-    plan = shared.space.plan(found.chosen.genome)
-    student = extract(shared.module.cpu(), shared.graph, plan)
-    spec = job.spec_of(shared.graph, plan)
-    steps = recipe.search.finetune_steps
-    settings = recipe.distill.model_copy(update={"steps": max(1, steps)})
-    inputs = job.hash(found.inputs, found.chosen.genome, training_settings(settings), steps)
-    if job.run.is_done("distill", inputs) or steps == 0:
-        return student.eval(), spec, inputs
+def train_alone(
+    sharing: Sharing, genome: Genome, schedule: Schedule, inputs: str, number: str
+) -> float:
+    """The PSNR in dB on the search images of a sub-network that was trained from scratch."""
+    job, shared = sharing.job, sharing.shared
+    student = extract(shared.module, shared.graph, shared.space.plan(genome))
+    torch.manual_seed(job.recipe.seed)
+    initialise(student)
+    own = job.hash(inputs, genome)
+    training = job.training(f"check{number.split('/')[0]}", own, schedule)
+    distill(
+        student,
+        job.cache,
+        job.recipe.distill,
+        Inherited(),
+        replace(training, compiling=False),
+        label=f"check {number} alone",
+    )
+    return psnr_to_teacher(student, job.cache, job.device, split="search")
+
+
+def finetune(found: Found) -> Job:
+    """The stage "student": the chosen sub-network as a module of its own, distilled further with the maps and the
+    discriminator it grew up with."""
+    sharing, job = found.sharing, found.sharing.job
+    shared, steps = sharing.shared, job.recipe.search.finetune_steps
+    settings = job.recipe.distill
+    schedule = schedule_of(settings, steps=max(1, steps))
+    trained_by = training_settings(settings, schedule)
+    inputs = job.hash(found.inputs, found.chosen.genome, trained_by, steps)
+
+    def train() -> Made:
+        plan = shared.space.plan(found.chosen.genome)
+        student = extract(shared.module.cpu(), shared.graph, plan)
+        if steps > 0:
+            training = job.training("finetune", inputs, schedule)
+            start = states_of(found.trained, shared.columns(plan))
+            distill(
+                student,
+                job.cache,
+                settings,
+                job.inherited,
+                training,
+                label="finetune",
+                start=start,
+            )
+        return Made(job.spec_of(shared.graph, plan), student)
+
+    finish_student(job, inputs, train)
+    return job
+
+
+def states_of(trained: States, columns: list[torch.Tensor]) -> Mapping[str, Any]:
+    """The supernet's discriminator, and its feature maps at the channels that a sub-network has at the taps."""
     states: dict[str, Any] = {"judge": trained.get("judge") or None}
     if trained.get("maps"):
-        columns = shared.columns(plan)
         states["maps"] = {
             name: value[:, columns[int(name.split(".")[1])]] if name.endswith("weight") else value
             for name, value in trained["maps"].items()
         }
-    distill(
-        student,
-        job.cache,
-        settings,
-        job.inherited,
-        job.training("finetune", inputs),
-        label="finetune",
-        start=states,
-    )
-    return student, spec, inputs
+    return states
 
 
 def save_states(path: Path, trainer: Trainer) -> None:

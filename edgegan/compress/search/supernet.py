@@ -5,31 +5,30 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, Segment
 from edgegan.channels.importance import order_channels, permute, score_channels
+from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import run_sliced, slice_parameters
 from edgegan.channels.space import Widths
-from edgegan.compress.distill import (
-    Inherited,
-    Trainer,
-    hooked,
-    make_trainer,
-    set_learning_rate,
-)
+from edgegan.channels.tapped import tap_segments
+from edgegan.compress.distill import Trainer, make_trainer
+from edgegan.compress.fidelity import psnr_to_teacher
+from edgegan.compress.inherited import Inherited
 from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients, rank
-from edgegan.errors import ConfigError
-from edgegan.metrics.quality import psnr
-from edgegan.recipe.schema import Distill, Supernet
-from edgegan.training.batch import Batch
-from edgegan.training.loop import Training, run_steps
+from edgegan.models.recording import hooked
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.search_section import Supernet
+from edgegan.training.lesson import Lesson
+from edgegan.training.loop import Terms, Training, run_steps
+from edgegan.training.optimizers import set_rate
 from edgegan.training.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 6
@@ -62,18 +61,6 @@ def share(module: nn.Module, graph: ChannelGraph, space: WidthSpace, taps: list[
     return Shared(module, graph, space, {name: tap_segments(graph, name) for name in taps})
 
 
-def tap_segments(graph: ChannelGraph, tap: str) -> tuple[Segment, ...]:
-    """The channels of a module's output: those of the last traced operation inside it."""
-    found: tuple[Segment, ...] | None = None
-    for node in graph.program.graph.nodes:
-        inside = [path for path, _ in (node.meta.get("nn_module_stack") or {}).values()]
-        if (str(node.target) == tap or tap in inside) and node.name in graph.nodes:
-            found = graph.nodes[node.name]
-    if found is None:
-        raise ConfigError(f"tap '{tap}' was not met when the generator was traced")
-    return found
-
-
 def leading(graph: ChannelGraph, segments: tuple[Segment, ...], plan: Widths) -> torch.Tensor:
     """Indices of the entries of a dimension that a plan of widths keeps."""
     parts, start = [], 0
@@ -97,18 +84,18 @@ def supernet_step(
     trainer: Trainer,
     shared: Shared,
     recorded: dict[str, torch.Tensor],
-    batch: Batch,
+    lesson: Lesson,
     genomes: list[Genome],
-) -> dict[str, torch.Tensor]:
+) -> Terms:
     """One step of all given sub-networks together; the discriminator judges the last random one."""
     judged = genomes[min(1, len(genomes) - 1)]
-    terms: dict[str, torch.Tensor] = {}
+    terms: Terms = {}
     trainer.optimizer.zero_grad(set_to_none=True)
     for genome in genomes:
         plan = shared.space.plan(genome)
-        output = shared.forward(plan, batch.x)
+        output = shared.forward(plan, lesson.x)
         found = trainer.objective.terms(
-            output, in_float32(list(recorded.values())), batch, shared.columns(plan)
+            output, in_float32(list(recorded.values())), lesson, shared.columns(plan)
         )
         (found["loss"] / len(genomes)).backward()
         for name, value in found.items():
@@ -117,7 +104,7 @@ def supernet_step(
             shown = output.detach()
     average_gradients(trainer.parameters())
     trainer.optimizer.step()
-    return {**terms, **trainer.objective.judge_step(shown, batch)}
+    return {**terms, **trainer.objective.judge_step(shown, lesson)}
 
 
 def train_supernet(
@@ -133,59 +120,33 @@ def train_supernet(
     its checkpoint; returns what trained it."""
     device = training.device
     torch.manual_seed(training.seed)
-    schedule = settings.model_copy(update={"steps": sharing.steps})
     if start is not None:
         shared.module.load_state_dict(start["student"])
     trainer = make_trainer(shared.module, cache, settings, inherited, device)
     trainer.take_over(start or {})
     shared.module.train()
-    speed = choose_speed(settings.model_copy(update={"compile": False}), device)
+    speed = choose_speed(settings, device, compiling=False)  # shapes change with every step
     with hooked(shared.module, cache.taps) as recorded, speed.attached(shared.module):
 
-        def take_step(step: int) -> dict[str, torch.Tensor]:
-            set_learning_rate(trainer, schedule, step)
-            batch = sample(cache, settings, training, step)
+        def take_step(step: int) -> Terms:
+            set_rate(trainer.optimizer, training.schedule.rate(step))
+            lesson = sample(cache, settings, training, step)
             genomes = genomes_of_step(shared.space, sharing, training.seed, step)
-            return supernet_step(trainer, shared, recorded, batch, genomes)
+            return supernet_step(trainer, shared, recorded, lesson, genomes)
 
-        def validate() -> dict[str, float]:
-            space = shared.space
-            return {
-                f"{name}_psnr_db": subnet_psnr(
-                    shared, space.plan(genome), cache, QUICK_VALIDATION, device
-                )
-                for name, genome in (("widest", space.widest()), ("narrowest", space.narrowest()))
-            }
+        def psnr_of(genome: Genome) -> float:
+            plan = shared.space.plan(genome)
+            with evaluating(shared.module):
+                run = partial(shared.forward, plan)
+                return psnr_to_teacher(run, cache, device, count=QUICK_VALIDATION)
 
-        run_steps(
-            "supernet",
-            trainer,
-            sharing.steps,
-            take_step,
-            validate,
-            training,
-        )
+        def quality(_: int) -> dict[str, float]:
+            ends = {"widest": shared.space.widest(), "narrowest": shared.space.narrowest()}
+            return {f"{name}_psnr_db": psnr_of(genome) for name, genome in ends.items()}
+
+        run_steps("supernet", trainer, take_step, quality, training)
     shared.module.eval()
     return trainer
-
-
-def subnet_psnr(
-    shared: Shared, plan: Widths, cache: Cache, count: int, device: torch.device
-) -> float:
-    """Mean PSNR in dB to the teacher over the first validation pictures."""
-    shared.module.eval()
-    with torch.inference_mode():
-        values = [
-            psnr(
-                shared.forward(plan, cache.load(x[None], device))[0].cpu().numpy(),
-                np.asarray(y, np.float32),
-            )
-            for x, y in zip(
-                cache.validation_inputs[:count], cache.validation_outputs[:count], strict=True
-            )
-        ]
-    shared.module.train()
-    return float(np.mean(values))
 
 
 def sort_channels(
@@ -234,7 +195,7 @@ def distillation_loss(
     losses = []
     with hooked(shared.module, cache.taps) as recorded:
         for step in range(SORTING_BATCHES):
-            batch = sample(cache, settings, replace(training, flip=False), step)
-            output = shared.module(batch.x)
-            losses.append(trainer.objective.terms(output, list(recorded.values()), batch)["loss"])
+            lesson = sample(cache, settings, replace(training, flip=False), step)
+            output = shared.module(lesson.x)
+            losses.append(trainer.objective.terms(output, list(recorded.values()), lesson)["loss"])
     return torch.stack(losses).mean()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from edgegan.channels.graph import ChannelGraph
-from edgegan.channels.space import FIELDS, Widths, field_of, width_choices
+from edgegan.channels.space import Widths, width_choices
+from edgegan.models.spec import Spec
 
 Genome = tuple[int, ...]
 
@@ -27,6 +28,12 @@ class WidthSpace:
             for groups, width in zip(self.units.values(), genome, strict=True)
             for group in groups
         }
+
+    def genome(self, widths: Mapping[str, int]) -> Genome:
+        """The genome of a plan: the width of the first group of every unit, the widest where none is given."""
+        return tuple(
+            widths.get(groups[0], max(self.choices[unit])) for unit, groups in self.units.items()
+        )
 
     def size(self) -> int:
         """How many genomes there are."""
@@ -57,14 +64,17 @@ class WidthSpace:
 
 
 def width_space(
-    graph: ChannelGraph, spec: type[Any] | None, smallest: float, round_to: int
+    graph: ChannelGraph, spec: type[Spec] | None, smallest: float, round_to: int
 ) -> WidthSpace:
-    """Every free group from `smallest` of its width up; groups that a family's spec gives one number are one unit."""
+    """Every free group from `smallest` of its width up; groups that the spec gives one number are one unit.
+
+    Without a spec every group is a unit of its own. Raises ConfigError for a group that the spec has no width for.
+    """
     choices = width_choices(graph, smallest, round_to)
     units: dict[str, tuple[str, ...]] = {}
     owner: dict[tuple[str, int | None], str] = {}
     for group in choices:
-        place = field_of(spec, group) if spec in FIELDS and spec is not None else (group, None)
+        place = spec.place_of(group) if spec is not None else (group, None)
         unit = owner.setdefault(place, group)
         units[unit] = (*units.get(unit, ()), group)
     return WidthSpace(units, {unit: choices[unit] for unit in units})

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import torch
 
 from edgegan.channels.graph import ChannelGraph
-from edgegan.compress.costs.counted import CostFunction
 from edgegan.console import format_cost
 from edgegan.errors import ConfigError, TrainingError
+from edgegan.recipe.cost import CostFunction
 
 TOLERANCE = 0.03
 FILLED = 0.01

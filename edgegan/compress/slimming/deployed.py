@@ -16,6 +16,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edgegan.channels.program import evaluating
+from edgegan.channels.tapped import tap_node
 from edgegan.compress.slimming.int8_layers import (
     Convolution,
     PaperActivation,
@@ -23,11 +24,13 @@ from edgegan.compress.slimming.int8_layers import (
     QuantizedConvolution,
     Scheme,
     TanhOutput,
-    is_doubling,
     unfold_batch_norm,
 )
-from edgegan.compress.slimming.quantizers import TANH_LIMIT, LearnedRange
-from edgegan.errors import ConfigError
+from edgegan.compress.slimming.quantizers import LearnedRange
+from edgegan.deployment.enlargement import is_doubling
+from edgegan.deployment.picture_norms import litert_policy
+from edgegan.deployment.saturation import TANH_LIMIT
+from edgegan.deployment.trunk import trunk_size
 from edgegan.package import LearnedEnds
 
 PASSING = (
@@ -38,9 +41,7 @@ PASSING = (
 
 def scheme_of(module: nn.Module) -> Scheme:
     """What `edgegan export` makes of this student for LiteRT: dynamic where a norm follows each picture."""
-    picture = (nn.InstanceNorm2d, nn.GroupNorm, nn.LayerNorm)
-    follows = any(isinstance(layer, picture) for layer in module.modules())
-    return "litert_dynamic" if follows else "litert_static"
+    return "litert_dynamic" if litert_policy(module) == "dynamic" else "litert_static"
 
 
 def trace_with_taps(student: nn.Module, taps: list[str]) -> fx.GraphModule:
@@ -51,18 +52,6 @@ def trace_with_taps(student: nn.Module, taps: list[str]) -> fx.GraphModule:
     output.args = ((image, *(tap_node(graph.graph.nodes, tap) for tap in taps)),)
     graph.recompile()
     return graph
-
-
-def tap_node(nodes: Iterable[fx.Node], tap: str) -> fx.Node:
-    """The traced node that is a module's output: the last one made inside it."""
-    found = None
-    for node in nodes:
-        stack = [place[0] for place in (node.meta.get("nn_module_stack") or {}).values()]
-        if (node.op == "call_module" and node.target == tap) or tap in stack:
-            found = node
-    if found is None:
-        raise ConfigError(f"the student has no module '{tap}', whose features are distilled")
-    return found
 
 
 def simulate(
@@ -120,8 +109,7 @@ def trunk_width(graph: fx.GraphModule) -> int:
         if isinstance(layer, nn.Conv2d):
             height, width = node.meta["tensor_meta"].shape[-2:]
             macs[width] = macs.get(width, 0) + layer.weight.numel() * height * width
-    total = sum(macs.values())
-    return next((width for width in sorted(macs) if macs[width] >= total / 4), 0)
+    return trunk_size(macs)
 
 
 def is_chosen(layer: Convolution, node: fx.Node, scheme: Scheme, trunk: int) -> bool:

@@ -7,34 +7,32 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import fx, nn
 
 from edgegan.channels.fold import Folded, extract_folded
 from edgegan.channels.graph import ChannelGraph, trace_channels
-from edgegan.channels.space import renumber_blocks, spec_of
 from edgegan.compress.slimming.budget import Bundle, make_bundles, project
 from edgegan.compress.slimming.deployed import bake
 from edgegan.compress.slimming.gates import scale_scores
 from edgegan.compress.slimming.learner import Learner
-from edgegan.compress.slimming.narrow import BLOCK, removable_groups, remove_block, tied_groups
+from edgegan.compress.slimming.narrow import removable_groups, remove_block, tied_groups
 from edgegan.compress.slimming.start import Start
-from edgegan.models.custom import CustomSpec
-from edgegan.models.zoo import build
-from edgegan.recipe.schema import Slim
+from edgegan.models.residual_blocks import block_of, renumber_blocks
+from edgegan.models.spec import Spec
+from edgegan.recipe.slim_section import Slim
 
 
 @dataclass(frozen=True)
 class Extracted:
     """The student as its family's own module, its widths by group of the start network, and what folding did."""
 
-    spec: BaseModel
+    spec: Spec
     module: nn.Module
     widths: dict[str, int]
     figures: dict[str, Any]
 
 
-def cut_after_training(learner: Learner, start: Start, slimming: Slim, family: str) -> Extracted:
+def cut_after_training(learner: Learner, start: Start, slimming: Slim) -> Extracted:
     """Cuts channels by their scales: to the budget, or without one those whose scales are all zero."""
     student, graph = learner.student.module, learner.student.graph
     scores = scale_scores(student, graph, learner.gates)
@@ -53,7 +51,7 @@ def cut_after_training(learner: Learner, start: Start, slimming: Slim, family: s
         learner.gates.fold(student)
     if learner.scheme is not None:
         bake(learner.runner)
-    return extract_student(student.eval(), graph, keep, start, family)
+    return extract_student(student.eval(), graph, keep, start)
 
 
 def live_channels(
@@ -75,25 +73,21 @@ def extract_student(
     graph: ChannelGraph,
     keep: Mapping[str, torch.Tensor],
     start: Start,
-    family: str,
 ) -> Extracted:
     """The student that keeps these channels, constants of the others folded in where that is exact."""
     example = start.example.cpu()
     student = student.cpu()
     for name, channels in keep.items():
-        match = BLOCK.fullmatch(name)
-        if not len(channels) and match is not None:
-            remove_block(student, int(match[1]))
+        block = block_of(name)
+        if not len(channels) and block is not None:
+            remove_block(student, block)
     present = trace_channels(student, example)
     plan = {name: channels.cpu() for name, channels in keep.items() if len(channels)}
     folded = extract_folded(student, present, plan)
     absorb_biases(folded.module)
     widths = {name: len(channels) for name, channels in keep.items()}
-    if isinstance(start.spec, CustomSpec):
-        spec: BaseModel = start.spec.model_copy(update={"widths": {**start.spec.widths, **widths}})
-    else:
-        spec = spec_of(start.spec, graph, widths)
-    module = build(family, spec)
+    spec = start.spec.narrowed(graph, widths)
+    module = spec.build()
     state = folded.module.state_dict()
     if removable_groups(start.spec, graph):
         state = renumber_blocks(state)

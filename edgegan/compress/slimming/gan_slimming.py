@@ -1,22 +1,21 @@
-"""GAN Slimming as a stage of `edgegan compress`: start network, training, extraction, fine-tuning, quality in int8."""
+"""GAN Slimming as stages of `edgegan compress`: start network, training, extraction, fine-tuning, quality in int8."""
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
-from edgegan.channels.graph import trace_channels
-from edgegan.compress.costs.priced import price
-from edgegan.compress.distill import Inherited, distill
-from edgegan.compress.fidelity import measure_quality
-from edgegan.compress.job import Job
+from edgegan.compress.costs.measured import measured_costs
+from edgegan.compress.distill import distill
+from edgegan.compress.fidelity import measure_quality, psnr_to_teacher
+from edgegan.compress.form import say_what_stays
+from edgegan.compress.inherited import Inherited
+from edgegan.compress.job import Job, Order, Shaped, training_settings
+from edgegan.compress.search.supernet import share
+from edgegan.compress.search.widths import width_space
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
     bake,
@@ -25,139 +24,120 @@ from edgegan.compress.slimming.deployed import (
     scheme_of,
     simulate,
 )
-from edgegan.compress.slimming.extract import Extracted, cut_after_training
+from edgegan.compress.slimming.extract import cut_after_training
+from edgegan.compress.slimming.learner import Learner
 from edgegan.compress.slimming.narrow import finished
-from edgegan.compress.slimming.replay import published_judge
+from edgegan.compress.slimming.published import published_judge
 from edgegan.compress.slimming.slim import calibration, slim
-from edgegan.compress.slimming.start import Start, make_start, sliced_spec
+from edgegan.compress.slimming.start import Start, choose_start
+from edgegan.compress.student import Made, finish_student
 from edgegan.compress.teacher.cache import Cache
-from edgegan.console import format_cost, say
 from edgegan.distributed import world_size
 from edgegan.errors import ConfigError
-from edgegan.metrics.complexity import format_macs
-from edgegan.models.zoo import load_generator, parse_spec
-from edgegan.package import LearnedEnds, PackageConfig, input_shape
-from edgegan.recipe.schema import COUNTED, Recipe
+from edgegan.recipe.kinds import is_counted
+from edgegan.training.schedule import Schedule
 
 FINETUNE_SHARE = 0.1
 
 
-@dataclass(frozen=True)
-class Slimmed:
-    """A finished student, and what is worth recording of it."""
-
-    spec: BaseModel
-    module: nn.Module
-    figures: dict[str, Any]
-    ranges: list[LearnedEnds]
+def start_network(order: Order) -> Shaped:
+    """The network that slimming starts from is the student's shape until channels go."""
+    say_what_stays(order.config)
+    start = choose_start(order.config, order.teacher, order.recipe)
+    return Shaped(order, start.spec, start)
 
 
-def choose_start(
-    config: PackageConfig,
-    teacher: Path,
-    recipe: Recipe,
-    spec_at: Callable[[float], Any],
-) -> Start:
-    """The start network of a recipe; `spec_at` scales the student's form of the teacher."""
-    slimming, own = recipe.slim, recipe.student.scale
-    shape = input_shape(config.input, recipe.data.size)
-    known = None
-    if slimming.initial == "teacher":
-        module = load_generator(teacher)[1]
-        spec = parse_spec(config.family, config.spec)
-        graph = trace_channels(module, torch.zeros(input_shape(config.input, config.size)))
-        known = (spec, module)
-        say("weights are the teacher's: student.block and student.norm do not apply")
-
-        def spec_at(scale: float) -> Any:
-            return sliced_spec(spec, graph, scale, slimming.round_to)
-
-    aim = recipe.budget.aim
-    counted = aim if aim and aim[0] in COUNTED else None
-    start = make_start(config.family, spec_at, own, slimming, counted, shape, known, recipe.seed)
-    widest = start.table.full
-    wanted = f", budget {format_cost(aim[1])} {aim[0]}" if aim else ""
-    say(
-        f"start network: {format_macs(start.table.macs(widest))}MACs, about "
-        f"{start.table.bytes(widest):,.0f} bytes in int8{wanted}"
-    )
-    return start
+def slim_student(job: Job) -> Job:
+    """The stage "student": one training distils, prunes and quantises the start network."""
+    recipe = job.recipe
+    slimming, budget = (part.model_dump(mode="json") for part in (recipe.slim, recipe.budget))
+    inputs = job.hash(training_settings(recipe.distill), slimming, budget)
+    finish_student(job, inputs, lambda: train(job, inputs))
+    return job
 
 
-def slim_student(start: Start, job: Job, teacher: Path, inputs: str) -> Slimmed:
+def train(job: Job, inputs: str) -> Made:
     """Trains, prunes, extracts and, when the recipe says so, fine-tunes; the student ends in evaluation mode."""
+    assert job.start is not None
     slimming, cache = job.recipe.slim, job.cache
-    start = price(start, job)
+    start = priced(job.start, job)
     if slimming.form == "paper":
-        if world_size() > 1:
-            raise ConfigError("slim.form paper keeps one replay buffer: run it in one process")
-        judge = published_judge(teacher, job.recipe.seed)
-        job = replace(job, inherited=replace(job.inherited, judge=judge))
+        job = published(job)
     learner = slim(start, job, inputs)
     learner.runner.cpu()
-    figures: dict[str, Any] = {}
-    ranges: list[LearnedEnds] = []
-    if slimming.form == "paper":
-        figures["psnr_trained_db"] = fidelity(ImageOnly(learner.runner), cache)
-        extracted: Extracted = cut_after_training(learner, start, slimming, job.family)
-        spec, module, widths = extracted.spec, extracted.module, extracted.widths
-        figures |= {**extracted.figures, "psnr_extracted_db": fidelity(module, cache)}
-    else:
-        if learner.scheme is not None:
-            bake(learner.runner)
-            if not slimming.finetune_steps:  # it would move what the ranges were learned for
-                ranges = learned_ends(learner.runner, cache.codec.load(cache.validation_inputs[:1]))
-            if ranges:
-                figures |= int8_figures(learner.runner, cache)
-        if learner.gates is not None:
-            learner.gates.fold(learner.student.module)
-        spec, module = finished(job.family, start.spec, start.graph, learner.student)
-        widths = learner.student.widths()
+    made = (cut_published if slimming.form == "paper" else cut_already)(learner, start, job)
+    module, figures = made.module, {**made.figures}
     if slimming.finetune_steps:
-        figures["psnr_before_finetune_db"] = fidelity(module, cache)
+        figures["psnr_before_finetune_db"] = psnr_to_teacher(module.eval(), cache)
         finetune(module, job, inputs)
-        figures["psnr_after_finetune_db"] = fidelity(module.cpu(), cache)
-    figures |= final_costs(start, widths)
-    if not ranges:
+        figures["psnr_after_finetune_db"] = psnr_to_teacher(module.cpu().eval(), cache)
+    figures |= final_costs(start, figures["widths"])
+    if not made.ranges:
         figures |= int8_quality(module, cache)
-    return Slimmed(spec, module.cpu().eval(), figures, ranges)
+    return replace(made, module=module.cpu().eval(), figures=figures)
 
 
-def fidelity(module: nn.Module, cache: Cache) -> float:
-    """PSNR in dB to the teacher on the validation pictures."""
-    return measure_quality(module.eval(), cache)["psnr_to_teacher_db"]
+def published(job: Job) -> Job:
+    """The job with the discriminator of the published form."""
+    if world_size() > 1:
+        raise ConfigError("slim.form paper keeps one replay buffer: run it in one process")
+    judge = published_judge(job.order.teacher, job.recipe.seed)
+    return replace(job, inherited=replace(job.inherited, judge=judge))
+
+
+def priced(start: Start, job: Job) -> Start:
+    """The start network with the cost of the recipe's budget where tables tell it. Its narrower forms share one list of
+    layers, so residual blocks stay whole under such a budget."""
+    if start.budget_kind is None or is_counted(start.budget_kind):
+        return start
+    space = width_space(start.graph, type(start.spec), 0.0, job.recipe.slim.round_to)
+    shared = share(start.module, start.graph, space, [])
+    return start.with_measured(measured_costs(job, shared), space.plan(space.narrowest()))
+
+
+def cut_published(learner: Learner, start: Start, job: Job) -> Made:
+    """The student of the published form: cut after training by its scales."""
+    trained_db = psnr_to_teacher(ImageOnly(learner.runner).eval(), job.cache)
+    found = cut_after_training(learner, start, job.recipe.slim)
+    quality = {
+        "psnr_trained_db": trained_db,
+        "psnr_extracted_db": psnr_to_teacher(found.module.eval(), job.cache),
+    }
+    return Made(found.spec, found.module, {**found.figures, **quality, "widths": found.widths})
+
+
+def cut_already(learner: Learner, start: Start, job: Job) -> Made:
+    """The student of the budget form, from which all channels went that had to; with the int8 ranges it learned, unless
+    fine-tuning would move what they were learned for."""
+    cache, figures, ranges = job.cache, {"widths": learner.student.widths()}, []
+    if learner.scheme is not None:
+        bake(learner.runner)
+        if not job.recipe.slim.finetune_steps:
+            ranges = learned_ends(learner.runner, cache.codec.load(cache.validation_inputs[:1]))
+        if ranges:
+            figures |= int8_figures(learner.runner, cache)
+    if learner.gates is not None:
+        learner.gates.fold(learner.student.module)
+    spec, module = finished(start.spec, start.graph, learner.student)
+    return Made(spec, module, figures, ranges)
 
 
 def finetune(module: nn.Module, job: Job, inputs: str) -> None:
     """Plain distillation of the extracted student at a tenth of the learning rate, resumed exactly as ever."""
-    rate = job.recipe.distill.learning_rate * FINETUNE_SHARE
-    settings = job.recipe.distill.model_copy(
-        update={
-            "steps": job.recipe.slim.finetune_steps,
-            "learning_rate": rate,
-            "warmup": 0,
-            "feature_weight": 0.0,
-            "relation_weight": 0.0,
-            "gan_weight": 0.0,
-        }
-    )
-    training = job.training("distill", inputs).within("finetune")
+    settings = job.recipe.distill
+    schedule = Schedule(job.recipe.slim.finetune_steps, settings.learning_rate * FINETUNE_SHARE)
+    training = job.training("student", inputs).within("finetune", schedule)
     inherited = Inherited(None, job.inherited.perceptual)
-    distill(module, without_taps(job.cache), settings, inherited, training, label="finetune")
-
-
-def without_taps(cache: Cache) -> Cache:
-    """The same data without features: blocks that went have taken their places along."""
-    plain = copy.copy(cache)
-    plain.taps, plain.features, plain.scales = [], [], []
-    return plain
+    # without features: blocks that went have taken their places along
+    distill(module, job.cache.without_taps(), settings, inherited, training, label="finetune")
 
 
 def final_costs(start: Start, widths: dict[str, int]) -> dict[str, Any]:
     """What the student costs, beside its budget."""
+    table = start.costs.table
     figures: dict[str, Any] = {
-        "predicted_bytes": round(start.table.bytes(widths)),
-        "macs": round(start.table.macs(widths)),
+        "predicted_bytes": round(table.bytes(widths)),
+        "macs": round(table.macs(widths)),
         "widths": widths,
     }
     if start.budget is not None:

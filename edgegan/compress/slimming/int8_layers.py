@@ -16,10 +16,10 @@ from edgegan.compress.slimming.quantizers import (
     paper_weight,
     symmetric,
 )
+from edgegan.deployment.enlargement import is_doubling
 
 Scheme = Literal["litert_dynamic", "litert_static", "onnxruntime", "paper"]
 Convolution = nn.Conv2d | nn.ConvTranspose2d
-DOUBLING = ((3, 3), (2, 2), (1, 1), (1, 1), (1, 1))
 
 
 class QuantizedConvolution(nn.Module):
@@ -168,14 +168,6 @@ class PaperActivation(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The same shape."""
         return paper_activation(x)
-
-
-def is_doubling(layer: nn.Module) -> bool:
-    """Whether the exporter writes this transposed convolution as a 2x2 convolution and depth_to_space."""
-    if not isinstance(layer, nn.ConvTranspose2d) or layer.groups != 1:
-        return False
-    shape = (layer.kernel_size, layer.stride, layer.padding, layer.output_padding, layer.dilation)
-    return shape == DOUBLING
 
 
 def unfold_batch_norm(each: QuantizedConvolution, weight: torch.Tensor) -> torch.Tensor:

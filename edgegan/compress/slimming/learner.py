@@ -20,6 +20,7 @@ from edgegan.compress.slimming.gates import Gates, scale_scores
 from edgegan.compress.slimming.int8_layers import Scheme
 from edgegan.compress.slimming.narrow import Narrowed, narrow, narrow_maps, narrow_moments
 from edgegan.compress.slimming.replay import Replay
+from edgegan.training.checkpoint import Stateful, restore_parts, state_of
 from edgegan.training.losses import FeatureMaps
 from edgegan.training.objective import Objective
 
@@ -58,17 +59,12 @@ class Learner:
         self.runner.train()
 
     def named(self) -> dict[str, torch.Tensor]:
-        """Trained parameters by name: the student's, then those of the feature maps."""
-        found: dict[str, torch.Tensor] = {}
-        for name, parameter in self.student.module.named_parameters():
-            found[name.replace("parametrizations.", "").replace(".original", "")] = parameter
-        if self.maps is not None:
-            found.update(self.maps.named_parameters())
-        return found
+        """Trained parameters by name: the student's, then those of the objective."""
+        return named_parameters(self.student.module, self.objective)
 
     def trained(self) -> list[torch.Tensor]:
         """What the optimiser moves: named parameters, then gates."""
-        return [*self.named().values(), *(self.gates.parameters() if self.gates else ())]
+        return trained_parameters(self.student.module, self.objective, self.gates)
 
     def moved(self) -> list[nn.Parameter]:
         """Everything in the optimiser, quantizers included."""
@@ -133,23 +129,31 @@ class Learner:
         if own:
             self.optimizer.add_param_group({"params": own})
 
+    def parts(self) -> dict[str, Stateful]:
+        """Networks, optimisers and the replay buffer by name; what of the student's shape they depend on is apart."""
+        judge = self.objective.judge
+        found: dict[str, Stateful | None] = {
+            "student": self.student.module,
+            "maps": self.maps,
+            "terms": self.objective.learnt,
+            "gates": self.gates,
+            "optimizer": self.optimizer,
+            "scale_optimizer": self.scale_optimizer,
+            "judge": judge.module if judge else None,
+            "judge_optimizer": judge.optimizer if judge else None,
+            "replay": self.replay,
+        }
+        return {name: part for name, part in found.items() if part is not None}
+
     def state(self, step: int) -> dict[str, Any]:
-        """What a resumed run needs."""
+        """What a resumed run needs: shape, parts, what the simulation of int8 has beside the student, scores."""
         own = {id(each) for each in self.student.module.state_dict(keep_vars=True).values()}
-        runner, judge = self.runner.state_dict(keep_vars=True), self.objective.judge
+        runner = self.runner.state_dict(keep_vars=True)
         return {
-            "step": step,
             "kept": self.student.kept,
             "scheme": self.scheme,
-            "student": self.student.module.state_dict(),
+            **state_of(self.parts(), step),
             "quantizers": {k: v.detach() for k, v in runner.items() if id(v) not in own},
-            "maps": self.maps.state_dict() if self.maps else None,
-            "gates": self.gates.state_dict() if self.gates else None,
-            "optimizer": self.optimizer.state_dict(),
-            "scales": self.scale_optimizer.state_dict() if self.scale_optimizer else None,
-            "judge": judge.module.state_dict() if judge else None,
-            "judge_optimizer": judge.optimizer.state_dict() if judge else None,
-            "replay": self.replay.state(),
             "scores": self.scores,
             "scored": self.scored,
         }
@@ -161,23 +165,30 @@ class Learner:
             self.cut(kept)
         if state["scheme"] is not None and self.scheme is None:
             self.quantize(state["scheme"])
-        self.student.module.load_state_dict(state["student"])
+        done = restore_parts(self.parts(), state)
         self.runner.load_state_dict(state["quantizers"], strict=False)
-        judge = self.objective.judge
-        for own, key in (
-            (self.maps, "maps"),
-            (judge.module if judge else None, "judge"),
-            (judge.optimizer if judge else None, "judge_optimizer"),
-            (self.gates, "gates"),
-            (self.optimizer, "optimizer"),
-            (self.scale_optimizer, "scales"),
-        ):
-            if own is not None:
-                own.load_state_dict(state[key])
-        self.replay.restore(state["replay"])
         self.scores, self.scored = state["scores"], state["scored"]
         self.train()
-        return int(state["step"])
+        return done
+
+
+def named_parameters(student: nn.Module, objective: Objective) -> dict[str, torch.Tensor]:
+    """Parameters by name, as they are called without gates: the student's, those of the feature maps, those of further
+    terms that have any."""
+    found: dict[str, torch.Tensor] = {}
+    for name, parameter in student.named_parameters():
+        found[name.replace("parametrizations.", "").replace(".original", "")] = parameter
+    if objective.maps is not None:
+        found.update(objective.maps.named_parameters())
+    found.update(objective.learnt.named_parameters(prefix="terms"))
+    return found
+
+
+def trained_parameters(
+    student: nn.Module, objective: Objective, gates: Gates | None
+) -> list[torch.Tensor]:
+    """What an optimiser moves: named parameters, then gates."""
+    return [*named_parameters(student, objective).values(), *(gates.parameters() if gates else ())]
 
 
 def quantizer_parameters(learner: Learner) -> list[nn.Parameter]:

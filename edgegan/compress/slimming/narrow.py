@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, Segment, trace_channels
+from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import extract, kept_entries, slice_tensor
-from edgegan.channels.space import BLOCK as BLOCK_FIELD
-from edgegan.channels.space import FIELDS, field_of, renumber_blocks, spec_of
-from edgegan.compress.slimming.deployed import tap_node
+from edgegan.channels.tapped import tap_segments
 from edgegan.compress.slimming.gates import prune_in_place
 from edgegan.errors import TrainingError
-from edgegan.models.custom import CustomSpec
-from edgegan.models.zoo import build
+from edgegan.models.residual_blocks import block_of, renumber_blocks
+from edgegan.models.spec import Spec
 from edgegan.training.losses import FeatureMaps
 
-BLOCK = re.compile(BLOCK_FIELD[0])
 EXACT = 1e-3
 
 
@@ -45,21 +40,19 @@ def begin(module: nn.Module, example: torch.Tensor) -> Narrowed:
     return Narrowed(module, graph, {group.name: torch.arange(group.size) for group in graph.free()})
 
 
-def removable_groups(spec: BaseModel, graph: ChannelGraph) -> dict[str, str]:
+def removable_groups(spec: Spec, graph: ChannelGraph) -> dict[str, str]:
     """For families whose residual blocks may go: the group inside each block, by the block's prefix."""
-    if BLOCK_FIELD not in FIELDS.get(type(spec), []):
+    if not any(field.removable for field in spec.WIDTHS):
         return {}
-    matches = {group.name: BLOCK.fullmatch(group.name) for group in graph.free()}
-    return {f"blocks.{match[1]}.": name for name, match in matches.items() if match}
+    blocks = {group.name: block_of(group.name) for group in graph.free()}
+    return {f"blocks.{block}.": name for name, block in blocks.items() if block is not None}
 
 
-def tied_groups(spec: BaseModel, graph: ChannelGraph) -> list[tuple[str, ...]]:
+def tied_groups(spec: Spec, graph: ChannelGraph) -> list[tuple[str, ...]]:
     """Groups for which the spec has only one number."""
-    if isinstance(spec, CustomSpec):
-        return []
     places: dict[tuple[str, int | None], list[str]] = {}
     for group in graph.free():
-        places.setdefault(field_of(type(spec), group.name), []).append(group.name)
+        places.setdefault(spec.place_of(group.name), []).append(group.name)
     return [tuple(names) for names in places.values() if len(names) > 1]
 
 
@@ -74,9 +67,9 @@ def narrow(
     """
     for name, channels in keep.items():
         if not len(channels):
-            match = BLOCK.fullmatch(name)
-            assert match is not None
-            remove_block(student.module, int(match[1]))
+            block = block_of(name)
+            assert block is not None
+            remove_block(student.module, block)
     graph = trace_channels(student.module, example)
     plan = {name: channels for name, channels in keep.items() if len(channels)}
     module = extract(student.module, graph, plan)
@@ -143,11 +136,6 @@ def narrow_moments(
     return moments
 
 
-def tap_segments(graph: ChannelGraph, taps: list[str]) -> list[tuple[Segment, ...]]:
-    """The channel groups at each tap."""
-    return [graph.nodes[tap_node(graph.program.graph.nodes, tap).name] for tap in taps]
-
-
 def narrow_maps(
     maps: FeatureMaps,
     graph: ChannelGraph,
@@ -157,7 +145,8 @@ def narrow_maps(
     """Cuts the feature maps' inputs in place of their old weights; returns the old weights by name."""
     plan = {name: channels for name, channels in keep.items() if len(channels)}
     old = {}
-    for index, segments in enumerate(tap_segments(graph, taps)):
+    for index, tap in enumerate(taps):
+        segments = tap_segments(graph, tap)
         conv = maps.maps[index]
         assert isinstance(conv, nn.Conv2d)
         columns = kept_entries(graph, segments, plan).to(conv.weight.device)
@@ -167,15 +156,10 @@ def narrow_maps(
     return old
 
 
-def finished(
-    family: str, spec: BaseModel, graph: ChannelGraph, student: Narrowed
-) -> tuple[BaseModel, nn.Module]:
+def finished(spec: Spec, graph: ChannelGraph, student: Narrowed) -> tuple[Spec, nn.Module]:
     """The student as its family's own module, with its spec; `graph` is that of the start network of spec `spec`."""
-    if isinstance(spec, CustomSpec):
-        final: BaseModel = spec.model_copy(update={"widths": {**spec.widths, **student.widths()}})
-    else:
-        final = spec_of(spec, graph, student.widths())
-    module = build(family, final)
+    final = spec.narrowed(graph, student.widths())
+    module = final.build()
     state = student.module.state_dict()
     module.load_state_dict(renumber_blocks(state) if removable_groups(spec, graph) else state)
     return final, module.eval()

@@ -15,7 +15,6 @@ STEPS = 255
 PAPER_CLIP = 4.0
 PAPER_LEVELS = 256
 TINY = 1e-8
-TANH_LIMIT = 3.0  # where the exporter ends the range of what only a tanh reads
 
 
 def round_through(x: torch.Tensor) -> torch.Tensor:

@@ -9,41 +9,38 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from edgegan.compress.distill import (
-    QUICK_VALIDATION,
-    learning_rate,
-    make_judge,
-    make_maps,
-    validate,
-)
+from edgegan.compress.distill import QUICK_VALIDATION, make_judge, make_maps
+from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.job import Job
 from edgegan.compress.slimming.budget import allowed_cost, check_met, make_bundles, project
 from edgegan.compress.slimming.deployed import ImageOnly, scheme_of, trace_with_taps
 from edgegan.compress.slimming.gates import Gates, scale_names, soft_threshold
-from edgegan.compress.slimming.learner import Learner, make_optimizer
-from edgegan.compress.slimming.narrow import begin, removable_groups, tied_groups
-from edgegan.compress.slimming.replay import published_weights
+from edgegan.compress.slimming.learner import Learner, make_optimizer, trained_parameters
+from edgegan.compress.slimming.narrow import Narrowed, begin, removable_groups, tied_groups
+from edgegan.compress.slimming.published import published_weights
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients
-from edgegan.recipe.schema import COUNTED, Distill, Slim
-from edgegan.training.batch import Batch
+from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.kinds import is_counted
+from edgegan.recipe.slim_section import Slim
 from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure_statistics
-from edgegan.training.loop import append, check_finite, run_steps
-from edgegan.training.objective import Objective
-from edgegan.training.speed import Speed, choose_speed, detach
+from edgegan.training.lesson import Lesson
+from edgegan.training.loop import Terms, Training, append, check_finite, floats, run_steps
+from edgegan.training.objective import Objective, weights_of
+from edgegan.training.optimizers import set_rate
+from edgegan.training.speed import Speed, choose_speed, detach, is_attached
 
 LABEL = "slim"
 CALIBRATION_INPUTS = 32
 WORTH_COMPILING = 1000  # steps
 PAPER_BETAS = (0.5, 0.999)
-Terms = dict[str, torch.Tensor]
 
 
 def slim(start: Start, job: Job, inputs: str) -> Learner:
@@ -55,12 +52,13 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
     recipe, cache, device = job.recipe, job.cache, job.device
     settings, slimming = recipe.distill, recipe.slim
     torch.manual_seed(recipe.seed)
-    learner = make_learner(start, job)
+    training = job.training("student", inputs)
+    steps = training.schedule.steps
+    learner = make_learner(start, job, training.schedule.learning_rate)
     learner.train()
-    training = job.training("distill", inputs)
-    cuts = cut_steps(settings.steps, slimming)
-    quantized_from, frozen_from = int8_step(settings.steps, slimming), freeze_step(settings)
-    speed = choose_speed(settings, device)
+    cuts, quantized_from = cut_steps(steps, slimming), int8_step(steps, slimming)
+    frozen_from = freeze_step(steps, settings.freeze_statistics)
+    speed = choose_speed(settings, device, compiling=training.compiling)
 
     def take_step(step: int) -> Terms:
         if step in cuts:
@@ -75,29 +73,18 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
             learner.train()
         if learner.scheme is None and step >= frozen_from:
             hold_still(learner, cache, device, measured=step > frozen_from)
-        quicken(learner, speed, span(step, settings.steps, [*cuts, quantized_from]))
-        batch = sample(cache, settings, training, step)
+        quicken(learner, speed, span(step, steps, [*cuts, quantized_from]))
+        lesson = sample(cache, settings, training, step)
         if slimming.form == "paper":
-            return paper_step(learner, batch, settings, slimming, step, training.seed, finite)
-        return budget_step(learner, batch, settings, slimming, step, finite)
+            return paper_step(learner, lesson, settings, slimming, training, step)
+        return budget_step(learner, lesson, slimming, training, step)
 
-    def finite(terms: Terms, step: int) -> None:
-        values = {name: float(value.detach()) for name, value in terms.items()}
-        check_finite(values, step + 1, training.checkpoint)
-
-    def measure() -> dict[str, float]:
-        quality = validate(ImageOnly(learner.runner), cache, QUICK_VALIDATION, device)
+    def quality(_: int) -> dict[str, float]:
+        found = psnr_to_teacher(ImageOnly(learner.runner), cache, device, count=QUICK_VALIDATION)
         learner.train()
-        return {"validation_psnr_db": quality}
+        return {"validation_psnr_db": found}
 
-    run_steps(
-        LABEL,
-        learner,
-        settings.steps,
-        take_step,
-        measure,
-        training,
-    )
+    run_steps(LABEL, learner, take_step, quality, training)
     detach(learner.runner)
     learner.runner.eval()
     learner.student.module.eval()
@@ -112,7 +99,7 @@ def span(step: int, steps: int, events: Iterable[int]) -> int:
 
 def quicken(learner: Learner, speed: Speed, lives: int) -> None:
     """The runner computes as `speed` says, in float32 once it simulates int8; compiled when it lives long enough."""
-    if "forward" not in vars(learner.runner):
+    if not is_attached(learner.runner):
         own = speed if learner.scheme is None else replace(speed, bf16=False)
         own.attach(learner.runner, compiled=lives >= WORTH_COMPILING)
 
@@ -124,25 +111,32 @@ def hold_still(learner: Learner, cache: Cache, device: torch.device, *, measured
     hold_statistics(learner.student.module)
 
 
-def make_learner(start: Start, job: Job) -> Learner:
+def make_learner(start: Start, job: Job, learning_rate: float) -> Learner:
     """The learner before the first step."""
     cache, device = job.cache, job.device
     settings, slimming = job.recipe.distill, job.recipe.slim
+    paper = slimming.form == "paper"
     student = begin(start.module.to(device), start.example.to(device))
-    needs_gates = slimming.form == "paper" or slimming.importance == "norm"
+    needs_gates = paper or slimming.importance == "norm"
     gates = Gates(student.module, student.graph) if needs_gates else None
     maps = make_maps(student.module, cache, settings, device)
-    weights = published_weights(settings, slimming) if slimming.form == "paper" else settings
     judge = job.inherited.judge
     objective = Objective(
-        weights,
+        published_weights(settings, slimming) if paper else weights_of(settings),
+        settings.reconstruction,
         maps,
         None if judge is None else make_judge(judge, settings, device),
         job.inherited.perceptual,
     )
     if gates is not None:
         gates.attach(student.module, student.graph)
-    learner = Learner(
+    objective.learnt.to(device)
+    trained = trained_parameters(student.module, objective, gates)
+    optimizer, scale_optimizer = make_optimizer(trained, learning_rate), None
+    if paper:
+        scales = scales_of(student, gates)
+        optimizer, scale_optimizer = split_optimizers(trained, scales, learning_rate, slimming)
+    return Learner(
         student=student,
         taps=cache.taps,
         objective=objective,
@@ -150,33 +144,29 @@ def make_learner(start: Start, job: Job) -> Learner:
         example=start.example.to(device),
         images=calibration(cache, device),
         runner=trace_with_taps(student.module, cache.taps),
-        optimizer=torch.optim.SGD([torch.zeros(1)], 1.0),
+        optimizer=optimizer,
+        scale_optimizer=scale_optimizer,
     )
-    if slimming.form == "paper":
-        split_optimizers(learner, settings, slimming)
-    else:
-        learner.optimizer = make_optimizer(learner.trained(), settings.learning_rate)
-    return learner
 
 
-def split_optimizers(learner: Learner, settings: Distill, slimming: Slim) -> None:
+def split_optimizers(
+    trained: list[torch.Tensor], scales: list[torch.Tensor], learning_rate: float, slimming: Slim
+) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """The published pair: Adam for weights, SGD with momentum for norm scales and gates."""
-    scales, weights = scales_of(learner), []
     chosen = {id(each) for each in scales}
-    weights = [each for each in learner.trained() if id(each) not in chosen]
-    learner.optimizer = torch.optim.Adam(
-        weights, settings.learning_rate, betas=PAPER_BETAS, weight_decay=slimming.weight_decay
+    weights = [each for each in trained if id(each) not in chosen]
+    adam = torch.optim.Adam(
+        weights, learning_rate, betas=PAPER_BETAS, weight_decay=slimming.weight_decay
     )
-    learner.scale_optimizer = torch.optim.SGD(
-        scales, slimming.scale_learning_rate, momentum=slimming.scale_momentum
-    )
+    sgd = torch.optim.SGD(scales, slimming.scale_learning_rate, momentum=slimming.scale_momentum)
+    return adam, sgd
 
 
-def scales_of(learner: Learner) -> list[torch.Tensor]:
+def scales_of(student: Narrowed, gates: Gates | None) -> list[torch.Tensor]:
     """Norm scales of free groups, and gates."""
-    names = sorted(scale_names(learner.student.module, learner.student.graph))
-    scales: list[torch.Tensor] = [learner.student.module.get_parameter(name) for name in names]
-    return scales + (list(learner.gates.parameters()) if learner.gates else [])
+    names = sorted(scale_names(student.module, student.graph))
+    scales: list[torch.Tensor] = [student.module.get_parameter(name) for name in names]
+    return scales + (list(gates.parameters()) if gates else [])
 
 
 def cut_steps(steps: int, slimming: Slim) -> dict[int, float]:
@@ -223,7 +213,7 @@ def chosen_channels(
     bundles = make_bundles(
         student.graph,
         tied_groups(start.spec, student.graph),
-        removable if slimming.remove_blocks and start.budget_kind in COUNTED else set(),
+        removable if slimming.remove_blocks and is_counted(start.budget_kind) else set(),
         slimming.round_to,
     )
     gone = {name: 0 for name, channels in student.kept.items() if not len(channels)}
@@ -236,68 +226,58 @@ def chosen_channels(
 
 
 def budget_step(
-    learner: Learner,
-    batch: Batch,
-    settings: Distill,
-    slimming: Slim,
-    step: int,
-    finite: Callable[[Terms, int], None],
+    learner: Learner, lesson: Lesson, slimming: Slim, training: Training, step: int
 ) -> Terms:
     """One step of our form: forward, loss, backward, scores, Adam, discriminator when there is one."""
-    rate = learning_rate(settings, step)
-    for group in learner.optimizer.param_groups:
-        group["lr"] = rate
-    output, *features = learner.runner(batch.x)
-    terms = learner.objective.terms(output, features, batch)
-    finite(terms, step)
+    rate = training.schedule.rate(step)
+    set_rate(learner.optimizer, rate)
+    output, *features = learner.runner(lesson.x)
+    terms = learner.objective.terms(output, features, lesson)
+    check_finite(floats(terms), step + 1, training)
     learner.optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
     average_gradients(learner.moved())
-    if step < settings.steps * slimming.prune_until:
+    pruning = step < training.schedule.steps * slimming.prune_until
+    if pruning:
         learner.add_scores()
     learner.optimizer.step()
-    if slimming.rho > 0 and step < settings.steps * slimming.prune_until:
-        for scale in scales_of(learner):
+    if slimming.rho > 0 and pruning:
+        for scale in scales_of(learner.student, learner.gates):
             soft_threshold(scale, slimming.rho * rate)
-    return {**terms, **learner.objective.judge_step(output, batch)}
+    return {**terms, **learner.objective.judge_step(output, lesson)}
 
 
 def paper_step(
     learner: Learner,
-    batch: Batch,
+    lesson: Lesson,
     settings: Distill,
     slimming: Slim,
+    training: Training,
     step: int,
-    seed: int,
-    finite: Callable[[Terms, int], None],
 ) -> Terms:
     """One published step: one backward pass for weights and scales, Adam, SGD, soft threshold, discriminator."""
-    judge = learner.objective.judge
+    judge, schedule = learner.objective.judge, training.schedule
     assert learner.scale_optimizer is not None and judge is not None
-    share = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
-    for optimizer, rate in (
-        (learner.optimizer, settings.learning_rate),
-        (learner.scale_optimizer, slimming.scale_learning_rate),
-        (judge.optimizer, settings.discriminator_learning_rate),
-    ):
-        for group in optimizer.param_groups:
-            group["lr"] = rate * share
-    output, *features = learner.runner(batch.x)
-    terms = learner.objective.terms(output, features, batch)
-    finite(terms, step)
+    share = 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
+    set_rate(learner.optimizer, schedule.learning_rate * share)
+    set_rate(learner.scale_optimizer, slimming.scale_learning_rate * share)
+    set_rate(judge.optimizer, settings.discriminator_learning_rate * share)
+    output, *features = learner.runner(lesson.x)
+    terms = learner.objective.terms(output, features, lesson)
+    check_finite(floats(terms), step + 1, training)
     learner.optimizer.zero_grad(set_to_none=True)
     learner.scale_optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
     learner.optimizer.step()
     learner.scale_optimizer.step()
-    scales = scales_of(learner)
+    scales = scales_of(learner.student, learner.gates)
     for scale in scales:
         soft_threshold(scale, slimming.rho * slimming.scale_learning_rate * share)
     terms["scales_l1"] = torch.stack([scale.detach().abs().sum() for scale in scales]).sum()
-    inputs, shown = learner.replay.take(batch.x, output, random.Random(f"replay:{seed}:{step}"))
-    own = replace(
-        batch, truth=None, reals=None
-    )  # as released, the teacher's images are the real ones
+    chance = random.Random(f"replay:{training.seed}:{step}")
+    inputs, shown = learner.replay.take(lesson.x, output, chance)
+    # as released, the teacher's images are the real ones
+    own = replace(lesson, truth=None, reals=None)
     return {**terms, **learner.objective.judge_step(shown, own, inputs)}
 
 

@@ -2,149 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 
 from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import extract
-from edgegan.channels.space import plan_of, spec_of
-from edgegan.compress.costs.counted import CostFunction, LayerTable, tabulate
-from edgegan.compress.slimming.narrow import removable_groups
-from edgegan.errors import ConfigError
+from edgegan.compress.costs.network import NetworkCosts
+from edgegan.compress.form import Form, find_scale, student_form
+from edgegan.console import format_cost, say
+from edgegan.errors import BudgetError, ConfigError
+from edgegan.metrics.complexity import format_macs
 from edgegan.models.blocks import initialise, scale_width
-from edgegan.models.custom import CustomSpec
-from edgegan.models.zoo import CUSTOM, build, image_sides
-from edgegan.recipe.schema import Slim
+from edgegan.models.spec import Spec
+from edgegan.models.zoo import load_generator, parse_spec
+from edgegan.package import PackageConfig, input_shape
+from edgegan.recipe.cost import CostFunction
+from edgegan.recipe.kinds import is_counted
+from edgegan.recipe.schema import Recipe
+from edgegan.recipe.slim_section import Slim
 
-SEARCH_STEPS = 12
-TRACE_SIDE = 32
+Aim = tuple[str, float]  # a budget with its kind
 
 
 @dataclass(frozen=True)
 class Start:
-    """The start network, its costs at any widths, and the budget."""
+    """The start network at its scale, its costs at any widths, and the budget."""
 
-    spec: BaseModel
+    spec: Spec
     scale: float
     module: nn.Module
     graph: ChannelGraph
-    table: LayerTable
     example: torch.Tensor
+    costs: NetworkCosts
     budget_kind: str | None
     budget: float | None
-    cost: CostFunction
+
+    @property
+    def cost(self) -> CostFunction:
+        """What the budget limits, by widths; bytes where there is no budget. A measured kind needs `with_measured`."""
+        return self.costs.functions[self.budget_kind or "bytes"]
 
     @property
     def full_cost(self) -> float:
         """What it costs as it is."""
-        return self.cost(self.table.full)
+        return self.cost(self.costs.table.full)
+
+    def with_measured(self, measured: dict[str, CostFunction], least: dict[str, int]) -> Start:
+        """The same with the costs that tables tell; `least` are its narrowest widths.
+
+        Raises BudgetError naming the smallest reachable cost, ConfigError when there is nothing to prune.
+        """
+        found = replace(self, costs=self.costs.with_measured(measured))
+        if self.budget is not None and found.cost(least) > self.budget:
+            raise BudgetError(
+                f"the budget of {format_cost(self.budget)} {self.budget_kind} is below the narrowest network, "
+                f"{format_cost(found.cost(least))} {self.budget_kind}"
+            )
+        found.check_prunable()
+        return found
+
+    def check_prunable(self) -> None:
+        """Raises ConfigError when it costs less than the budget."""
+        if self.budget is not None and self.full_cost < self.budget:
+            raise ConfigError(
+                f"the start network costs {format_cost(self.full_cost)} {self.budget_kind}, less than the budget of "
+                f"{format_cost(self.budget)}: there is nothing to prune; lower the budget, or set student.block dense "
+                "or a larger student.scale"
+            )
+
+
+def choose_start(config: PackageConfig, teacher: Path, recipe: Recipe) -> Start:
+    """The start network of a recipe: the student's form of the teacher at the scale that the budget asks for, or the
+    teacher's own slice."""
+    slimming, form, known = recipe.slim, student_form(config, recipe), None
+    if slimming.initial == "teacher":
+        module = load_generator(teacher)[1]
+        spec = parse_spec(config.family, config.spec)
+        graph = trace_channels(module, torch.zeros(input_shape(config.input, config.size)))
+        known = (spec, module)
+        say("weights are the teacher's: student.block and student.norm do not apply")
+
+        def sliced_at(scale: float) -> Spec:
+            return sliced_spec(spec, graph, scale, slimming.round_to)
+
+        form = Form(sliced_at, form.shape)
+    start = make_start(form, recipe.student.scale, slimming, recipe.budget.aim, known, recipe.seed)
+    table = start.costs.table
+    aim = recipe.budget.aim
+    wanted = f", budget {format_cost(aim[1])} {aim[0]}" if aim else ""
+    say(
+        f"start network: {format_macs(table.macs(table.full))}MACs, about "
+        f"{table.bytes(table.full):,.0f} bytes in int8{wanted}"
+    )
+    return start
 
 
 def make_start(
-    family: str,
-    spec_at: Callable[[float], Any],
+    form: Form,
     own_scale: float,
     slimming: Slim,
-    aim: tuple[str, float] | None,
-    shape: tuple[int, ...],
-    teacher: tuple[BaseModel, nn.Module] | None,
+    aim: Aim | None,
+    teacher: tuple[Spec, nn.Module] | None,
     seed: int,
 ) -> Start:
-    """The start network: `spec_at(own_scale)`, or the scale at which it costs `slimming.start` budgets; `aim` is the
-    budget with its kind.
+    """The start network: the form at `own_scale`, or at the scale at which it costs `slimming.start` budgets where
+    widths alone tell the cost.
 
-    `shape` is that of one input, at which costs are counted; `teacher` gives the weights when `slimming.initial` is
-    "teacher". Raises ConfigError when no scale reaches the budget.
+    `teacher` gives the weights when `slimming.initial` is "teacher". Raises ConfigError when no scale reaches the
+    budget.
     """
     kind, budget = aim or (None, None)
-    example = small_example(family, spec_at(own_scale), shape)
-
-    def at(scale: float) -> Start:
-        spec = spec_at(scale)
-        module = build(family, spec)
-        graph = trace_channels(module, example)
-        table = tabulate(
-            *counted(family, spec, module, shape), graph, removable_groups(spec, graph)
-        )
-        cost = table.cost(kind or "bytes")
-        return Start(spec, scale, module, graph, table, example, kind, budget, cost)
-
     scale = own_scale
-    if slimming.start > 0 and budget is not None:
-        widest = at(1.0)
+    if slimming.start > 0 and aim is not None and is_counted(aim[0]):
+        widest = form.network(1.0)
+        cost = widest.costs.functions[aim[0]]
         scale = find_scale(
-            lambda scale: widest.cost(widths_of(spec_at(scale), widest.graph)),
-            slimming.start * budget,
+            lambda each: cost(form.spec_at(each).plan(widest.graph)), slimming.start * aim[1]
         )
     torch.manual_seed(seed)
-    found = at(scale)
-    if budget is not None and found.full_cost < budget:
-        raise ConfigError(
-            f"the start network costs {found.full_cost:,.0f} {kind}, less than the budget of {budget:,.0f}: "
-            "there is nothing to prune; lower the budget, or set student.block dense or a larger student.scale"
-        )
+    network = form.network(scale)
+    start = Start(
+        network.spec,
+        scale,
+        network.module,
+        network.graph,
+        network.example,
+        network.costs,
+        kind,
+        budget,
+    )
+    if is_counted(kind):
+        start.check_prunable()
     if slimming.initial == "random":
         torch.manual_seed(seed)
-        initialise(found.module)
+        initialise(start.module)
     else:
         assert teacher is not None
-        found.module.load_state_dict(teacher_slice(*teacher, found.spec, example))
-    return found
+        weights = teacher_slice(*teacher, start.spec, start.example)
+        start.module.load_state_dict(weights)
+    return start
 
 
-def widths_of(spec: Any, graph: ChannelGraph) -> dict[str, int]:
-    """The widths of a spec by the groups of a graph of the same family."""
-    return dict(spec.widths) if isinstance(spec, CustomSpec) else plan_of(spec, graph)
-
-
-def small_example(family: str, spec: BaseModel, shape: tuple[int, ...]) -> torch.Tensor:
-    """A random input small enough to trace and compare quickly."""
-    generator = torch.Generator().manual_seed(0)
-    if len(shape) == 4 and family != CUSTOM:
-        stride, smallest = image_sides(family, spec)
-        side = max(smallest, -(-TRACE_SIDE // stride) * stride)
-        shape = (*shape[:2], min(side, shape[2]), min(side, shape[3]))
-    return torch.randn(shape, generator=generator).clamp(-1, 1)
-
-
-def counted(
-    family: str, spec: BaseModel, module: nn.Module, shape: tuple[int, ...]
-) -> tuple[nn.Module, torch.Tensor]:
-    """A module and an input to count with: without data where the family can be built so."""
-    if family == CUSTOM:
-        return module, torch.zeros(shape)
-    with torch.device("meta"):
-        return build(family, spec), torch.zeros(shape)
-
-
-def find_scale(cost: Callable[[float], float], wanted: float) -> float:
-    """The scale in (0, 1] at which the cost comes closest to `wanted` from above; 1 when none reaches it."""
-    low, high = 0.0, 1.0
-    if cost(high) <= wanted:
-        return high
-    for _ in range(SEARCH_STEPS):
-        middle = (low + high) / 2
-        if cost(middle) >= wanted:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def sliced_spec(spec: Any, graph: ChannelGraph, scale: float, round_to: int) -> Any:
+def sliced_spec(spec: Spec, graph: ChannelGraph, scale: float, round_to: int) -> Spec:
     """The teacher's own spec with every width times `scale`: what `teacher_slice` can fill."""
     widths = {group.name: scale_width(group.size, scale, round_to) for group in graph.free()}
-    return spec_of(spec, graph, widths)
+    return spec.narrowed(graph, widths)
 
 
 def teacher_slice(
-    spec: BaseModel, teacher: nn.Module, narrow: BaseModel, example: torch.Tensor
+    spec: Spec, teacher: nn.Module, narrow: Spec, example: torch.Tensor
 ) -> dict[str, torch.Tensor]:
     """The weights of the teacher's most important channels (by the weights that read them) for a narrower spec."""
     graph = trace_channels(teacher, example)
@@ -152,4 +162,4 @@ def teacher_slice(
     graph = trace_channels(teacher, example)
     if type(spec) is not type(narrow):
         raise ConfigError("slim.initial teacher needs a student of the teacher's family")
-    return dict(extract(teacher, graph, plan_of(narrow, graph)).state_dict())
+    return dict(extract(teacher, graph, narrow.plan(graph)).state_dict())

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,15 +18,18 @@ from edgegan.data.stored import Codec, load_pictures
 from edgegan.distributed import rank, world_size
 from edgegan.files import read_json
 from edgegan.package import InputIO, NoiseIO
-from edgegan.recipe.schema import Distill
-from edgegan.training.batch import Batch
+from edgegan.recipe.distill_section import Distill
+from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
 
 
 class Cache:
-    """The teacher's cached arrays, read batch by batch from disk."""
+    """The teacher's cached arrays, read batch by batch from disk.
 
-    def __init__(self, folder: Path) -> None:
+    `live` makes the teacher in the loop for the taps, where batches are drawn from that instead.
+    """
+
+    def __init__(self, folder: Path, live: Callable[[list[str]], Live] | None = None) -> None:
         about = read_json(folder / "cache.json")
         spec: InputIO = TypeAdapter(InputIO).validate_python(about["input"])
         self.codec = Codec(spec)
@@ -41,7 +46,21 @@ class Cache:
         self.search_inputs = optional(folder / "search_input.npy")
         self.search_outputs = optional(folder / "search_output.npy")
         self.search_features = self.tap_arrays(folder, "search")
-        self.live: Live | None = None
+        self.live = None if live is None else live(self.taps)
+
+    @property
+    def held(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Inputs and the teacher's outputs of the splits that nothing is trained on."""
+        return {
+            "validation": (self.validation_inputs, self.validation_outputs),
+            "search": (self.search_inputs, self.search_outputs),
+        }
+
+    def without_taps(self) -> Cache:
+        """The same data without features."""
+        plain = copy.copy(self)
+        plain.taps, plain.features, plain.scales = [], [], []
+        return plain
 
     def tap_arrays(self, folder: Path, split: str) -> list[np.ndarray]:
         """A split's features, one array a tap."""
@@ -58,8 +77,8 @@ def optional(path: Path) -> np.ndarray:
     return np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
 
 
-def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Batch:
-    """The batch of one step: a function of seed and step alone, so that a resumed run sees what it would have seen.
+def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Lesson:
+    """The lesson of one step: a function of seed and step alone, so that a resumed run sees what it would have seen.
 
     Of several processes each takes its own part of a batch that is as many times larger.
     """
@@ -72,7 +91,7 @@ def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Ba
         truth, reals = (
             None if each is None else each.to(device) for each in (drawn.truth, drawn.reals)
         )
-        return Batch(x, *cache.live.teach(x), truth, reals)
+        return Lesson(x, *cache.live.teach(x), truth, reals)
     count = len(cache.inputs)
     indices = [choose(count, each, seed, "order") for each in positions]
     mirrored = [
@@ -94,7 +113,7 @@ def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Ba
 
     features = [torch.from_numpy(gather(array)).to(device).float() for array in cache.features]
     outputs = torch.from_numpy(gather(cache.outputs)).to(device).float()
-    return Batch(
+    return Lesson(
         cache.load(gather(cache.inputs), device),
         outputs,
         features,

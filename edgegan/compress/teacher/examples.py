@@ -13,7 +13,8 @@ from edgegan.data.datasets import Dataset, Split, first, open_dataset
 from edgegan.data.images import Crop, Floats, plan_crops
 from edgegan.errors import ConfigError
 from edgegan.package import InputIO, NoiseIO
-from edgegan.recipe.schema import Data, Recipe
+from edgegan.recipe.data_section import Data
+from edgegan.recipe.schema import Recipe
 
 KINDS = {"image": ("images", "paired", "unpaired"), "label_map": ("labels",), "noise": ("noise",)}
 SALT = {"train": "noise", "validation": "validation noise", "search": "search noise"}

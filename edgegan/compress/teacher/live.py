@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from edgegan.compress.teacher.examples import Examples
-from edgegan.compress.teacher.outputs import recorder
 from edgegan.data.batches import choose, mirrored
 from edgegan.data.images import Crop
+from edgegan.models.recording import recorder
 from edgegan.models.zoo import load_generator
 from edgegan.package import InputIO, NoiseIO
 

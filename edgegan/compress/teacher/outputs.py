@@ -1,10 +1,9 @@
-"""Stage 1 and 2: the teacher as a package, and its outputs and features on the run's examples, kept on disk."""
+"""The teacher as a package, and its outputs and features on the run's examples, kept on disk."""
 
 from __future__ import annotations
 
 import math
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,17 +21,21 @@ from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
+from edgegan.models.recording import recorder
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
+from edgegan.training.objective import needs_taps
 
+BLOCK = 1 << 20  # bytes of a reservation that are written at once
 CHUNK = 8
+TEACHER_CACHE = "teacher_cache"
 
 
 def resolve_teacher(run: Run, recipe: Recipe) -> Path:
-    """The teacher's package folder; a checkpoint file is imported into the run first."""
+    """The teacher's package folder; a checkpoint file is imported into the run first (stage "import")."""
     if recipe.teacher is None:
         raise ConfigError(
             f"recipe {recipe.name}: teacher is not set; give --teacher PACKAGE_OR_CHECKPOINT"
@@ -45,20 +48,16 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
     inputs = sha256_json(
         [sha256_file(recipe.teacher), recipe.discriminator and sha256_file(recipe.discriminator)]
     )
-    started = time.monotonic()
-    if run.is_done("import", inputs):
-        return folder
-    files: list[Path] = []
-    if is_main():
-        import_to_package(
-            recipe.teacher,
-            folder,
-            discriminator=recipe.discriminator,
-            size=recipe.data.size,
-            overwrite=True,
-        )
-        files = [path for path in sorted(folder.iterdir()) if path.is_file()]
-    run.finish("import", inputs, files, started)
+    with run.stage("import", inputs) as stage:
+        if stage.todo and is_main():
+            import_to_package(
+                recipe.teacher,
+                folder,
+                discriminator=recipe.discriminator,
+                size=recipe.data.size,
+                overwrite=True,
+            )
+            stage.wrote(*(path for path in sorted(folder.iterdir()) if path.is_file()))
     return folder
 
 
@@ -84,70 +83,63 @@ def cache_teacher(
     true picture where data are paired; tap0.npy ... float16 (N, C, h, w), averaged over `tap_pool` squares;
     train_real.npy uint8, pictures of an unpaired target domain. A killed stage goes on where it was.
     """
-    data, pool = recipe.data, recipe.distill.tap_pool
     config = read_config(teacher)
-    check_kind(config.input, data, teacher)
-    check_package_size(config, data.size)
-    keep_taps = recipe.distill.feature_weight > 0 or recipe.distill.relation_weight > 0
-    folder = run.stage_folder("teacher_cache")
-    inputs = sha256_json(
+    check_kind(config.input, recipe.data, teacher)
+    check_package_size(config, recipe.data.size)
+    inputs = cache_inputs(recipe, teacher, examples)
+    with run.stage(TEACHER_CACHE, inputs) as stage:
+        if stage.stale:
+            for note in stage.folder.glob("*.progress.json"):  # it is not what it was
+                note.unlink()
+        if stage.todo and is_main():
+            module = load_generator(teacher)[1]
+            filler = Filler(stage.folder, inputs, module, config, examples, recipe, device)
+            stage.wrote(*fill_all(filler))
+            stage.note(crops=recipe.data.crops, validation=examples.count("validation"))
+    return stage.folder
+
+
+def cache_inputs(recipe: Recipe, teacher: Path, examples: Examples) -> str:
+    """The hash of what decides which outputs are kept."""
+    return sha256_json(
         {
             "teacher": package_hash(teacher),
-            "data": data.model_dump(mode="json", exclude={"train", "validation", "flip"}),
+            "data": recipe.data.model_dump(mode="json", exclude={"train", "validation", "flip"}),
             "seed": recipe.seed,
-            "tap_pool": pool if keep_taps else None,
+            "tap_pool": recipe.distill.tap_pool if needs_taps(recipe.distill) else None,
             "examples": examples.fingerprint(),
             "held_out": examples.held_out,
             "search_taps": recipe.search.fitness == "feature",
         }
     )
-    if run.is_done("teacher_cache", inputs):
-        return folder
-    if "teacher_cache" in run.manifest["stages"]:
-        for note in folder.glob("*.progress.json"):  # it was finished and is not what it was
-            note.unlink()
-    started = time.monotonic()
-    if not is_main():
-        run.finish("teacher_cache", inputs, [], started)
-        return folder
-    module = load_generator(teacher)[1]
+
+
+def fill_all(filler: Filler) -> list[Path]:
+    """Writes every split, and cache.json with what they are."""
+    recipe, config, examples, folder = filler.recipe, filler.config, filler.examples, filler.folder
     names = []
-    if keep_taps:
-        names = tap_modules(module, torch.zeros(input_shape(config.input, data.size)))
-    module.to(device)
-    filler = Filler(folder, inputs, module, config, examples, recipe, device)
+    if needs_taps(recipe.distill):
+        names = tap_modules(filler.module, torch.zeros(input_shape(config.input, recipe.data.size)))
+    filler.module.to(filler.device)
     paths = fill(filler, "train", names)
     paths += fill(filler, "validation", [])
     if examples.held_out:
         paths += fill(filler, "search", names if recipe.search.fitness == "feature" else [])
     if examples.has_reals and recipe.distill.gan_weight > 0:
         paths.append(fill_reals(filler))
-    scales = [
-        float(
-            np.mean(
-                np.square(np.load(folder / f"tap{i}.npy", mmap_mode="r")[:32].astype(np.float32))
-            )
-        )
-        for i in range(len(names))
-    ]
-    write_json(
-        folder / "cache.json",
-        {
-            "input": config.input.model_dump(mode="json"),
-            "taps": names,
-            "tap_mean_squares": scales,
-            "validation": examples.names("validation"),
-        },
-    )
-    run.finish(
-        "teacher_cache",
-        inputs,
-        [*paths, folder / "cache.json"],
-        started,
-        crops=recipe.data.crops,
-        validation=examples.count("validation"),
-    )
-    return folder
+    about = {
+        "input": config.input.model_dump(mode="json"),
+        "taps": names,
+        "tap_mean_squares": [mean_square(folder / tap_file("train", i)) for i in range(len(names))],
+        "validation": examples.names("validation"),
+    }
+    write_json(folder / "cache.json", about)
+    return [*paths, folder / "cache.json"]
+
+
+def mean_square(path: Path) -> float:
+    """The mean square of a tap's first features."""
+    return float(np.mean(np.square(np.load(path, mmap_mode="r")[:32].astype(np.float32))))
 
 
 def tap_file(split: str, index: int) -> str:
@@ -223,7 +215,7 @@ def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.me
     array = open_memmap(path, "w+", dtype, shape)
     try:
         with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            reserve(file.fileno(), path.stat().st_size)
     except OSError as error:
         del array
         path.unlink()
@@ -232,6 +224,17 @@ def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.me
             "free space, lower data.crops, or choose another folder with -o"
         ) from error
     return array
+
+
+def reserve(descriptor: int, size: int) -> None:
+    """Takes the room of a file's first `size` bytes, whose content stays; raises OSError when the disk has less."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size)
+        return
+    os.lseek(descriptor, 0, os.SEEK_SET)  # Windows and macOS: what is written is there
+    while size > 0 and (block := os.read(descriptor, min(size, BLOCK))):
+        os.lseek(descriptor, -len(block), os.SEEK_CUR)
+        size -= os.write(descriptor, block)
 
 
 def fill_reals(filler: Filler) -> Path:
@@ -247,12 +250,3 @@ def fill_reals(filler: Filler) -> Path:
             bar.step(position + 1)
     array.flush()
     return path
-
-
-def recorder(recorded: dict[str, torch.Tensor], name: str):  # type: ignore[no-untyped-def]
-    """A forward hook that keeps a module's output under its name."""
-
-    def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-        recorded[name] = output
-
-    return hook

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from edgegan.models.animegan.network import AnimeSpec
 from edgegan.models.matching import Imported, adopt, count_up, give_back, shape_of
-from edgegan.models.reading import State
+from edgegan.weights import State
 
 EXAMPLE = "AnimeGANv2 (block_a.0.1.weight ...)"
 PLACES = {

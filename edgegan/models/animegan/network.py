@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scale_width
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.spec import Spec, WidthField
+from edgegan.recipe.student_section import Block, Norm
 
 
-class AnimeSpec(BaseModel):
+class AnimeSpec(Spec):
     """Every width. Heights and widths of images must be multiples of 4 and at least 16."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField(r"stem\.conv", "stem"),
+        WidthField(r"down1\.conv", "half", 0),
+        WidthField(r"at_half\.conv", "half", 1),
+        WidthField(r"down2\.conv", "quarter", 0),
+        WidthField(r"at_quarter\.(\d)\.conv", "quarter", 1),
+        WidthField(r"blocks\.(\d+)\.widen\.conv", "expanded", 0),
+        WidthField(r"blocks\.0\.narrow", "trunk"),
+        WidthField(r"narrow\.conv", "narrow"),
+        WidthField(r"up1\.(\d)\.conv", "up1", -1),
+        WidthField(r"up2\.(\d)\.conv", "up2", -1),
+    )
+    STRIDE = 4
+    MIN_SIZE = 16
 
     in_channels: int = Field(3, ge=1)
     out_channels: int = Field(3, ge=1)
@@ -32,6 +46,10 @@ class AnimeSpec(BaseModel):
         (64, 64, 32), description="after the second doubling; the last convolution is 7x7"
     )
     norm: AnyNorm = "layer"
+
+    def build(self) -> AnimeGenerator:
+        """A generator of these widths with fresh weights."""
+        return AnimeGenerator(self)
 
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> AnimeSpec:
         """A uniformly narrower generator of the same depth; raises ConfigError for separable blocks (its residuals
@@ -99,9 +117,6 @@ class InvertedResidual(nn.Module):
 
 class AnimeGenerator(nn.Module):
     """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of 4."""
-
-    STRIDE = 4
-    MIN_SIZE = 16
 
     def __init__(self, spec: AnimeSpec) -> None:
         super().__init__()

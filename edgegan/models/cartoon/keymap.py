@@ -5,11 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from pydantic import BaseModel
-
 from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.matching import Imported, adopt, count_up, give_back, shape_of
-from edgegan.models.reading import State
+from edgegan.models.spec import Spec
+from edgegan.weights import State
 
 EXAMPLE = "CartoonGAN (conv01_1.weight ...)"
 FIXED = {
@@ -64,7 +63,7 @@ def write(imported: Imported) -> State:
     return give_back(Imported("cartoon", imported.spec, state, [], imported.layout), to_public)
 
 
-def is_coloured(spec: BaseModel) -> bool:
+def is_coloured(spec: Spec) -> bool:
     """Whether input and output are colour images, which upstream are BGR."""
     assert isinstance(spec, CartoonSpec)
     return spec.in_channels == 3 and spec.out_channels == 3

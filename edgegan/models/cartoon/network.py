@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
-from edgegan.models.resnet.network import tap_names
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.residual_blocks import INNER, tap_names
+from edgegan.models.spec import Spec, WidthField
+from edgegan.recipe.student_section import Block, Norm
 
 
-class CartoonSpec(BaseModel):
+class CartoonSpec(Spec):
     """Every width. The published net puts two convolutions with nothing between them in each scaling stage;
     a stage written with one width has the first of them only. Image sides must be multiples of 4, at least 16."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField("stem", "stem"),
+        INNER,
+        WidthField(r"down1\.(\d)", "down1", 0),
+        WidthField(r"down2\.(\d)", "down2", 0),
+        WidthField(r"up1\.(\d)", "up1", 0),
+        WidthField(r"up2\.(\d)", "up2", 0),
+    )
+    STRIDE = 4
+    MIN_SIZE = 16
 
     in_channels: int = Field(3, ge=1)
     out_channels: int = Field(3, ge=1)
@@ -39,6 +49,10 @@ class CartoonSpec(BaseModel):
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Norm = "instance_affine"
     norm_eps: float = Field(1e-9, gt=0, description="added to the variance in every norm")
+
+    def build(self) -> CartoonGenerator:
+        """A generator of these widths with fresh weights."""
+        return CartoonGenerator(self)
 
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> CartoonSpec:
         """A uniformly narrower student: every width times `scale`, one convolution a scaling stage (two in a row with
@@ -64,9 +78,6 @@ class CartoonSpec(BaseModel):
 
 class CartoonGenerator(nn.Module):
     """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of 4."""
-
-    STRIDE = 4
-    MIN_SIZE = 16
 
     def __init__(self, spec: CartoonSpec) -> None:
         super().__init__()

@@ -7,10 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgegan.errors import CheckpointError
-from edgegan.models.matching import Imported, adopt, drop_statistics, give_back, shape_of
-from edgegan.models.reading import State
+from edgegan.models.matching import (
+    Imported,
+    adopt,
+    drop_statistics,
+    find_norm,
+    give_back,
+    shape_of,
+)
 from edgegan.models.resnet.network import ResnetSpec
-from edgegan.recipe.schema import Norm
+from edgegan.models.spec import Spec
+from edgegan.weights import State
 
 EXAMPLE = "CycleGAN, pix2pix and gan-compression ResNets (model.1.weight ...)"
 
@@ -77,11 +84,13 @@ def write(imported: Imported) -> State:
     return give_back(imported, namer(len(imported.spec.inner), second))
 
 
-def find_norm(state: State, key: str) -> Norm:
-    """The norm whose parameters stand at `key`."""
-    if f"{key}.weight" not in state:
-        return "instance"
-    return "batch" if f"{key}.running_mean" in state else "instance_affine"
+def sub_network(spec: Spec, config: str, legacy: bool) -> Spec | None:
+    """The sub-network of a mobile ResNet that a width config means; None for other ResNets."""
+    assert isinstance(spec, ResnetSpec)
+    if spec.block != "separable":
+        return None
+    kept = {"in_channels", "out_channels", "norm", "separable_norm", "dropout"}
+    return ResnetSpec.from_config(config, legacy=legacy, **spec.model_dump(include=kept))
 
 
 def namer(blocks: int, second: int) -> Callable[[str], str]:

@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
-from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, parse_widths, scale_width
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.blocks import (
+    ResidualBlock,
+    check_written,
+    global_branch,
+    make_norm,
+    parse_widths,
+    scale_width,
+)
+from edgegan.models.residual_blocks import INNER, tap_names
+from edgegan.models.spec import Spec, WidthField
+from edgegan.recipe.student_section import Block, Norm
 
 
-class ResnetSpec(BaseModel):
+class ResnetSpec(Spec):
     """Every width of the generator. Heights and widths of images must be multiples of 4 and at least 16."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField("stem", "stem"),
+        WidthField("down1", "down"),
+        WidthField("down2", "trunk"),
+        INNER,
+        WidthField(r"up(\d)", "up", -1),
+    )
+    STRIDE = 4
+    MIN_SIZE = 16
 
     in_channels: int = Field(3, ge=1)
     out_channels: int = Field(3, ge=1)
@@ -70,6 +87,22 @@ class ResnetSpec(BaseModel):
             }
         )
 
+    def to_config(self) -> str:
+        """The eight numbers "c0_..._c7" (Li et al. 2020), the inverse of `from_config`.
+
+        Raises ConfigError when the widths are not of that form.
+        """
+        inner = [self.inner[third * len(self.inner) // 3] // 4 for third in range(3)]
+        ends = [self.up[0] // 2, self.up[1]]
+        numbers = [self.stem, self.down // 2, self.trunk // 4, *inner, *ends]
+        config = "_".join(map(str, numbers))
+        check_written(self, ResnetSpec.from_config(config))
+        return config
+
+    def build(self) -> ResnetGenerator:
+        """A generator of these widths with fresh weights."""
+        return ResnetGenerator(self)
+
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> ResnetSpec:
         """A uniformly narrower generator of the same depth: every width times `scale`."""
         return self.model_copy(
@@ -89,9 +122,6 @@ class ResnetSpec(BaseModel):
 
 class ResnetGenerator(nn.Module):
     """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of 4."""
-
-    STRIDE = 4
-    MIN_SIZE = 16
 
     def __init__(self, spec: ResnetSpec) -> None:
         super().__init__()
@@ -145,13 +175,3 @@ class ResnetGenerator(nn.Module):
     def taps(self) -> list[str]:
         """Modules whose outputs are distilled: trunk entry and after each third of the blocks (GAN Compression 3.1)."""
         return tap_names(len(self.blocks))
-
-
-def tap_names(num_blocks: int) -> list[str]:
-    """The trunk entry's norm and the last block of each third of a trunk of `num_blocks` blocks."""
-    ends = (
-        sorted({max(0, round(num_blocks * third / 3) - 1) for third in (1, 2, 3)})
-        if num_blocks
-        else []
-    )
-    return ["down2_norm", *(f"blocks.{index}" for index in ends)]

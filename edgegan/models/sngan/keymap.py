@@ -8,8 +8,8 @@ from pathlib import Path
 
 from edgegan.errors import CheckpointError
 from edgegan.models.matching import Imported, adopt, count_up, give_back, shape_of
-from edgegan.models.reading import State
 from edgegan.models.sngan.network import SnganSpec
+from edgegan.weights import State
 
 EXAMPLE = "SNGAN (l1.weight, block2.c1.weight ...)"
 INSIDE = {"norm1": "b1", "conv1": "c1", "norm2": "b2", "conv2": "c2", "shortcut": "c_sc"}

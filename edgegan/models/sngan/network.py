@@ -10,13 +10,19 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.spec import Spec, WidthField
+from edgegan.package import NoiseIO
+from edgegan.recipe.student_section import Block, Norm
 
 
-class SnganSpec(BaseModel):
+class SnganSpec(Spec):
     """Every width of the generator; the image is `bottom` times two to the number of blocks."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField("linear", "stem"),
+        WidthField(r"blocks\.(\d+)\.conv1", "inner", 0),
+        WidthField(r"blocks\.(\d+)\.conv2", "width", 0),
+    )
 
     latent: int = Field(128, ge=1, description="noise values a picture")
     out_channels: int = Field(3, ge=1)
@@ -38,10 +44,24 @@ class SnganSpec(BaseModel):
         return self
 
     @property
+    def in_channels(self) -> int:
+        """No picture goes in."""
+        return 0
+
+    @property
+    def takes(self) -> NoiseIO:
+        """Noise of `latent` values."""
+        return NoiseIO(dimension=self.latent)
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of the image, which no input changes."""
         side = int(self.bottom * 2 ** len(self.width))
         return side, side
+
+    def build(self) -> SnganGenerator:
+        """A generator of these widths with fresh weights."""
+        return SnganGenerator(self)
 
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> SnganSpec:
         """A uniformly narrower generator with the same noise; raises ConfigError for separable blocks."""
@@ -78,9 +98,6 @@ class DoublingBlock(nn.Module):
 
 class SnganGenerator(nn.Module):
     """(N, latent) standard normal noise -> (N, out, H, W) in [-1, 1], H and W as in `spec.size`."""
-
-    STRIDE = 1
-    MIN_SIZE = 1
 
     def __init__(self, spec: SnganSpec) -> None:
         super().__init__()

@@ -11,11 +11,11 @@ from typing import Any
 
 import torch
 
-from edgegan.models.matching import Imported, adopt, give_back, shape_of
-from edgegan.models.reading import State
+from edgegan.models.matching import Imported, adopt, expected_state, give_back, shape_of
 from edgegan.models.spade.network import BLOCK_NAMES, SpadeSpec
+from edgegan.models.spec import Spec
 from edgegan.models.spectral import fold_spectral, unfold_spectral
-from edgegan.models.zoo import build
+from edgegan.weights import State
 
 EXAMPLE = "SPADE (fc.weight, head_0.conv_0.weight ...)"
 PUBLIC_BLOCKS = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
@@ -93,8 +93,7 @@ def trim_statistics(
     state: State, spec: SpadeSpec, changes: list[str]
 ) -> tuple[State, dict[str, int]]:
     """Statistics cut to the leading channels that a sub net uses, and the lengths they had."""
-    with torch.device("meta"):
-        own = build("spade", spec).state_dict()
+    own = expected_state(spec)
     wanted = {to_public(key): value for key, value in own.items() if "running" in key}
     lengths = {
         key: len(state[key])
@@ -109,13 +108,23 @@ def trim_statistics(
     return {**state, **trimmed}, lengths
 
 
-def statistics_lengths(state: State) -> dict[str, int]:
+def sub_network(spec: Spec, config: str, _legacy: bool) -> Spec | None:
+    """The sub-network of a mobile SPADE that a width config means; None for a full SPADE."""
+    assert isinstance(spec, SpadeSpec)
+    if spec.block != "separable":
+        return None
+    kept = {"classes", "instance_edge", "out_channels", "upsampling", "norm"}
+    return SpadeSpec.from_config(config, **spec.model_dump(include=kept))
+
+
+def cut_layout(state: State) -> dict[str, Any]:
     """How long each statistic of a super net is, in public names: its sub nets keep that length."""
-    return {
+    lengths = {
         to_public(own): len(value)
         for own, value in state.items()
         if own.endswith(("running_mean", "running_var"))
     }
+    return {"statistics": lengths}
 
 
 def to_public(own: str) -> str:

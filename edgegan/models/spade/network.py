@@ -6,20 +6,37 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
-from edgegan.models.blocks import SeparableConv, parse_widths, refuse_global, scale_width
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.blocks import (
+    SeparableConv,
+    check_written,
+    parse_widths,
+    refuse_global,
+    scale_width,
+)
+from edgegan.models.spec import Spec, WidthField
+from edgegan.package import LabelMapIO
+from edgegan.recipe.student_section import Block, Norm
 
 BLOCK_NAMES = ("head", "middle0", "middle1", "up0", "up1", "up2", "up3")
 PUBLISHED = (16, 16, 16, 8, 4, 2, 1)  # output widths of the blocks in units of ngf
 
 
-class SpadeSpec(BaseModel):
+class SpadeSpec(Spec):
     """Every width. `inner` and `hidden` hold one width for each of the seven blocks: head, two middle ones, four up."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField("stem", "trunk"),
+        WidthField(r"head\.conv1", "inner", 0),
+        WidthField(r"middle(\d)\.conv1", "inner", 1),
+        WidthField(r"up(\d)\.conv1", "inner", 3),
+        WidthField(r"up(\d)\.conv2", "up", 0),
+        WidthField(r"head\.\w+\.shared", "hidden", 0),
+        WidthField(r"middle(\d)\.\w+\.shared", "hidden", 1),
+        WidthField(r"up(\d)\.\w+\.shared", "hidden", 3),
+    )
 
     classes: int = Field(35, ge=1, description="label classes, one channel each")
     instance_edge: bool = Field(True, description="one more channel, 1 on instance borders")
@@ -85,6 +102,11 @@ class SpadeSpec(BaseModel):
         return self.classes + int(self.instance_edge)
 
     @property
+    def takes(self) -> LabelMapIO:
+        """A label map, with or without the edges of its instances."""
+        return LabelMapIO(classes=self.classes, instance_edge=self.instance_edge)
+
+    @property
     def stride(self) -> int:
         """What heights and widths must be multiples of."""
         return 64 if self.upsampling == "more" else 32
@@ -94,6 +116,20 @@ class SpadeSpec(BaseModel):
         """The smallest height and width: an InstanceNorm needs more than one pixel."""
         one_pixel = self.norm == "batch" and self.block == "dense"
         return self.stride if one_pixel else 2 * self.stride
+
+    def to_config(self) -> str:
+        """The eight numbers "c0_..._c7" (Li et al. 2020), the inverse of `from_config`.
+
+        Raises ConfigError when the widths are not of that form.
+        """
+        numbers = [width // unit for width, unit in zip(self.inner, PUBLISHED, strict=True)]
+        config = "_".join(map(str, [self.trunk // 16, *numbers]))
+        check_written(self, SpadeSpec.from_config(config))
+        return config
+
+    def build(self) -> SpadeGenerator:
+        """A generator of these widths with fresh weights."""
+        return SpadeGenerator(self)
 
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> SpadeSpec:
         """A uniformly narrower generator of the same depth. Scale and shift come from the labels, so an affine norm
@@ -178,11 +214,7 @@ class SpadeBlock(nn.Module):
 class SpadeGenerator(nn.Module):
     """(N, classes + edge, H, W), one-hot labels and a 0/1 edge channel -> (N, out, H, W) in [-1, 1].
 
-    H and W multiples of `spec.stride`, at least `spec.min_size`; STRIDE and MIN_SIZE fit every spec.
-    """
-
-    STRIDE = 64
-    MIN_SIZE = 128
+    H and W multiples of `spec.stride`, at least `spec.min_size`."""
 
     def __init__(self, spec: SpadeSpec) -> None:
         super().__init__()

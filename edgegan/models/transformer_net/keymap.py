@@ -14,8 +14,8 @@ from edgegan.models.matching import (
     give_back,
     shape_of,
 )
-from edgegan.models.reading import State
 from edgegan.models.transformer_net.network import TransformerSpec
+from edgegan.weights import State
 
 EXAMPLE = "fast style transfer nets (conv1.conv2d.weight ...)"
 CONVS = {

@@ -7,18 +7,27 @@ same map with the change of range inside its first and last convolution.
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
-from edgegan.models.resnet.network import tap_names
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.residual_blocks import INNER, tap_names
+from edgegan.models.spec import Spec, WidthField
+from edgegan.recipe.student_section import Block, Norm
 
 
-class TransformerSpec(BaseModel):
+class TransformerSpec(Spec):
     """Every width. Heights and widths of images must be multiples of 4 and at least 16."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField(r"stem\.conv", "stem"),
+        WidthField(r"down1\.conv", "down"),
+        WidthField(r"down2\.conv", "trunk"),
+        INNER,
+        WidthField(r"up(\d)\.conv", "up", -1),
+    )
+    STRIDE = 4
+    MIN_SIZE = 16
 
     in_channels: int = Field(3, ge=1)
     out_channels: int = Field(3, ge=1)
@@ -29,6 +38,10 @@ class TransformerSpec(BaseModel):
     up: tuple[int, int] = Field((64, 32), description="channels after each doubling")
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Norm = "instance_affine"
+
+    def build(self) -> TransformerGenerator:
+        """A generator of these widths with fresh weights."""
+        return TransformerGenerator(self)
 
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> TransformerSpec:
         """A uniformly narrower generator of the same depth: every width times `scale`."""
@@ -69,9 +82,6 @@ class PaddedConv(nn.Module):
 
 class TransformerGenerator(nn.Module):
     """(N, in, H, W) in [-1, 1] -> (N, out, H, W) about [-1, 1], not clipped; H and W multiples of 4."""
-
-    STRIDE = 4
-    MIN_SIZE = 16
 
     def __init__(self, spec: TransformerSpec) -> None:
         super().__init__()

@@ -11,12 +11,12 @@ from edgegan.models.matching import (
     adopt,
     count_up,
     drop_statistics,
+    find_norm,
     give_back,
     shape_of,
 )
-from edgegan.models.reading import State
-from edgegan.models.resnet.keymap import find_norm
 from edgegan.models.unet.network import UnetSpec
+from edgegan.weights import State
 
 EXAMPLE = "pix2pix U-Nets (model.model.0.weight ...)"
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import nn
 
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
-from edgegan.recipe.schema import Block, Norm
+from edgegan.models.spec import Spec, WidthField
+from edgegan.recipe.student_section import Block, Norm
 
 
-class UnetSpec(BaseModel):
+class UnetSpec(Spec):
     """Every width. Heights and widths of images must be multiples of 2 to the number of halvings."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    WIDTHS = (
+        WidthField(r"down\.(\d+)", "down", 0),
+        WidthField(r"up\.(\d+)", "up", 0),
+    )
 
     in_channels: int = Field(3, ge=1)
     out_channels: int = Field(3, ge=1)
@@ -55,6 +59,10 @@ class UnetSpec(BaseModel):
         """The smallest height and width: one pixel at the deepest level."""
         return self.stride
 
+    def build(self) -> UnetGenerator:
+        """A generator of these widths with fresh weights."""
+        return UnetGenerator(self)
+
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> UnetSpec:
         """A uniformly narrower generator of the same depth without dropout; raises ConfigError for separable blocks."""
         refuse_separable("unet", block)
@@ -70,13 +78,7 @@ class UnetSpec(BaseModel):
 
 
 class UnetGenerator(nn.Module):
-    """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of `spec.stride`.
-
-    STRIDE and MIN_SIZE are those of the published 256-pixel net.
-    """
-
-    STRIDE = 256
-    MIN_SIZE = 256
+    """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of `spec.stride`."""
 
     def __init__(self, spec: UnetSpec) -> None:
         super().__init__()

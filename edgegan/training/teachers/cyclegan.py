@@ -9,9 +9,12 @@ import torch.nn.functional as F
 from torch import nn
 
 from edgegan.data.batches import Batch
+from edgegan.models.judges import JudgeSpec
 from edgegan.recipe.train_section import Train
-from edgegan.training.teachers.adversarial import fake_loss, fool_loss, real_loss
-from edgegan.training.teachers.parts import apply_gradients, make_parts
+from edgegan.training.judge import Judge
+from edgegan.training.loop import Terms
+from edgegan.training.optimizers import step_down
+from edgegan.training.teachers.parts import make_parts
 from edgegan.training.teachers.pool import ImagePool
 
 
@@ -23,32 +26,32 @@ class Cyclegan:
         train: Train,
         to_b: nn.Module,
         to_a: nn.Module,
-        judge_a: nn.Module,
-        judge_b: nn.Module,
+        judge_a: tuple[JudgeSpec, nn.Module],
+        judge_b: tuple[JudgeSpec, nn.Module],
         seed: int,
     ) -> None:
-        self.train, self.seed = train, seed
-        self.to_b, self.to_a, self.judge_a, self.judge_b = to_b, to_a, judge_a, judge_b
+        self.train, self.seed, self.to_b, self.to_a = train, seed, to_b, to_a
         self.pool_a, self.pool_b = ImagePool(train.pool), ImagePool(train.pool)
         self.parts = make_parts(
             train,
             {"to_b": to_b, "to_a": to_a},
-            {"judge_a": judge_a, "judge_b": judge_b},
+            {"judge_a": judge_a[1], "judge_b": judge_b[1]},
             {"pool_a": self.pool_a, "pool_b": self.pool_b},
         )
+        adam = self.parts.judges_optimizer
+        self.judge_a = Judge(*judge_a, adam, train.gan_mode)
+        self.judge_b = Judge(*judge_b, adam, train.gan_mode)
 
-    def take_step(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
+    def take_step(self, batches: list[Batch], step: int) -> Terms:
         """The generators' step, then the discriminators'; returns every term."""
-        train, mode = self.train, self.train.gan_mode
+        train = self.train
         a, b = batches[0].input, batches[0].target
         assert b is not None
 
-        self.judge_a.requires_grad_(False)
-        self.judge_b.requires_grad_(False)
         made_b, made_a = self.to_b(a), self.to_a(b)
         terms = {
-            "gan_b": fool_loss(mode, [self.judge_b(made_b)]),
-            "gan_a": fool_loss(mode, [self.judge_a(made_a)]),
+            "gan_b": self.judge_b.fooled_by(a, made_b),
+            "gan_a": self.judge_a.fooled_by(b, made_a),
             "cycle_a": F.l1_loss(self.to_a(made_b), a),
             "cycle_b": F.l1_loss(self.to_b(made_a), b),
         }
@@ -59,20 +62,18 @@ class Cyclegan:
             terms["identity_b"] = F.l1_loss(self.to_b(b), b)
             weight = train.cycle_weight * train.identity_weight
             loss = loss + weight * (terms["identity_a"] + terms["identity_b"])
-        apply_gradients(self.parts.generators_adam, loss)
+        step_down(self.parts.optimizer, loss)
 
-        self.judge_a.requires_grad_(True)
-        self.judge_b.requires_grad_(True)
         chance = random.Random(f"pool:{self.seed}:{step}")
         older_b = self.pool_b.query(made_b, chance)
         older_a = self.pool_a.query(made_a, chance)
         terms["discriminator_b"] = 0.5 * (
-            real_loss(mode, [self.judge_b(b)]) + fake_loss(mode, [self.judge_b(older_b)])
+            self.judge_b.on_real(a, b) + self.judge_b.on_fake(a, older_b)
         )
         terms["discriminator_a"] = 0.5 * (
-            real_loss(mode, [self.judge_a(a)]) + fake_loss(mode, [self.judge_a(older_a)])
+            self.judge_a.on_real(b, a) + self.judge_a.on_fake(b, older_a)
         )
-        apply_gradients(self.parts.judges_adam, terms["discriminator_b"] + terms["discriminator_a"])
+        step_down(self.parts.judges_optimizer, terms["discriminator_b"] + terms["discriminator_a"])
         return {"loss": loss, **terms}
 
     def show(self, batch: Batch) -> list[torch.Tensor]:

@@ -7,20 +7,21 @@ import torch.nn.functional as F
 from torch import nn
 
 from edgegan.models.judges import inner_maps, verdicts
-from edgegan.training.teachers.adversarial import fake_loss, feature_matching, fool_loss, real_loss
-from edgegan.training.teachers.paired import Paired, Terms
-from edgegan.training.teachers.parts import apply_gradients
+from edgegan.training.loop import Terms
+from edgegan.training.losses import fake_loss, feature_matching, fool_loss, real_loss
+from edgegan.training.optimizers import step_down
+from edgegan.training.teachers.paired import Paired
 
 Maps = list[list[torch.Tensor]]
 
 
 def gaugan_step(nets: Paired, x: torch.Tensor, y: torch.Tensor) -> Terms:
     """The generator's step, then the discriminator's. The term "l1" is watched, not trained on."""
-    train, mode = nets.train, nets.train.gan_mode
+    train, judge, mode = nets.train, nets.judge.module, nets.judge.mode
     made = nets.generator(x)
 
-    nets.judge.requires_grad_(False)
-    fake, real = judge_both(nets.judge, x, made, y)
+    judge.requires_grad_(False)
+    fake, real = judge_both(judge, x, made, y)
     terms = {"gan": fool_loss(mode, verdicts(fake))}
     loss = terms["gan"]
     if train.feature_weight > 0:
@@ -30,12 +31,12 @@ def gaugan_step(nets: Paired, x: torch.Tensor, y: torch.Tensor) -> Terms:
         terms["perceptual"] = nets.perceptual(made, y)
         loss = loss + train.perceptual_weight * terms["perceptual"]
     terms["l1"] = F.l1_loss(made.detach(), y)
-    apply_gradients(nets.parts.generators_adam, loss)
+    step_down(nets.parts.optimizer, loss)
 
-    nets.judge.requires_grad_(True)
-    fake, real = judge_both(nets.judge, x, made.detach(), y)
+    judge.requires_grad_(True)
+    fake, real = judge_both(judge, x, made.detach(), y)
     on_real, on_fake = real_loss(mode, verdicts(real)), fake_loss(mode, verdicts(fake))
-    apply_gradients(nets.parts.judges_adam, on_real + on_fake)
+    step_down(nets.judge.optimizer, on_real + on_fake)
     return {"loss": loss, **terms, "discriminator_real": on_real, "discriminator_fake": on_fake}
 
 

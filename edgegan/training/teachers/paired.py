@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +11,11 @@ from torch import nn
 
 from edgegan.data.batches import Batch
 from edgegan.metrics.perceptual import Perceptual
+from edgegan.models.judges import JudgeSpec
 from edgegan.recipe.train_section import Train
+from edgegan.training.judge import Judge
+from edgegan.training.loop import Terms
 from edgegan.training.teachers.parts import Parts, make_parts
-
-Terms = dict[str, torch.Tensor]
 
 
 @dataclass
@@ -23,15 +24,17 @@ class Paired:
 
     train: Train
     generator: nn.Module
-    judge: nn.Module
+    critic: InitVar[tuple[JudgeSpec, nn.Module]]
     perceptual: Perceptual | None
     step_on: Callable[[Paired, torch.Tensor, torch.Tensor], Terms]
     parts: Parts = field(init=False)
+    judge: Judge = field(init=False)
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, critic: tuple[JudgeSpec, nn.Module]) -> None:
         self.parts = make_parts(
-            self.train, {"generator": self.generator}, {"discriminator": self.judge}
+            self.train, {"generator": self.generator}, {"discriminator": critic[1]}
         )
+        self.judge = Judge(*critic, self.parts.judges_optimizer, self.train.gan_mode)
 
     def take_step(self, batches: list[Batch], step: int) -> Terms:
         """One step of both networks; `step` does not matter."""

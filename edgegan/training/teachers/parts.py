@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from pydantic import BaseModel
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from edgegan.distributed import average_gradients
 from edgegan.errors import ConfigError
 from edgegan.models.discriminator import MultiscaleSpec, PatchSpec
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganDiscriminatorSpec, SnganSpec
 from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.spec import Spec
 from edgegan.models.unet.network import UnetSpec
-from edgegan.models.zoo import build, parse_spec
+from edgegan.models.zoo import build, change_spec
 from edgegan.package import InputIO, LabelMapIO
 from edgegan.recipe.data_section import Data
 from edgegan.recipe.train_section import Train
+from edgegan.training.checkpoint import Stateful, restore_parts, state_of
+from edgegan.training.optimizers import set_rate
+from edgegan.training.schedule import Schedule
 from edgegan.training.teachers.pool import ImagePool
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
@@ -39,11 +41,11 @@ def generator_io(data: Data) -> InputIO | None:
     return label_io(data) if data.kind == "labels" else None
 
 
-def generator_spec(train: Train, data: Data) -> tuple[str, BaseModel]:
+def generator_spec(train: Train, data: Data) -> tuple[str, Spec]:
     """Family and spec of the generator; raises ConfigError for a spec field that does not exist."""
     if train.method == "gaugan":
         family, labels = "spade", label_io(data)
-        base: BaseModel = SpadeSpec.from_ngf(
+        base: Spec = SpadeSpec.from_ngf(
             train.ngf, classes=labels.classes, instance_edge=labels.instance_edge
         )
     elif train.method == "sngan":
@@ -57,13 +59,7 @@ def generator_spec(train: Train, data: Data) -> tuple[str, BaseModel]:
             base = UnetSpec.from_ngf(train.ngf, train.depth or 8, **inputs)
         else:
             base = ResnetSpec.from_ngf(train.ngf, train.depth or 9, **inputs)
-    unknown = sorted(set(train.spec) - set(type(base).model_fields))
-    if unknown:
-        raise ConfigError(
-            f"train.spec: family {family} has no '{unknown[0]}'; fields: "
-            f"{', '.join(type(base).model_fields)}"
-        )
-    return family, parse_spec(family, {**base.model_dump(), **train.spec})
+    return family, change_spec(family, base, train.spec, "train.spec")
 
 
 def round_log2(size: tuple[int, int]) -> int:
@@ -76,10 +72,9 @@ def round_log2(size: tuple[int, int]) -> int:
     return doublings
 
 
-def judge_spec(train: Train, generator: BaseModel) -> JudgeSpec:
+def judge_spec(train: Train, generator: Spec) -> JudgeSpec:
     """The discriminator that goes with a generator."""
-    takes = int(getattr(generator, "in_channels", 0))
-    gives = int(generator.out_channels)  # type: ignore[attr-defined]
+    takes, gives = generator.in_channels, generator.out_channels
     if train.method == "gaugan":
         return MultiscaleSpec(
             in_channels=takes + gives,
@@ -94,7 +89,7 @@ def judge_spec(train: Train, generator: BaseModel) -> JudgeSpec:
         in_channels=gives + takes * conditional,
         ndf=train.ndf,
         layers=train.discriminator_layers,
-        norm="batch" if getattr(generator, "norm", "") == "batch" else "instance",
+        norm="batch" if generator.norm == "batch" else "instance",
         conditional=conditional,
     )
 
@@ -133,7 +128,7 @@ def add_spectral(generator: nn.Module) -> None:
             spectral_norm(layer)
 
 
-def plain_copy(generator: nn.Module, family: str, spec: BaseModel) -> nn.Module:
+def plain_copy(generator: nn.Module, family: str, spec: Spec) -> nn.Module:
     """The generator on the CPU in evaluation mode, its spectral norms folded into plain weights."""
     state = generator.eval().state_dict()
     for name, layer in generator.named_modules():
@@ -147,50 +142,34 @@ def plain_copy(generator: nn.Module, family: str, spec: BaseModel) -> nn.Module:
 
 @dataclass
 class Parts:
-    """Everything a step changes, and so everything a checkpoint holds: networks by name, Adam over all generators and
-    over all discriminators, image pools."""
+    """Everything that a step changes: networks by name, Adam over all generators and over all discriminators, whose
+    full learning rate is `judges_rate`, and image pools."""
 
     modules: dict[str, nn.Module]
-    generators_adam: torch.optim.Adam
-    judges_adam: torch.optim.Adam
+    optimizer: torch.optim.Adam
+    judges_optimizer: torch.optim.Adam
+    judges_rate: float
     pools: dict[str, ImagePool]
-    rates: tuple[float, float]
 
-    def set_rates(self, factor: float) -> None:
-        """Learning rates of a step: `factor` of the full ones."""
-        for optimizer, rate in zip(
-            (self.generators_adam, self.judges_adam), self.rates, strict=True
-        ):
-            for group in optimizer.param_groups:
-                group["lr"] = rate * factor
+    def set_rates(self, schedule: Schedule, step: int) -> None:
+        """Learning rates of a step; the discriminators' rises and falls as the generators'."""
+        set_rate(self.optimizer, schedule.rate(step))
+        set_rate(
+            self.judges_optimizer, replace(schedule, learning_rate=self.judges_rate).rate(step)
+        )
+
+    def parts(self) -> dict[str, Stateful]:
+        """All of it by name."""
+        adams = {"optimizer": self.optimizer, "judges_optimizer": self.judges_optimizer}
+        return {**self.modules, **adams, **self.pools}
 
     def state(self, step: int) -> dict[str, Any]:
         """What a resumed run needs after this many steps."""
-        saved: dict[str, Any] = {
-            "step": step,
-            "generators_adam": self.generators_adam.state_dict(),
-            "judges_adam": self.judges_adam.state_dict(),
-        }
-        saved |= {name: module.state_dict() for name, module in self.modules.items()}
-        return saved | {name: pool.images for name, pool in self.pools.items()}
+        return state_of(self.parts(), step)
 
     def restore(self, state: dict[str, Any]) -> int:
         """Takes back a state; returns the number of steps done."""
-        self.generators_adam.load_state_dict(state["generators_adam"])
-        self.judges_adam.load_state_dict(state["judges_adam"])
-        for name, module in self.modules.items():
-            module.load_state_dict(state[name])
-        for name, pool in self.pools.items():
-            pool.images = list(state[name])
-        return int(state["step"])
-
-    def first_bad(self) -> str | None:
-        """The name of a weight or statistic that is not finite, if any."""
-        for part, module in self.modules.items():
-            for name, value in module.state_dict().items():
-                if value.is_floating_point() and not bool(torch.isfinite(value).all()):
-                    return f"{part}.{name}"
-        return None
+        return restore_parts(self.parts(), state)
 
 
 def make_parts(
@@ -200,27 +179,13 @@ def make_parts(
     pools: dict[str, ImagePool] | None = None,
 ) -> Parts:
     """Parts with the optimisers that the recipe sets (Adam)."""
-    pair = (train.learning_rate, train.discriminator_learning_rate or train.learning_rate)
-    generators_adam, judges_adam = (
+    judges_rate = train.discriminator_learning_rate or train.learning_rate
+    optimizer, judges_optimizer = (
         torch.optim.Adam(
             [parameter for module in group.values() for parameter in module.parameters()],
             rate,
             betas=(train.beta1, train.beta2),
         )
-        for group, rate in zip((generators, judges), pair, strict=True)
+        for group, rate in ((generators, train.learning_rate), (judges, judges_rate))
     )
-    return Parts({**generators, **judges}, generators_adam, judges_adam, pools or {}, pair)
-
-
-def apply_gradients(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    """One optimiser step down the loss, whose gradient is the mean over all processes."""
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    for group in optimizer.param_groups:
-        average_gradients(group["params"])
-    optimizer.step()
-
-
-def seed_step(seed: int, step: int, rank: int = 0) -> None:
-    """Torch's random numbers (dropout) as a function of seed, step and process."""
-    torch.manual_seed((seed * 1_000_003 + step) * 64 + rank)
+    return Parts({**generators, **judges}, optimizer, judges_optimizer, judges_rate, pools or {})

@@ -5,28 +5,27 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from edgegan.models.judges import verdicts
-from edgegan.training.teachers.adversarial import fake_loss, fool_loss, real_loss
-from edgegan.training.teachers.paired import Paired, Terms
-from edgegan.training.teachers.parts import apply_gradients
+from edgegan.training.loop import Terms
+from edgegan.training.losses import gradient_l1
+from edgegan.training.optimizers import step_down
+from edgegan.training.teachers.paired import Paired
 
 
 def pix2pix_step(nets: Paired, x: torch.Tensor, y: torch.Tensor) -> Terms:
     """The discriminator's step, then the generator's."""
-    train, mode = nets.train, nets.train.gan_mode
+    train = nets.train
     made = nets.generator(x)
 
-    nets.judge.requires_grad_(True)
-    real = real_loss(mode, verdicts(nets.judge(torch.cat([x, y], 1))))
-    fake = fake_loss(mode, verdicts(nets.judge(torch.cat([x, made.detach()], 1))))
-    apply_gradients(nets.parts.judges_adam, 0.5 * (real + fake))
+    real, fake = nets.judge.on_real(x, y), nets.judge.on_fake(x, made)
+    step_down(nets.judge.optimizer, 0.5 * (real + fake))
 
-    nets.judge.requires_grad_(False)
-    terms = {"gan": fool_loss(mode, verdicts(nets.judge(torch.cat([x, made], 1))))}
-    terms["l1"] = F.l1_loss(made, y)
+    terms = {"gan": nets.judge.fooled_by(x, made), "l1": F.l1_loss(made, y)}
     loss = terms["gan"] + train.l1_weight * terms["l1"]
+    if train.gradient_weight > 0:
+        terms["gradient"] = gradient_l1(made, y)
+        loss = loss + train.gradient_weight * terms["gradient"]
     if nets.perceptual is not None:
         terms["perceptual"] = nets.perceptual(made, y)
         loss = loss + train.perceptual_weight * terms["perceptual"]
-    apply_gradients(nets.parts.generators_adam, loss)
+    step_down(nets.parts.optimizer, loss)
     return {"loss": loss, **terms, "discriminator_real": real, "discriminator_fake": fake}

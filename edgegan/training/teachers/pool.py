@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import torch
 
@@ -29,3 +30,11 @@ class ImagePool:
             else:
                 given.append(image)
         return torch.stack(given)
+
+    def state_dict(self) -> dict[str, Any]:
+        """For a checkpoint."""
+        return {"images": self.images}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """From a checkpoint."""
+        self.images = list(state["images"])

@@ -6,9 +6,12 @@ import torch
 from torch import nn
 
 from edgegan.data.batches import Batch, draw_noise, positions
+from edgegan.models.judges import JudgeSpec
 from edgegan.recipe.train_section import Train
-from edgegan.training.teachers.adversarial import fake_loss, fool_loss, real_loss
-from edgegan.training.teachers.parts import apply_gradients, make_parts
+from edgegan.training.judge import Judge
+from edgegan.training.loop import Terms
+from edgegan.training.optimizers import step_down
+from edgegan.training.teachers.parts import make_parts
 
 
 class Sngan:
@@ -18,35 +21,33 @@ class Sngan:
         self,
         train: Train,
         generator: nn.Module,
-        judge: nn.Module,
+        critic: tuple[JudgeSpec, nn.Module],
         latent: int,
         seed: int,
         rank: int = 0,
         world: int = 1,
     ) -> None:
-        self.train, self.generator, self.judge = train, generator, judge
+        self.train, self.generator = train, generator
         self.latent, self.seed, self.rank, self.world = latent, seed, rank, world
-        self.parts = make_parts(train, {"generator": generator}, {"discriminator": judge})
+        self.parts = make_parts(train, {"generator": generator}, {"discriminator": critic[1]})
+        self.judge = Judge(*critic, self.parts.judges_optimizer, train.gan_mode)
 
-    def take_step(self, batches: list[Batch], step: int) -> dict[str, torch.Tensor]:
+    def take_step(self, batches: list[Batch], step: int) -> Terms:
         """A discriminator's step for every batch, then the generator's; returns every term, the last of the former."""
-        mode = self.train.gan_mode
-        self.judge.requires_grad_(True)
         for batch in batches:
             assert batch.target is not None
             with torch.no_grad():
                 made = self.generator(batch.input)
-            real = real_loss(mode, [self.judge(batch.target)])
-            fake = fake_loss(mode, [self.judge(made)])
-            apply_gradients(self.parts.judges_adam, real + fake)
+            real = self.judge.on_real(batch.input, batch.target)
+            fake = self.judge.on_fake(batch.input, made)
+            step_down(self.judge.optimizer, real + fake)
 
-        self.judge.requires_grad_(False)
         places = positions(
             self.train.generator_batch or self.train.batch, step, self.rank, self.world
         )
         noise = draw_noise(self.latent, places, self.seed, "generator noise").to(made.device)
-        loss = fool_loss(mode, [self.judge(self.generator(noise))])
-        apply_gradients(self.parts.generators_adam, loss)
+        loss = self.judge.fooled_by(noise, self.generator(noise))
+        step_down(self.parts.optimizer, loss)
         return {"loss": loss, "discriminator_real": real, "discriminator_fake": fake}
 
     def show(self, batch: Batch) -> list[torch.Tensor]:
@@ -58,6 +59,6 @@ class Sngan:
         """Mean scores of real and made pictures: how well the discriminator still tells them apart."""
         assert batch.target is not None
         return {
-            "validation_score_real": float(self.judge(batch.target).mean()),
-            "validation_score_fake": float(self.judge(self.generator(batch.input)).mean()),
+            "validation_score_real": float(self.judge.module(batch.target).mean()),
+            "validation_score_fake": float(self.judge.module(self.generator(batch.input)).mean()),
         }

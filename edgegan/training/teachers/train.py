@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from edgegan import distributed
+from edgegan.channels.program import evaluating
 from edgegan.console import format_duration, say
 from edgegan.data.batches import middle_batch
 from edgegan.data.checking import check_dataset, keep_findings, listing_hash
@@ -20,14 +21,17 @@ from edgegan.metrics.complexity import format_macs, measure
 from edgegan.metrics.perceptual import open_perceptual, perceptual_loss
 from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.packaging import store
+from edgegan.models.spec import Spec
 from edgegan.models.zoo import build, check_size, describe_io
-from edgegan.package import CONFIG_FILE, input_shape
+from edgegan.package import CONFIG_FILE, NoiseIO, input_shape
 from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
 from edgegan.run import MANIFEST, Run
+from edgegan.training.loop import Training
 from edgegan.training.memory import explain_out_of_memory
 from edgegan.training.speed import choose_device, choose_speed
 from edgegan.training.teachers.cyclegan import Cyclegan
+from edgegan.training.teachers.feed import Feed, teacher_schedule
 from edgegan.training.teachers.gaugan import gaugan_step
 from edgegan.training.teachers.paired import Paired
 from edgegan.training.teachers.parts import (
@@ -40,7 +44,7 @@ from edgegan.training.teachers.parts import (
 )
 from edgegan.training.teachers.pix2pix import pix2pix_step
 from edgegan.training.teachers.sngan import Sngan
-from edgegan.training.teachers.teacher_loop import Feed, Trainer, evaluating, run_steps
+from edgegan.training.teachers.teach import TeacherMethod, teach
 
 STAGE = "train"
 NOT_IN_RESULT = {"log_every", "sample_every", "checkpoint_seconds"}
@@ -104,84 +108,95 @@ def train_teacher(
             "processes": distributed.world_size(),
         }
     )
-    if run.is_done(STAGE, inputs):
-        say("teacher is up to date")
-        return
-    started = time.monotonic()
-    torch.manual_seed(recipe.seed)
-    judge = judge_spec(settings, spec)
-    trainer = make_trainer(settings, family, spec, judge, device, recipe.seed)
-    channels = (int(getattr(spec, "in_channels", 3)), int(spec.out_channels))
-    latent = int(getattr(spec, "latent", 1))
-    rank, world = distributed.rank(), distributed.world_size()
-    feed = Feed(dataset, settings, channels, latent, recipe.seed, device, rank, world)
-    with choose_speed(settings, device).attached(*trainer.parts.modules.values()):
-        steps = run_steps(
-            trainer,
-            feed,
-            folder=run.stage_folder(STAGE),
-            run_folder=run.folder,
-            label=settings.method or "",
+    with run.stage(STAGE, inputs) as stage:
+        if not stage.todo:
+            say("teacher is up to date")
+            return
+        started = time.monotonic()
+        torch.manual_seed(recipe.seed)
+        judge = judge_spec(settings, spec)
+        method = make_method(settings, family, spec, judge, device, recipe.seed)
+        feed = make_feed(dataset, settings, spec, recipe.seed, device)
+        training = Training(
+            folder=stage.folder,
+            metrics=run.folder / "metrics.jsonl",
             inputs=inputs,
+            device=device,
+            schedule=teacher_schedule(settings, len(dataset.train), feed.world),
+            seed=recipe.seed,
+            log_every=settings.log_every,
+            validate_every=settings.sample_every,
+            checkpoint_seconds=settings.checkpoint_seconds,
+            section="train",
         )
-    spent = time.monotonic() - started
-    files: list[Path] = []
-    figures: dict[str, float] = {}
-    if distributed.is_main():
-        files = write_teachers(run, recipe, trainer, family, spec, judge, steps)
-        figures = measure_teacher(trainer, feed)
-    run.finish(STAGE, inputs, files, started, steps=steps, **figures)
+        with choose_speed(settings, device).attached(*method.parts.modules.values()):
+            teach(method, settings.method or "", feed, training, run.folder / "samples")
+        spent, steps = time.monotonic() - started, training.schedule.steps
+        if distributed.is_main():
+            stage.wrote(*write_teachers(run, recipe, method, family, spec, judge, steps))
+            stage.note(steps=steps, **measure_teacher(method, feed))
     say(f"trained {steps} steps in {format_duration(spent)}")
 
 
-def make_trainer(
+def make_feed(
+    dataset: Dataset, settings: Train, spec: Spec, seed: int, device: torch.device
+) -> Feed:
+    """Where the batches of a generator of this spec come from."""
+    channels = (spec.in_channels, spec.out_channels)
+    latent = spec.takes.dimension if isinstance(spec.takes, NoiseIO) else 1
+    rank, world = distributed.rank(), distributed.world_size()
+    return Feed(dataset, settings, channels, latent, seed, device, rank, world)
+
+
+def make_method(
     settings: Train,
     family: str,
     spec: Any,
     judge: JudgeSpec,
     device: torch.device,
     seed: int,
-) -> Trainer:
+) -> TeacherMethod:
     """The networks with the weights that published training starts from, and their optimisers."""
-    method = settings.method or ""
+    name = settings.method or ""
 
     def fresh(module: nn.Module) -> nn.Module:
         """A network ready to be trained."""
-        initialise_as_published(module, method)
+        initialise_as_published(module, name)
         return module.to(device)
 
     generator, critic = fresh(build(family, spec)), fresh(build_judge(judge))
     if settings.spectral:
         add_spectral(generator)
-    if method == "cyclegan":
+    if name == "cyclegan":
         back = spec.model_copy(
             update={"in_channels": spec.out_channels, "out_channels": spec.in_channels}
         )
-        return Cyclegan(
-            settings,
-            generator,
-            fresh(build(family, back)),
-            fresh(build_judge(judge.model_copy(update={"in_channels": spec.in_channels}))),
-            critic,
-            seed,
-        )
-    if method == "sngan":
+        back_judge = judge.model_copy(update={"in_channels": spec.in_channels})
+        to_a, judge_a = fresh(build(family, back)), fresh(build_judge(back_judge))
+        return Cyclegan(settings, generator, to_a, (back_judge, judge_a), (judge, critic), seed)
+    if name == "sngan":
         rank, world = distributed.rank(), distributed.world_size()
-        return Sngan(settings, generator, critic, spec.latent, seed, rank, world)
+        return Sngan(settings, generator, (judge, critic), spec.latent, seed, rank, world)
     perceptual = None
     if settings.perceptual_weight > 0 and settings.perceptual is not None:
         perceptual = perceptual_loss(open_perceptual(settings.perceptual, device=device))
-    step_on = gaugan_step if method == "gaugan" else pix2pix_step
-    return Paired(settings, generator, critic, perceptual, step_on)
+    step_on = gaugan_step if name == "gaugan" else pix2pix_step
+    return Paired(settings, generator, (judge, critic), perceptual, step_on)
 
 
 def write_teachers(
-    run: Run, recipe: Recipe, trainer: Trainer, family: str, spec: Any, judge: JudgeSpec, steps: int
+    run: Run,
+    recipe: Recipe,
+    method: TeacherMethod,
+    family: str,
+    spec: Any,
+    judge: JudgeSpec,
+    steps: int,
 ) -> list[Path]:
     """The teacher's package with its discriminator; of cyclegan one for each direction. Returns their files."""
-    modules = trainer.parts.modules
+    modules = method.parts.modules
     pairs = {"teacher": ("generator", "discriminator")}
-    if isinstance(trainer, Cyclegan):
+    if isinstance(method, Cyclegan):
         pairs = {"teacher": ("to_b", "judge_b"), "teacher_BtoA": ("to_a", "judge_a")}
     files: list[Path] = []
     for title, (generator, critic) in pairs.items():
@@ -201,6 +216,10 @@ def write_teachers(
         }
         if recipe.data.class_names:
             source["class_names"] = list(recipe.data.class_names)
+        takes = generator_io(recipe.data)
+        about = {"name": name, "source": source, "licence": recipe.train.licence} | (
+            {"input": takes} if takes else {}
+        )
         with atomic_folder(folder, CONFIG_FILE, overwrite=True) as temporary:
             store(
                 temporary,
@@ -208,25 +227,24 @@ def write_teachers(
                 own,
                 plain_copy(modules[generator], family, own),
                 recipe.data.size,
-                {"name": name, "source": source, "licence": "unstated"},
+                about,
                 (judge.model_copy(update={"in_channels": own.out_channels}), judge_state)
                 if generator == "to_a"
                 else (judge, judge_state),
-                generator_io(recipe.data),
             )
         files += sorted(path for path in folder.iterdir() if path.is_file())
     return files
 
 
-def measure_teacher(trainer: Trainer, feed: Feed) -> dict[str, float]:
+def measure_teacher(method: TeacherMethod, feed: Feed) -> dict[str, float]:
     """Mean of the method's validation figures over all validation examples."""
     split = feed.dataset.validation
     totals: dict[str, float] = {}
-    with evaluating(trainer.parts):
+    with evaluating(*method.parts.modules.values()):
         for index in range(len(split)):
             batch = middle_batch(
                 split, range(index, index + 1), channels=feed.channels, noise=feed.latent
             )
-            for name, value in trainer.measure(batch.to(feed.device)).items():
+            for name, value in method.measure(batch.to(feed.device)).items():
                 totals[name] = totals.get(name, 0.0) + value / len(split)
     return {"validation_images": len(split), **totals}

@@ -4,7 +4,6 @@ import android.content.Intent;
 import android.os.Build;
 import android.os.Bundle;
 import android.os.PowerManager;
-import android.view.View;
 import android.widget.Button;
 import android.widget.Spinner;
 import android.widget.TextView;
@@ -56,16 +55,8 @@ public final class BenchmarkActivity extends Screen {
         bind(R.id.save);
     }
 
-    private void bind(int id) {
-        findViewById(id).setOnClickListener(new View.OnClickListener() {
-            @Override
-            public void onClick(View view) {
-                pressed(view.getId());
-            }
-        });
-    }
-
-    private void pressed(int id) {
+    @Override
+    void pressed(int id) {
         if (id == R.id.start) {
             begin();
         } else if (id == R.id.share) {

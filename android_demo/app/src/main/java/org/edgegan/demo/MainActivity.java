@@ -98,16 +98,8 @@ public final class MainActivity extends Screen implements CameraFeed.Listener {
         otherList.setOnItemSelectedListener(listener);
     }
 
-    private void bind(int id) {
-        findViewById(id).setOnClickListener(new View.OnClickListener() {
-            @Override
-            public void onClick(View view) {
-                pressed(view.getId());
-            }
-        });
-    }
-
-    private void pressed(int id) {
+    @Override
+    void pressed(int id) {
         if (id == R.id.camera) {
             live = !live;
             if (live) {

@@ -1,7 +1,7 @@
 package org.edgegan.demo;
 
 import android.app.Activity;
-import android.os.Bundle;
+import android.view.View;
 import android.widget.ArrayAdapter;
 import java.util.ArrayList;
 import java.util.List;
@@ -42,16 +42,24 @@ abstract class Screen extends Activity {
         return cards;
     }
 
+    /** Sends presses of the view with this id to `pressed`. */
+    void bind(int id) {
+        findViewById(id).setOnClickListener(new View.OnClickListener() {
+            @Override
+            public void onClick(View view) {
+                pressed(view.getId());
+            }
+        });
+    }
+
+    /** A view given to `bind` was pressed. */
+    void pressed(int id) {}
+
     /** A drop-down of titles. */
     ArrayAdapter<String> titles(List<String> titles) {
         ArrayAdapter<String> adapter = new ArrayAdapter<>(this, android.R.layout.simple_spinner_item, titles);
         adapter.setDropDownViewResource(android.R.layout.simple_spinner_dropdown_item);
         return adapter;
-    }
-
-    @Override
-    protected void onCreate(Bundle state) {
-        super.onCreate(state);
     }
 
     @Override

@@ -1,7 +1,6 @@
 package org.edgegan.demo;
 
 import android.os.Bundle;
-import android.view.View;
 import android.widget.Button;
 import android.widget.TextView;
 import org.edgegan.core.ModelCard;
@@ -23,15 +22,11 @@ public final class SelfTestActivity extends Screen implements SelfTest.Loader {
         start = (Button) findViewById(R.id.start);
         startModels();
         start.setEnabled(models != null);
-        start.setOnClickListener(new View.OnClickListener() {
-            @Override
-            public void onClick(View view) {
-                begin();
-            }
-        });
+        bind(R.id.start);
     }
 
-    private void begin() {
+    @Override
+    void pressed(int button) {
         start.setEnabled(false);
         text.setText(models.settings().accelerator() + "\n\n");
         for (final String id : models.bundle.models) {

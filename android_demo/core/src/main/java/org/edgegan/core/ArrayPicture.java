@@ -1,30 +1,17 @@
 package org.edgegan.core;
 
 /** A picture whose pixels are in memory, packed ARGB row by row. */
-public final class ArrayPicture implements Picture {
+public final class ArrayPicture extends SizedPicture {
     public final int[] argb;
-    private final int width;
-    private final int height;
 
     /** Raises IllegalArgumentException unless `argb` has width x height pixels, at least one. */
     public ArrayPicture(int[] argb, int width, int height) {
+        super(width, height);
         if (width < 1 || height < 1 || argb.length != (long) width * height) {
             throw new IllegalArgumentException(
                     "a picture of " + width + "x" + height + " cannot have " + argb.length + " pixels");
         }
         this.argb = argb;
-        this.width = width;
-        this.height = height;
-    }
-
-    @Override
-    public int width() {
-        return width;
-    }
-
-    @Override
-    public int height() {
-        return height;
     }
 
     @Override

@@ -19,9 +19,9 @@ import org.edgegan.core.Benchmark;
 import org.edgegan.core.Bundle;
 import org.edgegan.core.ModelCard;
 import org.edgegan.core.ModelException;
-import org.edgegan.core.Picture;
 import org.edgegan.core.Runner;
 import org.edgegan.core.SelfTest;
+import org.edgegan.core.SizedPicture;
 import org.edgegan.core.Tensors;
 import org.edgegan.core.Translator;
 
@@ -130,21 +130,11 @@ public final class Main {
     }
 
     /** A picture that exists only as a formula, so that nothing but the tiles needs memory. */
-    private static void huge(ModelCard card, Runner runner, final int width, final int height)
+    private static void huge(ModelCard card, Runner runner, int width, int height)
             throws ModelException {
         final CRC32 checksum = new CRC32();
         final long[] rows = new long[1];
-        new Translator(runner, card).tiled(new Picture() {
-            @Override
-            public int width() {
-                return width;
-            }
-
-            @Override
-            public int height() {
-                return height;
-            }
-
+        new Translator(runner, card).tiled(new SizedPicture(width, height) {
             @Override
             public void read(int left, int top, int wide, int high, int[] out) {
                 for (int i = 0; i < wide * high; i++) {

@@ -1,4 +1,4 @@
-"""What a training step works on."""
+"""What a student learns from in one step."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 
 @dataclass
-class Batch:
+class Lesson:
     """Inputs with what the teacher makes of them, and the true pictures (or pictures of the target domain) if any."""
 
     x: torch.Tensor

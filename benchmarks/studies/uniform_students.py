@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from edgegan.compress.pipeline import run_stages, spec_at
-from edgegan.compress.slimming.start import find_scale
+from edgegan.compress.form import find_scale, spec_at
+from edgegan.compress.pipeline import run_stages
 from edgegan.compress.teacher.examples import open_examples
 from edgegan.compress.teacher.outputs import resolve_teacher
 from edgegan.console import emit, format_cost, table
@@ -20,8 +20,9 @@ from edgegan.errors import ConfigError, EdgeGANError
 from edgegan.models.catalogue import measure_spec
 from edgegan.models.zoo import parse_spec
 from edgegan.package import read_config
-from edgegan.recipe.schema import parse_recipe
-from edgegan.run import MANIFEST, Run
+from edgegan.recipe.budget_section import Budget
+from edgegan.recipe.loading import parse_recipe
+from edgegan.run import MANIFEST, STUDENT, Run
 from edgegan.training.speed import choose_device
 
 ROUND_TO, BELOW = 2, 0.005
@@ -43,7 +44,7 @@ def main() -> None:
 def compare(searched: Run, folder: Path) -> None:
     """Trains the uniform student in `folder`, or goes on there."""
     recipe = parse_recipe(searched.manifest["recipe"], str(searched.folder / MANIFEST))
-    if recipe.method != "gan-compression" or "distill" not in searched.manifest["stages"]:
+    if recipe.method != "gan-compression" or STUDENT not in searched.manifest["stages"]:
         raise ConfigError(f"{searched.folder} is not a finished gan-compression run")
     chosen = searched.figures("search")["chosen_macs"]
     supernet = recipe.supernet
@@ -51,6 +52,7 @@ def compare(searched: Run, folder: Path) -> None:
     plain = recipe.model_copy(
         update={
             "method": "distill",
+            "budget": Budget(),  # the scale is chosen here
             "student": recipe.student.model_copy(update={"round_to": ROUND_TO}),
             "distill": recipe.distill.model_copy(update={"steps": steps}),
         }
@@ -58,7 +60,7 @@ def compare(searched: Run, folder: Path) -> None:
     config = read_config(resolve_teacher(searched, recipe))
 
     def cost(scale: float) -> int:
-        return measure_spec(config.family, spec_at(config, plain, scale), plain.data.size).macs
+        return measure_spec(spec_at(config, plain, scale), plain.data.size).macs
 
     above = find_scale(cost, chosen)
     scale = min(above - BELOW, above, key=lambda each: abs(cost(each) - chosen))
@@ -73,9 +75,9 @@ def compare(searched: Run, folder: Path) -> None:
     for name, each in (("searched", searched), (f"uniform, {scale:g}", run)):
         student = read_config(each.folder / "student")
         spec = parse_spec(student.family, student.spec)
-        macs = measure_spec(student.family, spec, recipe.data.size).macs
+        macs = measure_spec(spec, recipe.data.size).macs
         rows.append(
-            [name, format_cost(macs), f"{each.figures('distill')['psnr_to_teacher_db']:.2f}"]
+            [name, format_cost(macs), f"{each.student_figures()['psnr_to_teacher_db']:.2f}"]
         )
     emit(table(["widths", "MACs", "PSNR to teacher dB"], rows))
     emit(f"next: edgegan evaluate {folder}")

@@ -11,8 +11,8 @@ from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import Complexity, measure
-from edgegan.models.catalogue import catalogue, measure_entry
-from edgegan.models.zoo import check_package_size, image_sides, load_generator, parse_spec
+from edgegan.models.catalogue import catalogue, measure_spec
+from edgegan.models.zoo import check_package_size, load_generator, parse_spec
 from edgegan.package import PackageConfig, input_shape
 
 
@@ -20,13 +20,13 @@ def zoo_rows() -> list[dict[str, Any]]:
     """Every published generator with its costs at the size its figures are quoted at."""
     return [
         {
-            "name": entry.name,
-            "family": entry.family,
-            "source": entry.source,
-            "input": entry.input.model_dump(mode="json"),
-            **measure_entry(entry).summary(),
+            "name": each.name,
+            "family": family,
+            "source": each.source,
+            "input": each.spec.takes.model_dump(mode="json"),
+            **measure_spec(each.spec, each.size).summary(),
         }
-        for entry in catalogue()
+        for family, each in catalogue()
     ]
 
 
@@ -104,9 +104,8 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
 def small_example(config: PackageConfig) -> torch.Tensor:
     """The smallest input of at least 64 pixels a side that the generator takes: enough to trace its channels."""
     spec = parse_spec(config.family, config.spec)
-    stride, smallest = image_sides(config.family, spec)
-    side = -(-max(smallest, 64) // stride) * stride
-    return torch.zeros(input_shape(config.input, getattr(spec, "size", (side, side))))
+    side = -(-max(spec.min_size, 64) // spec.stride) * spec.stride
+    return torch.zeros(input_shape(config.input, spec.size or (side, side)))
 
 
 def group_rows(graph: ChannelGraph, complexity: Complexity) -> list[dict[str, Any]]:

@@ -19,11 +19,12 @@ HEAVY_CALIBRATION_IMAGES = 8
 
 
 def int8_job(
-    source: Source, work: Path, options: Int8Options, policy: str, macs: int
+    source: Source, work: Path, options: Int8Options, macs: int
 ) -> tuple[dict[str, Any], str | None]:
-    """What the child needs for int8, with its arrays stored in `work`; and a line that says what calibrates it."""
+    """What the child needs for int8, with its arrays stored in `work`; and a line that says what calibrates it. The
+    policy is settled."""
     job: dict[str, Any] = {
-        "policy": policy,
+        "policy": options.policy,
         "method": options.method,
         "sensitivity": options.sensitivity,
         "max_drop_db": None,
@@ -36,11 +37,11 @@ def int8_job(
         job["teacher_outputs"] = store(work, "teacher_outputs", source.teacher_outputs)
     elif options.max_drop_db is not None:
         say(f"--max-drop compares students with their teacher: it does not apply to {source.role}")
-    if policy == "dynamic":
+    if options.policy == "dynamic":
         return job, None
     if source.calibration is None:
         raise ConfigError(f"int8 of {source.folder} needs example images: give --calibration DIR")
-    job |= learned_ranges(source, options.method, work, policy)
+    job |= learned_ranges(source, options.method, work, options.policy)
     images, note = source.calibration, source.calibration_note
     if macs > HEAVY_MACS and len(images) > HEAVY_CALIBRATION_IMAGES:
         images = images[:: len(images) // HEAVY_CALIBRATION_IMAGES][:HEAVY_CALIBRATION_IMAGES]

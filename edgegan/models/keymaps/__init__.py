@@ -1,0 +1,1 @@
+"""The key maps under the path by which programs outside import them."""

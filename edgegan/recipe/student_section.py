@@ -1,0 +1,37 @@
+"""The student section of a recipe: the shape of the network that is made."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from edgegan.recipe.section import Section
+
+Norm = Literal["instance", "instance_affine", "batch", "batch-global"]
+Block = Literal["dense", "separable"]
+
+
+class Student(Section):
+    """The student's shape: the teacher's family, narrower, with this residual block and norm."""
+
+    scale: float = Field(
+        0.375,
+        gt=0,
+        le=1,
+        description="every width of the teacher times this; method distill finds it where a budget is set",
+    )
+    round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
+    widths: dict[str, Any] = Field(
+        default_factory=dict,
+        description="spec fields set by hand after scaling, such as {stem: 16}",
+    )
+    block: Block = Field(
+        "separable",
+        description="residual convolutions: separable (depthwise and pointwise) or dense",
+    )
+    norm: Norm = Field(
+        "instance_affine",
+        description="instance, instance_affine (dynamic int8), batch (static full int8) or batch-global (batch with a "
+        "small branch that sees the whole picture; static full int8)",
+    )

@@ -1,0 +1,45 @@
+"""A discriminator in training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from edgegan.models.judges import JudgeSpec, judged, verdicts
+from edgegan.recipe.train_section import GanMode
+from edgegan.training.losses import fake_loss, fool_loss, real_loss
+
+
+@dataclass
+class Judge:
+    """A discriminator, its optimiser, and the adversarial loss of both sides.
+
+    Every method takes the input `x` (N, C, H, W) of a generator, which only a conditional discriminator sees, and the
+    image (N, C, H, W) to judge, and gives means over scales and places.
+    """
+
+    spec: JudgeSpec
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    mode: GanMode
+
+    def __call__(self, x: torch.Tensor, image: torch.Tensor) -> list[torch.Tensor]:
+        """Scores of an image, one tensor for each scale."""
+        return verdicts(self.module(judged(self.spec, x, image)))
+
+    def fooled_by(self, x: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """What a generator minimises. The discriminator gets no gradient from here on."""
+        self.module.requires_grad_(False)
+        return fool_loss(self.mode, self(x, image))
+
+    def on_real(self, x: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """What the discriminator minimises on real pictures. It gets gradients from here on."""
+        self.module.requires_grad_(True)
+        return real_loss(self.mode, self(x, image))
+
+    def on_fake(self, x: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
+        """What the discriminator minimises on a generator's pictures, which get no gradient; it does from here on."""
+        self.module.requires_grad_(True)
+        return fake_loss(self.mode, self(x, image.detach()))
