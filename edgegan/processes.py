@@ -70,7 +70,7 @@ class Drain(threading.Thread):
 def last_words(text: str) -> str:
     """The last three lines of a program's text on one line of bounded length, control characters escaped."""
     lines = text.strip().splitlines()
-    return printable(" ".join(line.strip() for line in lines[-3:]))[-LAST_WORDS:]
+    return printable(" ".join(line.strip() for line in lines[-3:])[-LAST_WORDS:])
 
 
 def printable(text: str) -> str:
