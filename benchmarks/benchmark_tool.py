@@ -80,7 +80,7 @@ def parse_profile(text: str) -> list[tuple[str, float]]:
     """Node name and average milliseconds of the operator table, in run order; empty without one."""
     part = text.rpartition("Operator-wise Profiling Info")[2]
     table = part.split("Run Order", 1)[-1].split("Top by Computation Time")[0]
-    rows = []
+    rows: list[tuple[str, float]] = []
     for line in table.splitlines():
         # [node type] [start] [first] [avg ms] [%] [cdf%] [mem KB] [times called] [Name]
         found = re.match(

@@ -19,7 +19,6 @@ from edgegan.benchmarks.devices.interface import (
     MOST_PULLED_BYTES,
     Asked,
     DeviceKind,
-    Finished,
     call,
     check_plain,
 )
@@ -34,6 +33,7 @@ from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import BenchRecord
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
+from edgegan.processes import Finished
 
 FOLDER = "/data/local/tmp"
 NEEDS = "apt-get install adb, or Android's platform-tools"

@@ -19,7 +19,6 @@ from edgegan.benchmarks.devices.interface import (
     WORKER_DEADLINE_S,
     Asked,
     DeviceKind,
-    Finished,
     call,
     check_plain,
 )
@@ -32,6 +31,7 @@ from edgegan.console import say
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 from edgegan.files import sha256_file
+from edgegan.processes import Finished
 from edgegan.runtime.session import WORKER_FILE
 
 SSH_FAILED = 255

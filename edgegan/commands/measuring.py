@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegan.commands.options import AsJson, choose, show, show_headlines
+from edgegan.commands.options import (
+    AsJson,
+    Deadline,
+    Trust,
+    choose,
+    limit_foreign,
+    show,
+    show_headlines,
+)
 from edgegan.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,6 +77,8 @@ def bench(
         bool,
         typer.Option("--overwrite", help="let an unsteady record replace a steady one"),
     ] = False,
+    trust: Trust = False,
+    deadline: Deadline = None,
     csv: Annotated[Path | None, typer.Option(help="also write the records as CSV")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -82,6 +92,7 @@ def bench(
     from edgegan.benchmarks.method import Method
     from edgegan.benchmarks.record import BenchRecord
 
+    limit_foreign(trust, deadline)
     if which is not None:
         choose("--which", [which], list(ROLES))
     if source is None and compare is None:
@@ -105,7 +116,9 @@ def bench(
             show(found, as_json, table.compare_text(found))
             return
         assert source is not None
-        records = bench_device(source, output, place, counts, method, which=which, overwrite=overwrite)
+        records = bench_device(
+            source, output, place, counts, method, which=which, overwrite=overwrite
+        )
     if csv is not None:
         table.write_csv(csv, records)
     following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""

@@ -111,18 +111,25 @@ def read_answer(line: bytes, request: dict[str, Any]) -> dict[str, Any] | Failed
         first = error.errors(include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in first["loc"][:4])
         raise ValueError(f"{where}: {first['msg']}" if where else str(first["msg"])) from error
-    expected: dict[str, Any] = {}
-    if request["op"] == "time":
-        expected, found_counts = {"samples": request["runs"]}, {"samples": len(found["samples_ms"])}
-    elif request["op"] == "batch":
-        runs = 0 if request["count"] else request["runs"]
-        expected = {"samples": [runs] * len(request["models"])}
-        found_counts = {"samples": [len(each) for each in found["samples_ms"]]}
-    elif request["op"] == "count":
-        expected, found_counts = {"runs": request["runs"]}, {"runs": found["runs"]}
-    if expected and found_counts != expected:
-        raise ValueError(f"it gives {found_counts}, asked for were {expected}"[:200])
+    expected, given = counts_asked(request), counts_given(found)
+    if expected != given:
+        raise ValueError(f"it gives {given}, asked for were {expected}"[:200])
     return found
+
+
+def counts_asked(request: dict[str, Any]) -> list[int]:
+    """How many samples, or runs, a request asks for: of each model of a batch."""
+    if request["op"] == "batch":
+        return [0 if request["count"] else int(request["runs"])] * len(request["models"])
+    return [int(request["runs"])] if request["op"] in ("time", "count") else []
+
+
+def counts_given(found: dict[str, Any]) -> list[int]:
+    """How many an answer gives."""
+    samples = found.get("samples_ms", [])
+    if "note" in found or not samples:
+        return [found["runs"]] if "runs" in found else []
+    return list(map(len, samples)) if isinstance(samples[0], list) else [len(samples)]
 
 
 def read_array(path: Path, count: int, input_bytes: int) -> np.ndarray:

@@ -272,8 +272,8 @@ def install_filter(
     code = b"".join(struct.pack("=HBBI", *line) for line in program)
     buffer = ctypes.create_string_buffer(code, len(code))
     described = struct.pack("@HP", len(program), ctypes.addressof(buffer))
-    flags = ctypes.c_uint(ALL_THREADS | KEEP_SPECULATION)
-    if system_call(SECCOMP[column], ctypes.c_uint(SET_FILTER), flags, described) != 0:
+    how = ctypes.c_uint(ALL_THREADS | KEEP_SPECULATION)
+    if system_call(SECCOMP[column], ctypes.c_uint(SET_FILTER), how, described) != 0:
         raise OSError(ctypes.get_errno(), "seccomp")
 
 

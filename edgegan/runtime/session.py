@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -341,3 +342,8 @@ def loading_in(model: Path, runtime: str | None) -> Loading:
     if runtime == "torchscript" or model.suffix in TORCHSCRIPT:
         return Loading("torchscript", model, ("torchscript",), foreign=True)
     return loading(model)
+
+
+def our_own(model: Path) -> Loading:
+    """How a file is loaded that we have just written ourselves."""
+    return replace(loading(model), foreign=False)

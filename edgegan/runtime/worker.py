@@ -190,7 +190,7 @@ class Worker:
         if request["runtime"] == "torchscript":  # a file beside this one, which no device has
             self.session = importlib.import_module("torchscript").TorchScript(request)
         else:
-            given = map(request.get, ("model", "runtime", "threads", "signature"))
+            given = [request[key] for key in ("model", "runtime", "threads", "signature")]
             self.session = open_session(*given)
         return {
             "load_ms": (time.perf_counter() - began) * 1e3,

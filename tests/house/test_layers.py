@@ -18,7 +18,15 @@ from support.house import (
 
 LAYERS: list[set[str]] = [
     {"edgegan", "edgegan.errors", "edgegan.distributed"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
+    {
+        "edgegan.console",
+        "edgegan.files",
+        "edgegan.archives",
+        "edgegan.processes",
+        "edgegan.recipe",
+        "edgegan.recipes",
+        "edgegan.deployment",
+    },
     {
         "edgegan.run",
         "edgegan.package",

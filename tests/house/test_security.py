@@ -172,7 +172,7 @@ def test_nothing_is_downloaded_without_a_flag(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a program was started")
 
-    monkeypatch.setattr(npm.subprocess, "run", refuse)
+    monkeypatch.setattr(npm, "run_bounded", refuse)
     with pytest.raises(MissingDependency, match="add --download"):
         npm.fetch(npm.Package("@scope/x", "1.0", "0" * 64), download=False)
 
