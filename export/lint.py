@@ -61,6 +61,8 @@ def lint_apart(path: Path) -> list[Finding]:
     Raises DeviceError at its deadline, when it needs too much memory, and where nothing confines it.
     """
     how = loading(path)
+    if not (path.is_file() or path.is_dir()):
+        raise InputError(f"{path} is no file; give an artefact")
     if how.target != "onnx":
         return lint(path)
     command = [sys.executable, "-m", "edgegan.export.lint", str(path.absolute())]

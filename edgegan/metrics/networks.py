@@ -101,7 +101,7 @@ def open_session(path: Path, threads: int) -> Session:
     try:
         return Session(path, runtime="torchscript", threads=max(threads, torch.get_num_threads()))
     except RuntimeFailed as error:
-        reason = error.words.splitlines()[0]
+        reason = error.lines[0]
         raise CheckpointError(
             f"{path} is damaged or not TorchScript ({reason}); export it again with torch.jit.trace"
         ) from error
@@ -140,7 +140,7 @@ def from_session(session: Session, x: torch.Tensor) -> torch.Tensor:
     try:
         return torch.from_numpy(session.run(x.numpy()))
     except RuntimeFailed as error:
-        reason = error.words.splitlines()[-1]
+        reason = error.lines[-1]
         if "it must give one tensor" in reason:
             raise InputError(f"{session.model}: {reason}") from error
         raise InputError(

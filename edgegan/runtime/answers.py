@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tokenize
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -155,6 +156,7 @@ def read_array(path: Path, count: int, input_bytes: int) -> np.ndarray:
             KeyError,
             TypeError,
             SyntaxError,
+            tokenize.TokenError,
             EOFError,
             RecursionError,
             MemoryError,

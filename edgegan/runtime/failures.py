@@ -21,11 +21,11 @@ FORBIDDEN = re.compile(r"^PermissionError|Operation not permitted")
 
 
 class RuntimeFailed(DeviceError):
-    """A runtime that did not take an artefact or an input; `words` are its own."""
+    """A runtime that did not take an artefact or an input; `lines` are its own words."""
 
-    def __init__(self, message: str, words: str) -> None:
+    def __init__(self, message: str, lines: list[str]) -> None:
         super().__init__(message)
-        self.words = words
+        self.lines = lines or ["no message"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Subject:
     model: Path
     where: str
     here: bool
+    foreign: bool
     most_bytes: int
 
     def death(self, code: int, words: str) -> EdgeGANError:
@@ -51,7 +52,8 @@ class Subject:
 
     def failure(self, answer: Failed) -> EdgeGANError:
         """The runtime answered an error."""
-        words = printable(answer.error.strip())[:MOST_WORDS]
+        lines = [printable(line) for line in answer.error[:MOST_WORDS].strip().splitlines()]
+        words = " ".join(lines)
         if words.startswith(("ModuleNotFoundError", "ImportError")):
             return MissingDependency(
                 f"runtime {self.runtime} does not load ({words}); "
@@ -63,7 +65,7 @@ class Subject:
             return self.too_large()
         return RuntimeFailed(
             f"{self.runtime} cannot run {self.model}{self.where}: {words}; export it again with --overwrite",
-            words,
+            lines,
         )
 
     def silence(self, why: str) -> DeviceError:
@@ -77,8 +79,13 @@ class Subject:
             f"{printable(why)[:MOST_WORDS]}; is something else printing there?"
         )
 
-    def no_output(self, why: Exception) -> DeviceError:
-        """An output that is missing, or not what it should be."""
+    def no_output(self, why: Exception) -> EdgeGANError:
+        """An output that is missing, or not what it should be: the fault of a network that nobody vouches for."""
+        if self.here and self.foreign:
+            return InputError(
+                f"{self.model} gives nothing that can be used: {printable(str(why))}; it must give one tensor of "
+                "numbers with a row for each picture"
+            )
         return DeviceError(
             f"{self.runtime}{self.where} gave no output that can be used for {self.model}: {printable(str(why))}; "
             "run it again"

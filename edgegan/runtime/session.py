@@ -124,7 +124,7 @@ class Session:
         signature: str | None = None,
         how: Loading | None = None,
     ) -> None:
-        if not model.exists():
+        if not (model.is_file() or model.is_dir()):  # a device would be read without end
             raise InputError(f"artefact {model} does not exist; make it with: edgegan export")
         self.model, self.threads = model, threads
         self.place: Place = place or Here()
@@ -253,7 +253,8 @@ class Session:
 
     def subject(self) -> Subject:
         """What the worker is busy with, for messages."""
-        return Subject(self.runtime, self.model, self.where(), self.here, self.memory_bytes())
+        where, foreign = self.where(), self.how.foreign
+        return Subject(self.runtime, self.model, where, self.here, foreign, self.memory_bytes())
 
     def memory_bytes(self) -> int:
         """The memory that a worker here may take."""
