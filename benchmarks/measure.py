@@ -22,6 +22,7 @@ from edgegan.benchmarks.subjects import check_input, check_on_host, check_output
 from edgegan.benchmarks.timing import summarise, verdict
 from edgegan.console import progress, say
 from edgegan.deployment.runtimes import LOADERS
+from edgegan.files import write_json
 from edgegan.run import command_line, environment, now
 from edgegan.runtime.session import Session
 
@@ -272,3 +273,15 @@ def make_record(
         profile=profile["rows"] or None,
         profile_note=profile["note"],
     )
+
+
+def write_records(
+    folder: Path, records: Sequence[Any], *, with_threads: bool = False
+) -> list[Path]:
+    """Writes each record atomically as DEVICE__ARTEFACT.json, with the thread count in a sweep."""
+    paths = []
+    for record in records:
+        threads = f"__{record.threads}threads" if with_threads else ""
+        paths.append(folder / f"{record.device}__{record.artefact}{threads}.json")
+        write_json(paths[-1], record.model_dump(mode="json"))
+    return paths

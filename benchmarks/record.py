@@ -162,13 +162,6 @@ def of_one_device(records: Sequence[BenchRecord]) -> list[BenchRecord]:
     return [r for r in mine if r.threads == fewest]
 
 
-def why_unsteady(record: BenchRecord) -> str:
-    """The reasons of a verdict of UNSTABLE; records of before have their drift only."""
-    return (
-        "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
-    )
-
-
 def subject(model: ModelManifest) -> dict[str, Any]:
     """The fields of a record that the artefact's manifest gives."""
     return {

@@ -9,11 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from edgegan.artefact import ModelManifest, Parity, find_exported
 from edgegan.console import say
-from edgegan.errors import ConfigError, OutputError, ParityError, QualityError
+from edgegan.errors import ConfigError, OutputError, ParityError
 from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.int8_job import int8_job, store
 from edgegan.export.keeping import keep
@@ -33,12 +31,9 @@ from edgegan.export.sensitivity import write_csv
 from edgegan.export.sources import Source, collect_sources
 from edgegan.export.targets import TARGETS
 from edgegan.files import folder_lock, make_folder
-from edgegan.metrics.gain import no_gain
-from edgegan.metrics.quality import psnr
-from edgegan.run import MANIFEST, Run
+from edgegan.run import MANIFEST
 
 REWRITE_SAMPLES = 4
-BETTER = "train it longer or widen it with edgegan compress, or keep it as it is with --force"
 DEFAULT = ExportOptions()
 
 
@@ -51,8 +46,8 @@ def export(
 ) -> Path:
     """Exports a run's teacher and student, or one package; returns the folder with export.json.
 
-    `targets` are names in TARGETS; no `precisions` means all that each target has. Raises ParityError or QualityError
-    (exit 3) when an artefact fails its gate; artefacts that passed before it stay.
+    `targets` are names in TARGETS; no `precisions` means all that each target has. Raises ParityError (exit 3) when an
+    artefact fails its gate; artefacts that passed before it stay.
     """
     chosen = [TARGETS[name] for name in targets]
     for target in chosen:
@@ -61,7 +56,6 @@ def export(
         check_installed(target)
     sources = collect_sources(source, options.which, options.sizes, options.calibration)
     check_measurable(source, sources, options)
-    check_gain(source, sources, options)
     folder = open_folder(source, output)
     with folder_lock(folder):
         for stale in folder.glob(".convert-*"):
@@ -74,7 +68,7 @@ def export(
                     say(f"{entry.role} {target.name}: up to date")
                     continue
                 with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as work:
-                    prove_and_keep(plan, convert(plan, Path(work)), force=options.force)
+                    prove_and_keep(plan, convert(plan, Path(work)))
     return folder
 
 
@@ -85,31 +79,6 @@ def check_measurable(source: Path, sources: list[Source], options: ExportOptions
         raise ConfigError(
             f"--max-drop compares a run's student with its teacher at the run's size; {source} gives none to compare"
         )
-
-
-def check_gain(source: Path, sources: list[Source], options: ExportOptions) -> None:
-    """Raises QualityError when a run's student is no nearer to its teacher than the untouched input, unless forced."""
-    if not any(entry.role == "student" for entry in sources) or not (source / MANIFEST).is_file():
-        return
-    wrong = no_gain(Run.open(source).student_figures())
-    if wrong and not options.force:
-        raise QualityError(f"{source}: {wrong}; {BETTER}")
-    if wrong:
-        say(f"warning: {wrong}; kept, as --force asks")
-
-
-def check_nearer(plan: Plan, precision: str, fidelity_db: float) -> None:
-    """The same of one artefact over the same pictures: int8 may lose what fp32 gained."""
-    source = plan.source
-    x, wanted = source.validation, source.teacher_outputs
-    if plan.takes.kind != "image" or x is None or wanted is None:
-        return
-    if source.role != "student" or x.shape != wanted.shape:
-        return
-    untouched = float(np.mean([psnr(a, b) for a, b in zip(x, wanted, strict=True)]))
-    wrong = no_gain({"psnr_to_teacher_db": fidelity_db, "identity_psnr_db": untouched})
-    if wrong:
-        raise QualityError(f"{plan.name(precision)}: {wrong}; {BETTER}")
 
 
 def open_folder(source: Path, output: Path | None) -> Path:
@@ -159,8 +128,8 @@ def convert(plan: Plan, work: Path) -> Converted:
     return Converted(work, job, log, run_converter(job, work, log), note)
 
 
-def prove_and_keep(plan: Plan, made: Converted, *, force: bool) -> None:
-    """Proves each artefact, then moves it into place and records it; raises an error for the first that fails a gate."""
+def prove_and_keep(plan: Plan, made: Converted) -> None:
+    """Proves each artefact, then moves it into place and records it; raises ParityError for the first that fails."""
     checks = with_signatures(
         make_checks(plan.module, plan.proofs, plan.takes, plan.gives), made.result["signatures"]
     )
@@ -180,8 +149,6 @@ def prove_and_keep(plan: Plan, made: Converted, *, force: bool) -> None:
                 "calibration": calibration_of(made, precision),
             }
         )
-        if teacher_db is not None and not force:
-            check_nearer(plan, precision, teacher_db)
         if precision == "int8" and teacher_db is not None:
             check_drop_to_fp32(plan, teacher_db, made.result["int8"])
         keep(path, plan.folder, manifest, plan.inputs[precision])

@@ -83,8 +83,7 @@ def exported_file(run: Path) -> dict[str, float]:
     from edgegan.export.exporter import export
     from edgegan.export.request import ExportOptions
 
-    options = ExportOptions(which="student", force=True)  # the table says how near each came
-    folder = export(run, None, ["tflite"], ["int8"], options)
+    folder = export(run, None, ["tflite"], ["int8"], ExportOptions(which="student"))
     made = find_exported(folder, role="student", precision="int8", target="tflite")
     assert made is not None
     model = made[1]

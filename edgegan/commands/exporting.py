@@ -89,13 +89,6 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder; default RUN/export")
     ] = None,
-    force: Annotated[
-        bool,
-        typer.Option(
-            "--force",
-            help="keep a student that is no nearer to its teacher than the untouched input",
-        ),
-    ] = False,
     generator: OwnGenerator = None,
     deadline: Deadline = None,
     overwrite: Overwrite = False,
@@ -126,7 +119,6 @@ def export(
             signature=parse_signature(layout, colour, value_range, io, labels),
             dynamic=dynamic,
             overwrite=overwrite,
-            force=force,
         ),
     )
     models = [model for _, model in exported_models(folder)]

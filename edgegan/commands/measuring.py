@@ -73,10 +73,6 @@ def bench(
     profile: Annotated[
         bool, typer.Option("--profile", help="also milliseconds by operator")
     ] = False,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="let an unsteady record replace a steady one"),
-    ] = False,
     trust: Trust = False,
     deadline: Deadline = None,
     csv: Annotated[Path | None, typer.Option(help="also write the records as CSV")] = None,
@@ -116,9 +112,7 @@ def bench(
             show(found, as_json, table.compare_text(found))
             return
         assert source is not None
-        records = bench_device(
-            source, output, place, counts, method, which=which, overwrite=overwrite
-        )
+        records = bench_device(source, output, place, counts, method, which=which)
     if csv is not None:
         table.write_csv(csv, records)
     following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""

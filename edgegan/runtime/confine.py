@@ -18,6 +18,7 @@ import struct
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 NOT_CONFINED = 97  # exit status: nothing was run, since this system cannot confine it
 ROOM_FOR_LIBRARIES = 16 << 30  # address space that runtimes reserve and never touch
@@ -156,7 +157,7 @@ def system_call(number: int, *arguments: object) -> int:
     return int(LIBC.syscall(number, *arguments))
 
 
-LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC: Any = ctypes.CDLL(None, use_errno=True) if os.name == "posix" else None
 
 
 def landlock_version() -> int:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from edgegan.errors import ConfigError, DeviceError
+from edgegan.processes import Overrun, run_bounded
 
 CONFINE_FILE = Path(__file__).with_name("confine.py")
 DEADLINE, MEMORY = "EDGEGAN_DEADLINE", "EDGEGAN_MEMORY"
@@ -26,7 +27,7 @@ UNCONFINED = "not confined here: give --trust to run it"
 trusted = False
 """Set by --trust: networks that are not ours may run where the system cannot confine them."""
 
-confines: bool | None = None
+confines: bool | None = None if sys.platform == "linux" else False
 """Whether this system confines workers; None before one was tried."""
 
 
@@ -88,8 +89,8 @@ def refuse_unconfined(path: Path) -> None:
 
 
 def ending_with_us(command: list[str]) -> list[str]:
-    """The command, so that it is killed when this process ends, however that happens."""
-    return [*launcher(), "--", *command]
+    """The command, so that it is killed when this process ends, however that happens (on Linux)."""
+    return [*launcher(), "--", *command] if sys.platform == "linux" else command
 
 
 def confined(command: list[str], folder: Path, most_memory_bytes: int) -> list[str]:
@@ -105,8 +106,8 @@ def launcher() -> list[str]:
 
 def describe() -> str | None:
     """How this system confines networks, or None where it cannot."""
-    from edgegan.processes import Overrun, run_bounded
-
+    if sys.platform != "linux":
+        return None
     command = [sys.executable, "-I", "-S", str(CONFINE_FILE), "--describe"]
     try:
         done = run_bounded(command, DESCRIBE_S)
