@@ -84,7 +84,9 @@ def start(command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Kills a child that was started by `start` and all of its group."""
+    """Kills a child that was started by `start` and all of its group, if nobody has waited for it yet."""
+    if child.returncode is not None:
+        return
     try:
         os.killpg(child.pid, signal.SIGKILL)
     except (AttributeError, ProcessLookupError, PermissionError):

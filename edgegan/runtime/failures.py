@@ -100,6 +100,10 @@ class Subject:
 
     def too_large(self) -> DeviceError:
         """A network that asks for more memory than it may have."""
+        if not self.here:
+            return DeviceError(
+                f"{self.runtime}{self.where} has too little memory for {self.model}; export a smaller --size"
+            )
         return DeviceError(
             f"{self.runtime} needs more memory for {self.model}{self.where} than it may take "
             f"({self.most_bytes / 1e6:,.0f} MB here); allow more with {limits.MEMORY}=MEGABYTES"

@@ -12,9 +12,10 @@ from edgegan.processes import Overrun, run_bounded
 
 CONFINE_FILE = Path(__file__).with_name("confine.py")
 DEADLINE, MEMORY = "EDGEGAN_DEADLINE", "EDGEGAN_MEMORY"
-LOAD_S = 120.0  # a runtime loads an artefact
-ANSWER_S = 600.0  # a runtime answers a request
-ITEM_S = 60.0  # and each further item of it
+LOAD_S = 60.0  # a runtime loads an artefact
+ITEM_S = 60.0  # a runtime runs one item, or the first of a block
+BLOCK_S = 600.0  # a runtime profiles an artefact, or goes through a batch of them
+EMULATED_S = 3600.0  # any of these on an emulated core
 JUDGE_S = 50.0  # a network that is not ours loads, or answers a batch
 CONVERT_S = 4 * 3600.0  # a converter
 SIMPLIFY_S = 300.0  # onnxsim

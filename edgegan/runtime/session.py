@@ -28,7 +28,6 @@ from edgegan.runtime.lines import Lines, NoLine
 
 WORKER_FILE = Path(__file__).with_name("worker.py")
 ENDING_S = 5.0
-EMULATED_ANSWER_S = 3600.0
 UNHURRIED = 3  # times as long as the runs before may a block of runs take
 
 
@@ -170,10 +169,8 @@ class Session:
         more: dict[str, Any] = {"runtime": runtime}
         if confine and runtime == "torchscript":
             more["guard"] = str(self.made)
-        own_s = limits.LOAD_S if self.here else limits.ANSWER_S
-        limit_s = limits.deadline_s(limits.JUDGE_S if self.how.foreign else own_s)
         try:
-            return self.ask({**request, **more}, limit_s)
+            return self.ask({**request, **more}, self.limit_s(limits.LOAD_S))
         except Unconfined:
             self.close()
             limits.confines = False
@@ -213,7 +210,7 @@ class Session:
         """Sends one request and waits, `limit_s` or the usual time. Raises DeviceError with the runtime's own words
         when it fails, dies, says nothing or nonsense; InputError when it tries what a network may not."""
         assert self.process.stdin is not None
-        limit_s = self.answer_s() if limit_s is None else limit_s
+        limit_s = self.limit_s(limits.BLOCK_S) if limit_s is None else limit_s
         self.asking = True
         try:
             with contextlib.suppress(BrokenPipeError):
@@ -233,13 +230,12 @@ class Session:
             raise self.subject().failure(answer)
         return answer
 
-    def answer_s(self, items: int = 1) -> float:
-        """How long the runtime may take for a request of so many items."""
+    def limit_s(self, usual_s: float) -> float:
+        """The limit of a wait: a person's, a stranger's, an emulator's, or the usual one."""
         if self.how.foreign:
             return limits.deadline_s(limits.JUDGE_S)
         emulated = getattr(self.place, "counts", None) is not None
-        usual_s = EMULATED_ANSWER_S if emulated else limits.ANSWER_S
-        return limits.deadline_s(usual_s + (items - 1) * limits.ITEM_S)
+        return limits.deadline_s(limits.EMULATED_S if emulated else usual_s)
 
     def death(self) -> Exception:
         """Why there is no answer: the worker is dead."""
@@ -274,7 +270,9 @@ class Session:
         remote = str(self.made) if self.here else self.place.new_path(".npy")
         given = {"input": self.place.push(folder / "in.npy"), "output": remote}
         together = self.runtime == "torchscript"
-        self.ask({"op": "run", **given, "together": together}, self.answer_s(len(items)))
+        self.ask(
+            {"op": "run", **given, "together": together}, self.limit_s(limits.ITEM_S * len(items))
+        )
         made = self.made
         try:
             if not self.here:
@@ -293,7 +291,7 @@ class Session:
             np.save(path, item)
             request["input"] = self.place.push(path)
         expected_s = UNHURRIED * runs * self.slowest_ms / 1e3
-        answer = self.ask(request, max(self.answer_s(), expected_s))
+        answer = self.ask(request, max(self.limit_s(limits.ITEM_S), expected_s))
         self.slowest_ms = max(self.slowest_ms, max(answer["samples_ms"]))
         return answer
 
