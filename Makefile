@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
+.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -19,6 +19,7 @@ help:
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
 	@echo "make fuzz-faults  every n-th write, sync, rename, mkdir, removal and allocation of each command fails, or is a kill"
 	@echo "make fuzz-outputs 400 hostile or clumsy places to write to, by every command"
+	@echo "make fuzz-networks  100 hostile networks: what they try to write, keep and never end"
 	@echo "make bench-arm64     a static int8 .tflite of every family here and on an emulated arm64 core, bit by bit"
 	@echo "make bench-classifier DATA=FILE.npz   train the network that gives generators from noise an Inception score"
 	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
@@ -164,6 +165,8 @@ fuzz-faults: venv
 
 fuzz-outputs: venv
 	PYTHONPATH=tests $(BIN)/python tests/support/fuzz_outputs.py
+fuzz-networks: venv
+	$(BIN)/python tests/support/fuzz_networks.py --count 100
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

@@ -262,11 +262,13 @@ def check_takes(path: Path, model: ModelManifest, found: Sequence[Mapping[str, A
 
 @dataclass(frozen=True)
 class Loading:
-    """How an artefact is loaded: what a runtime is given, and the runtimes, best first."""
+    """How an artefact is loaded: what a runtime is given, and the runtimes, best first. `foreign`: nobody vouches for
+    it, so it runs confined only, in less memory and time."""
 
     target: str
     entry: Path
     runtimes: tuple[str, ...]
+    foreign: bool = False
 
 
 def loading(path: Path) -> Loading:
@@ -287,7 +289,7 @@ def loading(path: Path) -> Loading:
             )
     if known is None:
         raise InputError(f"{path} is not an artefact ({' or '.join(LOADERS)})")
-    return Loading(known.target, path, known.runtimes)
+    return Loading(known.target, path, known.runtimes, foreign=not is_artefact(path))
 
 
 def read_export(folder: Path) -> dict[str, Any]:

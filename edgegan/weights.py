@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from edgegan.archives import ArchiveError, check_zip, is_zip
 from edgegan.errors import CheckpointError, InputError
 from edgegan.streams import is_text
 
@@ -127,16 +128,9 @@ def read_torch(path: Path) -> object:
     """The object in a torch file, loaded with weights_only."""
     damaged = CheckpointError(f"{path} is damaged or not a torch checkpoint; {AGAIN}")
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-                unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > 2 * path.stat().st_size + UNPACKED_BYTES:
-                raise CheckpointError(
-                    f"{path} would unpack to {unpacked / 1e6:,.0f} MB from {path.stat().st_size / 1e6:,.1f} MB: "
-                    f"torch packs nothing, so this is no checkpoint; {AGAIN}"
-                )
-            if any(name.endswith("constants.pkl") for name in names):
+        if is_zip(path):
+            members = check_zip(path, 2 * path.stat().st_size + UNPACKED_BYTES)
+            if any(member.filename.endswith("constants.pkl") for member in members):
                 raise CheckpointError(
                     f"{path} is a TorchScript archive, which holds code; {HOW_TO_CLEAN}"
                 )
@@ -152,6 +146,8 @@ def read_torch(path: Path) -> object:
                 f"{HOW_TO_CLEAN}"
             ) from error
         raise damaged from error
+    except ArchiveError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}; {AGAIN}") from error
     except DAMAGE as error:
         raise damaged from error
 

@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from edgegan.commands.options import AsJson, OwnGenerator, allow, parse_size, show
+from edgegan.commands.options import (
+    AsJson,
+    Deadline,
+    OwnGenerator,
+    Trust,
+    allow,
+    limit_foreign,
+    parse_size,
+    show,
+)
 from edgegan.console import table
 from edgegan.errors import ConfigError, OutputError
 from edgegan.streams import printable
@@ -78,6 +87,8 @@ def evaluate(
         Path | None, typer.Option("-o", "--output", help="also write the JSON here")
     ] = None,
     generator: OwnGenerator = None,
+    trust: Trust = False,
+    deadline: Deadline = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a generator against its teacher, or two folders of pictures: PSNR, SSIM, Frechet, KID, mIoU and more.
@@ -85,6 +96,7 @@ def evaluate(
     Every figure is printed with its protocol and a bootstrap interval. A run keeps them in evaluate.json.
     """
     allow(generator)
+    limit_foreign(trust, deadline)
     if output is not None and (output.exists() or output.is_symlink()):
         raise OutputError(f"{output} exists; choose another file with -o")
     from edgegan.errors import InputError

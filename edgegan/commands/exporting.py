@@ -9,10 +9,13 @@ import typer
 
 from edgegan.commands.options import (
     AsJson,
+    Deadline,
     Overwrite,
     OwnGenerator,
+    Trust,
     allow,
     choose,
+    limit_foreign,
     parse_size,
     show,
 )
@@ -95,6 +98,7 @@ def export(
         ),
     ] = False,
     generator: OwnGenerator = None,
+    deadline: Deadline = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -102,6 +106,7 @@ def export(
     from edgegan.artefact import PRECISIONS, exported_models
 
     allow(generator)
+    limit_foreign(False, deadline)
     targets = choose("--target", target or list(DEFAULT_TARGETS), tuple(TARGETS))
     precisions = choose("--precision", precision or [], PRECISIONS)
     choose("--which", [which], ("student", "teacher", "both"))
@@ -190,11 +195,14 @@ def run_command(
     seed: Annotated[int, typer.Option(min=0, help="seed of that noise")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 2,
     generator: OwnGenerator = None,
+    trust: Trust = False,
+    deadline: Deadline = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Apply a package or any artefact to pictures or label maps of any size, or draw pictures from noise."""
     allow(generator)
+    limit_foreign(trust, deadline)
     choose("--fit", [fit], ("tile", "resize"))
     from edgegan.runtime.apply import run_on_images, run_on_noise
 

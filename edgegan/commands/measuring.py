@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegan.commands.options import AsJson, choose, show, show_headlines
+from edgegan.commands.options import (
+    AsJson,
+    Deadline,
+    Trust,
+    choose,
+    limit_foreign,
+    show,
+    show_headlines,
+)
 from edgegan.errors import ConfigError
 from edgegan.streams import printable
 
@@ -70,6 +78,8 @@ def bench(
         bool,
         typer.Option("--overwrite", help="let an unsteady record replace a steady one"),
     ] = False,
+    trust: Trust = False,
+    deadline: Deadline = None,
     csv: Annotated[Path | None, typer.Option(help="also write the records as CSV")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -84,6 +94,7 @@ def bench(
     from edgegan.benchmarks.record import BenchRecord
     from edgegan.marks import check_replaceable, is_table
 
+    limit_foreign(trust, deadline)
     if which is not None:
         choose("--which", [which], list(ROLES))
     if source is None and compare is None:

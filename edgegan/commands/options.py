@@ -22,6 +22,20 @@ OwnGenerator = Annotated[
         "--generator", help="package.module:factory of a package made by your own generator"
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="run networks that are not edgegan's own also where nothing confines them"
+    ),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option(
+        "--deadline",
+        min=0.1,
+        help="longest wait, in s, for a runtime, converter or device to answer",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
 
 
@@ -93,6 +107,15 @@ def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:
                 f"{option} {value!r} is unknown{nearest(value, allowed)}; choose from {', '.join(allowed)}"
             )
     return [value for value in allowed if value in values]
+
+
+def limit_foreign(trust: bool, deadline: float | None) -> None:
+    """What --trust and --deadline say holds from here on."""
+    from edgegan.runtime import limits
+
+    limits.set_deadline(deadline)
+    if trust:
+        limits.trust()
 
 
 def allow(generator: str | None) -> None:

@@ -34,6 +34,8 @@ LAYERS: list[set[str]] = [
         "edgegan.replacement",
         "edgegan.console",
         "edgegan.files",
+        "edgegan.archives",
+        "edgegan.processes",
         "edgegan.recipe",
         "edgegan.recipes",
         "edgegan.deployment",
