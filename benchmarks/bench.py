@@ -19,7 +19,7 @@ from edgegan.benchmarks.timing import compare_rounds
 from edgegan.console import say
 from edgegan.errors import ConfigError, InputError
 from edgegan.files import check_sha256, make_folder
-from edgegan.ownership import check_place
+from edgegan.ownership.folders import check_place
 
 COMPARE_ROUNDS = 20
 ROLES = {"both": ("teacher", "student"), "teacher": ("teacher",), "student": ("student",)}

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edgegan.artefact import ModelManifest, Precision
+from edgegan.contracts.quantities import Count, Finite, Name, Number, Share, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import read_json
-from edgegan.quantities import Count, Finite, Name, Number, Share, Size, Text
 
 SCHEMA_VERSION: Final = 2
 Duration = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e9)]

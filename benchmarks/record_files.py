@@ -15,7 +15,7 @@ from edgegan.benchmarks.record import (
 from edgegan.console import say
 from edgegan.errors import InputError
 from edgegan.files import write_json
-from edgegan.ownership import held
+from edgegan.ownership.folders import held
 
 LOCK_WAIT_S = 30.0  # for another bench that writes its records into the same folder
 

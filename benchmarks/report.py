@@ -25,8 +25,13 @@ from edgegan.benchmarks.reporting.markdown import render_markdown
 from edgegan.benchmarks.reporting.side_by_side import compare_runs
 from edgegan.errors import ConfigError
 from edgegan.files import make_folder, write_atomic
-from edgegan.marks import check_replaceable, is_report_facts, is_report_page, is_report_text
-from edgegan.ownership import listed_below
+from edgegan.ownership.folders import listed_below
+from edgegan.ownership.marks import (
+    check_replaceable,
+    is_report_facts,
+    is_report_page,
+    is_report_text,
+)
 from edgegan.run import Run, now
 from edgegan.streams import printable
 

@@ -16,7 +16,7 @@ from edgegan.artefact import (
     read_model,
 )
 from edgegan.benchmarks.record import Correctness
-from edgegan.bounds import parse_json
+from edgegan.contracts.bounds import parse_json
 from edgegan.errors import InputError, ParityError
 from edgegan.files import sha256_bytes
 from edgegan.run import MANIFEST

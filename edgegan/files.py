@@ -15,10 +15,10 @@ from typing import Any
 
 import platformdirs
 
-from edgegan.bounds import parse_json, read_whole
-from edgegan.descriptors import entered, write_whole
+from edgegan.contracts.bounds import parse_json, read_whole
 from edgegan.errors import InputError, IntegrityError, MissingDependency, OutputError
-from edgegan.journal import LOCK_FILE, claim, place, refusal
+from edgegan.ownership.descriptors import entered, write_whole
+from edgegan.ownership.journal import LOCK_FILE, claim, place, refusal
 
 
 def sha256_bytes(data: bytes) -> str:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan import __version__
+from edgegan.contracts.quantities import MOST_WIDTH, Finite, Name, Number, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, write_atomic, write_json
-from edgegan.quantities import MOST_WIDTH, Finite, Name, Number, Size, Text
 
 if TYPE_CHECKING:
     import torch

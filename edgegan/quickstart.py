@@ -21,7 +21,7 @@ from edgegan.export.exporter import export
 from edgegan.export.request import ExportOptions
 from edgegan.export.targets import DEFAULT_TARGETS
 from edgegan.files import read_json, sha256_json, write_json
-from edgegan.ownership import held
+from edgegan.ownership.folders import held
 from edgegan.recipe.loading import load_recipe
 from edgegan.recipe.schema import Recipe
 from edgegan.training.teachers.train import train

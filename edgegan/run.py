@@ -18,6 +18,7 @@ import yaml
 from pydantic import ValidationError
 
 from edgegan import __version__
+from edgegan.contracts.run_schema import RunManifest
 from edgegan.distributed import is_main, rank, share, wait
 from edgegan.errors import EdgeGANError, InputError, OutputError, first_problem
 from edgegan.files import (
@@ -28,10 +29,9 @@ from edgegan.files import (
     write_atomic,
     write_json,
 )
-from edgegan.journal import claim
-from edgegan.ownership import discard, held
+from edgegan.ownership.folders import discard, held
+from edgegan.ownership.journal import claim
 from edgegan.recipe.schema import Recipe
-from edgegan.run_schema import RunManifest
 
 MANIFEST = "run.json"
 SCHEMA_VERSION = 1

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edgegan.descriptors import Folder
+from edgegan.ownership.descriptors import Folder
 
 
 def remove_artefact(path: Path) -> None:

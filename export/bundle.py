@@ -24,9 +24,7 @@ from edgegan.files import (
     write_atomic,
     write_json,
 )
-from edgegan.journal import claim
-from edgegan.layouts import LAYOUTS, index_files
-from edgegan.ownership import (
+from edgegan.ownership.folders import (
     discard_listed,
     held,
     is_ours,
@@ -35,7 +33,9 @@ from edgegan.ownership import (
     owned_files,
     remove_whole,
 )
-from edgegan.replacement import atomic_folder
+from edgegan.ownership.journal import claim
+from edgegan.ownership.layouts import LAYOUTS, index_files
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import Run
 
 GOLDEN_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}

@@ -15,7 +15,7 @@ class Bundle:
     """A place that models are copied into. `target` is that of the artefacts it runs."""
 
     target: ClassVar[str] = "tflite"
-    kind: ClassVar[str] = "page"  # of the folder that takes models/, see edgegan.layouts
+    kind: ClassVar[str] = "page"  # of the folder that takes models/, see edgegan.ownership.layouts
     shared: ClassVar[bool] = False  # whether that folder also holds things of others
 
     def default_folder(self, run: Path) -> Path:

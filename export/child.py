@@ -13,7 +13,7 @@ from typing import Any
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, OutputError
 from edgegan.files import make_folder, read_json, write_json
-from edgegan.journal import claim
+from edgegan.ownership.journal import claim
 from edgegan.processes import Overrun, end, start
 from edgegan.runtime.limits import CONVERT_S, LONGER, deadline_s, ending_with_us
 

@@ -33,7 +33,7 @@ from edgegan.export.targets import TARGETS
 from edgegan.export.workplace import remove_scratch, scratch
 from edgegan.metrics.gain import no_gain
 from edgegan.metrics.quality import psnr
-from edgegan.ownership import held
+from edgegan.ownership.folders import held
 from edgegan.run import MANIFEST, Run
 from edgegan.streams import is_text
 

@@ -18,8 +18,8 @@ from edgegan.artefact import (
 from edgegan.errors import OutputError
 from edgegan.export.artefact_files import move_artefact
 from edgegan.files import write_json
-from edgegan.journal import claim
-from edgegan.ownership import owned_files, walk
+from edgegan.ownership.folders import owned_files, walk
+from edgegan.ownership.journal import claim
 from edgegan.run import command_line, environment, now
 
 

@@ -9,8 +9,8 @@ from edgegan.export import licences
 from edgegan.export.bundles import INDEX
 from edgegan.export.npm import Package, unpack
 from edgegan.files import sha256_file, sha256_json, write_atomic, write_json
-from edgegan.layouts import LAYOUTS, index_files
-from edgegan.ownership import manifest_files, manifest_values
+from edgegan.ownership.folders import manifest_files, manifest_values
+from edgegan.ownership.layouts import LAYOUTS, index_files
 
 CORE = Package(
     "@litertjs/core", "2.5.3", "a97660833e9e7e1063c95e12016718881240b14f7438728a2f62785e912d30fd"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from edgegan.descriptors import Folder
-from edgegan.journal import Journal, listing, read_list
+from edgegan.ownership.descriptors import Folder
+from edgegan.ownership.journal import Journal, listing, read_list
 
 PREFIX = ".convert-"
 KIND = "scratch"  # of a folder that is ours with all that is in it

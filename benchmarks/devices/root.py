@@ -26,8 +26,8 @@ from edgegan.files import (
     sha256_file,
     write_json,
 )
-from edgegan.layouts import has
-from edgegan.ownership import manifest_values
+from edgegan.ownership.folders import manifest_values
+from edgegan.ownership.layouts import has
 
 MANIFEST = "arm64.json"
 SCHEMA_VERSION = 1

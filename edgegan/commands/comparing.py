@@ -54,7 +54,7 @@ def compare(
     from edgegan.compare.arms import compare as run_compare
     from edgegan.compare.arms import summary
     from edgegan.compare.summary import markdown, write_comparison
-    from edgegan.ownership import held
+    from edgegan.ownership.folders import held
 
     chosen = [name.strip() for name in methods.split(",") if name.strip()]
     if not chosen:

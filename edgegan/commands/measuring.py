@@ -92,7 +92,7 @@ def bench(
     from edgegan.benchmarks.devices.book import open_device
     from edgegan.benchmarks.method import Method
     from edgegan.benchmarks.record import BenchRecord
-    from edgegan.marks import check_replaceable, is_table
+    from edgegan.ownership.marks import check_replaceable, is_table
 
     limit_foreign(trust, deadline)
     if which is not None:

@@ -24,7 +24,7 @@ from edgegan.files import read_json
 from edgegan.metrics.complexity import Complexity, format_macs, measure
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import build, load_generator
-from edgegan.ownership import check_place
+from edgegan.ownership.folders import check_place
 from edgegan.package import input_shape, is_package
 from edgegan.recipe.schema import Recipe
 from edgegan.run import MANIFEST, STUDENT, Run, differing_keys

@@ -16,8 +16,8 @@ from edgegan.console import say
 from edgegan.distributed import is_main
 from edgegan.models.packaging import card
 from edgegan.models.zoo import count_parameters, make_golden
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.package import LearnedEnds, package_files, write_package
-from edgegan.replacement import atomic_folder
 from edgegan.run import STUDENT
 
 GOLDEN_COUNT = 4

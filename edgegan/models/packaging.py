@@ -26,6 +26,7 @@ from edgegan.models.zoo import (
     count_parameters,
     make_golden,
 )
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.package import (
     InputIO,
     LabelMapIO,
@@ -33,7 +34,6 @@ from edgegan.package import (
     PackageConfig,
     write_package,
 )
-from edgegan.replacement import atomic_folder
 from edgegan.streams import printable
 from edgegan.weights import State, read_state
 

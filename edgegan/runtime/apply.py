@@ -24,7 +24,7 @@ from edgegan.data.images import (
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
-from edgegan.marks import SOFTWARE, check_replaceable, is_result
+from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session

@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 
-from edgegan.bounds import parse_json
 from edgegan.console import progress, say
+from edgegan.contracts.bounds import parse_json
 from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
 from edgegan.files import make_folder, write_atomic
-from edgegan.journal import claim
+from edgegan.ownership.journal import claim
 from edgegan.training.checkpoint import (
     Stateful,
     Trainable,

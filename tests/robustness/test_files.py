@@ -23,7 +23,7 @@ from edgegan.files import (
     write_atomic,
 )
 from edgegan.metrics import download
-from edgegan.replacement import atomic_folder
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import differing_keys
 
 

@@ -12,9 +12,9 @@ from support.hostile import NAMES
 
 from edgegan.errors import OutputError
 from edgegan.files import folder_lock, write_atomic
-from edgegan.journal import LIST_FILE, read_list
-from edgegan.ownership import clear, held, is_ours, listed_below
-from edgegan.replacement import atomic_folder
+from edgegan.ownership.folders import clear, held, is_ours, listed_below
+from edgegan.ownership.journal import LIST_FILE, read_list
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import Run
 
 

@@ -30,10 +30,10 @@ from edgegan.errors import EdgeGANError
 from edgegan.export.exporter import export
 from edgegan.export.request import ExportOptions
 from edgegan.files import make_folder
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.package import is_package
 from edgegan.recipe.cost import CostFunction, Place, Widths
 from edgegan.recipe.kinds import COSTS
-from edgegan.replacement import atomic_folder
 
 SAMPLES, UNSEEN = 8, 3
 CALIBRATION_IMAGES = 16

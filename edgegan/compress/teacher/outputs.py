@@ -21,11 +21,11 @@ from edgegan.data.stored import Codec, store_picture
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
-from edgegan.journal import claim
 from edgegan.models.packaging import import_to_package
 from edgegan.models.recording import hooked
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
+from edgegan.ownership.journal import claim
 from edgegan.package import (
     PackageConfig,
     input_shape,

@@ -23,10 +23,10 @@ from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.packaging import store
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import build, check_size, describe_io
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.package import NoiseIO, input_shape, package_files
 from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
-from edgegan.replacement import atomic_folder
 from edgegan.run import MANIFEST, Run
 from edgegan.training.loop import Training
 from edgegan.training.memory import explain_out_of_memory

@@ -9,12 +9,10 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 
-from edgegan.descriptors import Folder, entered, partial_name, take
 from edgegan.errors import OutputError
 from edgegan.files import make_folder
-from edgegan.journal import LIST_FILE, Journal, Listed, listing, place, refusal
-from edgegan.layouts import LAYOUTS
-from edgegan.ownership import (
+from edgegan.ownership.descriptors import Folder, entered, partial_name, take
+from edgegan.ownership.folders import (
     check_apart,
     check_place,
     hash_of,
@@ -26,6 +24,8 @@ from edgegan.ownership import (
     remove_partial_folder,
     walk,
 )
+from edgegan.ownership.journal import LIST_FILE, Journal, Listed, listing, place, refusal
+from edgegan.ownership.layouts import LAYOUTS
 
 
 @contextmanager

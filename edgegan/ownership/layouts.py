@@ -1,4 +1,4 @@
-"""What each kind of folder that edgegan writes holds, as far as its manifest tells: what `edgegan.ownership` goes by.
+"""What each kind of folder that edgegan writes holds, as far as its manifest tells: what `folders.py` goes by.
 
 Manifests are read here only for whose files are whose; what they mean is checked where they are used.
 """
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from edgegan.journal import Listed, is_inside
+from edgegan.ownership.journal import Listed, is_inside
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from edgegan.console import say
-from edgegan.descriptors import Folder, discard_stale, entered, partial_name, take
 from edgegan.errors import OutputError
 from edgegan.files import folder_lock, make_folder
-from edgegan.journal import (
+from edgegan.ownership.descriptors import Folder, discard_stale, entered, partial_name, take
+from edgegan.ownership.journal import (
     LIST_FILE,
     LOCK_FILE,
     Journal,
@@ -33,7 +33,7 @@ from edgegan.journal import (
     read_list,
     refusal,
 )
-from edgegan.layouts import LAYOUTS, Layout
+from edgegan.ownership.layouts import LAYOUTS, Layout
 
 LARGEST_MANIFEST = 1 << 26
 PARTIAL = re.compile(r"\.((.+?)(?:\.\w+)?)\.partial", re.DOTALL)

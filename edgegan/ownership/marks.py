@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgegan.errors import OutputError
-from edgegan.layouts import is_report
+from edgegan.ownership.layouts import is_report
 
 HEAD_BYTES, TAIL_BYTES, LARGEST_JSON = 1024, 256, 1 << 28
 SOFTWARE = "edgegan"  # the PNG text "Software" of a result

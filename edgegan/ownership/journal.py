@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from edgegan.descriptors import Folder, entered, write_whole
 from edgegan.errors import OutputError
+from edgegan.ownership.descriptors import Folder, entered, write_whole
 
 LIST_FILE = ".edgegan"
 LOCK_FILE = ".lock"
