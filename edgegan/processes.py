@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from edgegan.errors import EdgeGANError
+from edgegan.streams import printable
 
 MOST_OUTPUT_BYTES = 16 << 20
 CHUNK_BYTES = 1 << 16
@@ -71,11 +72,6 @@ def last_words(text: str) -> str:
     """The last three lines of a program's text on one line of bounded length, control characters escaped."""
     lines = text.strip().splitlines()
     return printable(" ".join(line.strip() for line in lines[-3:])[-LAST_WORDS:])
-
-
-def printable(text: str) -> str:
-    """A text with its control characters and the like written as escapes, so that a terminal obeys none of them."""
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def start(command: Sequence[str], **options: object) -> subprocess.Popen[bytes]:

@@ -6,7 +6,7 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from edgegan.processes import printable
+from edgegan.streams import printable
 
 # POSIX sh without a single child process but uname and vcgencmd: cheap on a phone and under emulation.
 # $1 is the sysfs root. Lines are "sys:PATH=VALUE", "cpu:KEY: VALUE" or "KEY=VALUE".

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edgegan.deployment.runtimes import RUNTIMES
 from edgegan.errors import DeviceError, EdgeGANError, InputError, MissingDependency
-from edgegan.processes import printable
 from edgegan.runtime import limits
 from edgegan.runtime.answers import Failed
+from edgegan.streams import printable
 
 MOST_WORDS = 2000
 NO_MEMORY = re.compile(
