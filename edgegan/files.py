@@ -56,6 +56,8 @@ def make_folder(path: Path) -> Path:
             with entered(root, parts, make=True):
                 pass
     except OSError as error:
+        if journal is not None:
+            raise refusal(path, error) from error
         raise OutputError(
             f"cannot create folder {path}: {error.strerror}; choose another with -o"
         ) from error
