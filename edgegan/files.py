@@ -58,6 +58,8 @@ def make_folder(path: Path) -> Path:
             with entered(root, parts, make=True):
                 pass
     except (OSError, RecursionError) as error:
+        if journal is not None and isinstance(error, OSError):
+            raise refusal(path, error) from error
         reason = getattr(error, "strerror", "nested too deep")
         raise OutputError(
             f"cannot create folder {path}: {reason}; choose another with -o"

@@ -163,7 +163,7 @@ def claim(path: Path, sha256: str | None = None) -> None:
 
 def refusal(path: Path, error: OSError) -> OutputError:
     """Why something cannot be written, as an OutputError; a link in the way is named."""
-    for parent in path.parents:
+    for parent in (path, *path.parents):
         if parent.is_symlink() and place(path)[1] in parent.parents:
             return OutputError(
                 f"cannot write {path}: {parent} is a link, and edgegan writes behind none; put a folder there"

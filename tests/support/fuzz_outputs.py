@@ -205,7 +205,6 @@ def one_link(name: str) -> Callable[[Scene], None]:
 
     def prepare(scene: Scene) -> None:
         inside_run(scene)
-        scene.changed.clear()
         path = scene.output / name
         is_folder = name in FOLDERS
         if path.is_dir():
