@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from edgegan.artefact import ModelManifest, Precision
+from edgegan.contracts.quantities import Count, Finite, Name, Number, Share, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import read_json
-from edgegan.quantities import Count, Finite, Name, Number, Share, Size, Text
 
 SCHEMA_VERSION: Final = 2
 Duration = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e9)]
@@ -184,6 +184,11 @@ def of_one_device(records: Sequence[BenchRecord]) -> list[BenchRecord]:
     mine = [r for r in records if r.device == names[0]]
     fewest = min(r.threads for r in mine)
     return [r for r in mine if r.threads == fewest]
+
+
+def why_unsteady(record: BenchRecord) -> str:
+    """The reasons of a verdict of UNSTABLE; records of before have their drift only."""
+    return "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
 
 
 def subject(model: ModelManifest) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from edgegan.artefact import (
     read_model,
 )
 from edgegan.benchmarks.record import Correctness
-from edgegan.bounds import parse_json
+from edgegan.contracts.bounds import parse_json
 from edgegan.errors import InputError, ParityError
 from edgegan.files import sha256_bytes
 from edgegan.run import MANIFEST
@@ -131,6 +131,11 @@ def check_output(
     name: str, where: str, output: np.ndarray, reference: np.ndarray, called: str, precision: str
 ) -> Correctness:
     """The comparison; raises ParityError when the device computes something else."""
+    if output.shape != reference.shape:
+        raise ParityError(
+            f"{name} on {where}: the output has shape {output.shape}, {called} gives {reference.shape}; "
+            "nothing was timed: try another version of the runtime there"
+        )
     found = Correctness(
         reference=called,
         max_abs=float(np.abs(output - reference).max()),

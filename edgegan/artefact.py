@@ -9,15 +9,15 @@ from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from edgegan.artefact_parts import MOST_ENTRIES, LayerGain, LintFinding
-from edgegan.artefact_parts import FileInfo as FileInfo
-from edgegan.artefact_parts import Parity as Parity
-from edgegan.artefact_parts import TensorInfo as TensorInfo
-from edgegan.bounds import MOST_INTEGER, MOST_VALUES
+from edgegan.contracts.artefact_parts import MOST_ENTRIES, LayerGain, LintFinding
+from edgegan.contracts.artefact_parts import FileInfo as FileInfo
+from edgegan.contracts.artefact_parts import Parity as Parity
+from edgegan.contracts.artefact_parts import TensorInfo as TensorInfo
+from edgegan.contracts.bounds import MOST_INTEGER, MOST_VALUES
+from edgegan.contracts.quantities import Count, Finite, Name, Number, Sha256, Side, Size, Text
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, sha256_json
-from edgegan.quantities import Count, Finite, Name, Number, Sha256, Side, Size, Text
 
 SCHEMA_VERSION: Final = 1
 EXPORT_MANIFEST = "export.json"
@@ -262,11 +262,13 @@ def check_takes(path: Path, model: ModelManifest, found: Sequence[Mapping[str, A
 
 @dataclass(frozen=True)
 class Loading:
-    """How an artefact is loaded: what a runtime is given, and the runtimes, best first."""
+    """How an artefact is loaded: what a runtime is given, and the runtimes, best first. `foreign`: nobody vouches for
+    it, so it runs confined only, in less memory and time."""
 
     target: str
     entry: Path
     runtimes: tuple[str, ...]
+    foreign: bool = False
 
 
 def loading(path: Path) -> Loading:
@@ -287,7 +289,7 @@ def loading(path: Path) -> Loading:
             )
     if known is None:
         raise InputError(f"{path} is not an artefact ({' or '.join(LOADERS)})")
-    return Loading(known.target, path, known.runtimes)
+    return Loading(known.target, path, known.runtimes, foreign=not is_artefact(path))
 
 
 def read_export(folder: Path) -> dict[str, Any]:

@@ -47,6 +47,12 @@ class ParityError(EdgeGANError):
     exit_code = EXIT_GATE
 
 
+class QualityError(EdgeGANError):
+    """A student that does less than no student would (exit 3)."""
+
+    exit_code = EXIT_GATE
+
+
 class LintError(EdgeGANError):
     """An artefact with lint findings where none are allowed (exit 3)."""
 

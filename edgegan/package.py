@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan import __version__
+from edgegan.contracts.quantities import MOST_WIDTH, Finite, Name, Number, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, write_atomic, write_json
-from edgegan.quantities import MOST_WIDTH, Finite, Name, Number, Size, Text
 
 if TYPE_CHECKING:
     import torch
@@ -174,16 +174,22 @@ def read_config(folder: Path) -> PackageConfig:
         ) from error
 
 
+def package_files(folder: Path) -> list[Path]:
+    """The files of a package, sorted."""
+    return sorted(folder / name for name in (CONFIG_FILE, *read_config(folder).files))
+
+
 def read_tensors(folder: Path, config: PackageConfig, name: str) -> dict[str, torch.Tensor]:
     """Loads one safetensors file of a package after checking its hash against config.json."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+
+    from edgegan.weights import load_tensors
 
     if name not in config.files:
         raise InputError(f"{folder} has no {name}; import the checkpoint again")
     check_sha256(folder / name, config.files[name].sha256)
     try:
-        return load_file(folder / name)
+        return load_tensors(folder / name)
     except (SafetensorError, ValueError, OSError, RuntimeError) as error:
         raise InputError(
             f"{folder / name} is not a readable safetensors file ({error}); import the checkpoint again"

@@ -18,6 +18,8 @@ from edgegan.artefact import (
 from edgegan.errors import OutputError
 from edgegan.export.artefact_files import move_artefact
 from edgegan.files import write_json
+from edgegan.ownership.folders import owned_files, walk
+from edgegan.ownership.journal import claim
 from edgegan.run import command_line, environment, now
 
 
@@ -49,9 +51,24 @@ def describe_files(path: Path, name: str) -> dict[str, FileInfo]:
     return {name + file[len(path.name) :]: info for file, info in files_of(path).items()}
 
 
+def make_room(path: Path, folder: Path, name: str) -> None:
+    """Lists the files of an artefact that is about to be kept under `name`; raises OutputError where one of the user's
+    is in the way."""
+    for file, info in describe_files(path, name).items():
+        claim(folder / file, info.sha256)
+    known = owned_files(folder, "export")
+    inside = walk(folder / name) if (folder / name).is_dir() else []
+    others = [file for file in inside if f"{name}/{file}" not in known]
+    if others:
+        raise OutputError(
+            f"{folder / name / others[0]} is not edgegan's; move it away or choose another folder with -o"
+        )
+
+
 def keep(path: Path, folder: Path, manifest: ModelManifest, inputs: dict[str, Any]) -> None:
     """Moves a proved artefact into place, then its model.json, then its line in export.json."""
     final = folder / manifest.file
+    make_room(path, folder, final.name)
     move_artefact(path, final)
     content = manifest.model_dump(mode="json")
     write_json(manifest_of(final), content)

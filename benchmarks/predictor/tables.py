@@ -14,9 +14,9 @@ from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.predictor.family import Family, Layer, Pattern
 from edgegan.benchmarks.predictor.layers import split
 from edgegan.benchmarks.record import PredictedRecord, subject
+from edgegan.contracts.quantities import Finite, Number, Text, Width
 from edgegan.errors import EXIT_GATE, ConfigError, EdgeGANError, InputError, first_problem
 from edgegan.files import read_json, write_json
-from edgegan.quantities import Finite, Number, Text, Width
 from edgegan.run import command_line, environment, now
 
 SCHEMA_VERSION: Final = 1

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgegan.bounds import parse_json
+from edgegan.contracts.bounds import parse_json
 
 WIDTH, HEIGHT, MARGIN = 600, 160, 6
 STUDENT_STAGE = "distill"

@@ -69,7 +69,7 @@ def listing_hash(dataset: Dataset) -> str:
         for part in (split.inputs, split.targets, split.instances):
             if part is not None:
                 lines += [part.stamp(index) for index in range(len(part))]
-    return sha256_bytes("\n".join(lines).encode())
+    return sha256_bytes("\n".join(lines).encode(errors="surrogateescape"))
 
 
 def find_bad(split: Split, label: str) -> dict[str, dict[str, str]]:

@@ -184,17 +184,21 @@ def to_pixels(values: Floats) -> Pixels:
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def write_image(path: Path, pixels: Pixels) -> None:
-    """Saves (H, W, 3) uint8 in the format of the suffix, atomically."""
+def write_image(path: Path, pixels: Pixels, software: str | None = None) -> None:
+    """Saves (H, W, 3) uint8 in the format of the suffix, atomically; a PNG may say what made it."""
     import io
+
+    from PIL.PngImagePlugin import PngInfo
 
     from edgegan.files import write_atomic
 
     buffer = io.BytesIO()
     image_format = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower(), "PNG")
-    Image.fromarray(pixels).save(
-        buffer, image_format, **({"quality": 92} if image_format == "JPEG" else {})
-    )
+    options: dict[str, Any] = {"quality": 92} if image_format == "JPEG" else {}
+    if software is not None and image_format == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_text("Software", software)
+    Image.fromarray(pixels).save(buffer, image_format, **options)
     write_atomic(path, buffer.getvalue())
 
 

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgegan.contracts.quantities import Finite, Text
 from edgegan.data.arrays import open_array
 from edgegan.errors import InputError, first_problem
 from edgegan.files import read_json
 from edgegan.package import ImageIO, InputIO, NoiseIO
-from edgegan.quantities import Finite, Text
 
 AGAIN = "run the same edgegan compress command again with --overwrite"
 

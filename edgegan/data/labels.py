@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from edgegan.bounds import MOST_VALUES
+from edgegan.contracts.bounds import MOST_VALUES
 from edgegan.data.images import Floats, opened
 from edgegan.errors import InputError
 

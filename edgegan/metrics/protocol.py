@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgegan.quantities import Finite, Number, Text
+from edgegan.contracts.quantities import Finite, Number, Text
 
 CONFIDENCE = 0.95
 NORMAL_QUANTILE = 1.959964  # two-sided 95 %

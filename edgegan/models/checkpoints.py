@@ -100,7 +100,7 @@ def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) 
     spec = keymap.sub_network(imported.spec, widths, legacy) if keymap.sub_network else None
     if spec is None:
         raise ConfigError(
-            f"{path} has no width config: only gan-compression's mobile ResNet and SPADE nets do"
+            f"width config '{widths}': {path} has none; only gan-compression's mobile ResNet and SPADE nets do"
         )
     if spec == imported.spec:
         return imported

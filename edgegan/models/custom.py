@@ -22,10 +22,10 @@ from torch import nn
 from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
+from edgegan.contracts.quantities import MOST_WIDTH, Name, Side, Width
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import scale_width
 from edgegan.models.spec import Spec
-from edgegan.quantities import MOST_WIDTH, Name, Side, Width
 from edgegan.recipe.student_section import Block, Norm
 
 CUSTOM = "custom"

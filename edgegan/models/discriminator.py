@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from edgegan.contracts.quantities import MOST_WIDTH
 from edgegan.models.blocks import make_norm
-from edgegan.quantities import MOST_WIDTH
 from edgegan.recipe.student_section import Norm
 
 

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from edgegan.bounds import check_values, read_whole
+from edgegan.contracts.bounds import check_values, read_whole
 from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.recipe.schema import Recipe
 

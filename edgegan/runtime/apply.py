@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from edgegan.data.images import (
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
+from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
@@ -275,6 +277,7 @@ def run_on_noise(
     """Draws `count` pictures from seeded noise and writes them as PNGs named by seed and number."""
     targets = [output / f"seed{seed}_{number:03d}.png" for number in range(count)]
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [])
     with open_generator(source, threads) as generator, progress("pictures", count) as bar:
         if generator.kind != "noise":
             raise InputError(
@@ -284,18 +287,47 @@ def run_on_noise(
         chance = np.random.default_rng(seed)
         for number, target in enumerate(targets):
             z = chance.standard_normal(generator.channels).astype(np.float32)
-            write_image(target, to_pixels(generator.call(z)))
+            write_image(target, to_pixels(generator.call(z)), SOFTWARE)
             bar.step(number + 1, target.name)
     return targets
 
 
 def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
-    """Raises OutputError when a result would replace a file and `overwrite` is not given."""
-    existing = [path for path in targets if path.exists()]
-    if existing and not overwrite:
+    """Raises OutputError when a result would replace a file and `overwrite` is not given. Each folder is listed once,
+    which takes less than asking for every file."""
+    if overwrite:
+        return
+    held = {folder: names_in(folder) for folder in {target.parent for target in targets}}
+    existing = next((path for path in targets if path.name in held[path.parent]), None)
+    if existing is not None:
         raise OutputError(
-            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
+            f"{existing} exists; add --overwrite to replace it or choose another folder with -o"
         )
+
+
+def names_in(folder: Path) -> set[str]:
+    """The names in a folder; none where there is no such folder yet."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def first_double(paths: list[Path]) -> Path | None:
+    """The first in order of those that stand there twice."""
+    return min((path for path, count in Counter(paths).items() if count > 1), default=None)
+
+
+def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
+    """Raises OutputError when a result would replace an input, or a file that is no result of `edgegan run`."""
+    existing = [path for path in targets if path.is_symlink() or path.exists()]
+    read = {path.resolve() for path in inputs} if existing else set()
+    for path in existing:
+        check_replaceable(path, is_result)
+        if path.resolve() in read:
+            raise OutputError(
+                f"{path} is read and would be replaced; choose another folder with -o"
+            )
 
 
 def run_on_images(
@@ -304,12 +336,13 @@ def run_on_images(
     """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`."""
     pairs = collect_inputs(inputs)
     targets = [output / name for _, name in pairs]
-    doubles = {path for path in targets if targets.count(path) > 1}
-    if doubles:
+    double = first_double(targets)
+    if double is not None:
         raise InputError(
-            f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
+            f"two inputs would both be written as {double}; rename one or run them apart"
         )
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [path for path, _ in pairs])
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,
@@ -318,6 +351,6 @@ def run_on_images(
         if generator.kind == "noise":
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
-            write_image(target, apply_to_file(generator, path, fit))
+            write_image(target, apply_to_file(generator, path, fit), SOFTWARE)
             bar.step(index + 1, path.name)
     return targets

@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 
-from edgegan.bounds import parse_json
 from edgegan.console import progress, say
+from edgegan.contracts.bounds import parse_json
 from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
 from edgegan.files import make_folder, write_atomic
+from edgegan.ownership.journal import claim
 from edgegan.training.checkpoint import (
     Stateful,
     Trainable,
@@ -146,6 +147,7 @@ def append(path: Path, entry: dict[str, Any]) -> None:
     """Adds one JSON line; only the first of several processes does."""
     if not is_main():
         return
+    claim(path)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 

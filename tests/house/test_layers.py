@@ -17,14 +17,27 @@ from support.house import (
 )
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.bounds", "edgegan.quantities", "edgegan.distributed"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
+    {
+        "edgegan",
+        "edgegan.errors",
+        "edgegan.contracts",
+        "edgegan.distributed",
+        "edgegan.streams",
+    },
+    {
+        "edgegan.console",
+        "edgegan.files",
+        "edgegan.ownership",
+        "edgegan.archives",
+        "edgegan.processes",
+        "edgegan.recipe",
+        "edgegan.recipes",
+        "edgegan.deployment",
+    },
     {
         "edgegan.run",
-        "edgegan.run_schema",
         "edgegan.package",
         "edgegan.artefact",
-        "edgegan.artefact_parts",
         "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.weights",

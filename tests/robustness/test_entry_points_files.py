@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edgegan.artefact_parts import TensorInfo
 from edgegan.benchmarks.devices.book import read_book
 from edgegan.benchmarks.subjects import golden_tensor
-from edgegan.bounds import MOST_DEPTH, parse_json
+from edgegan.contracts.artefact_parts import TensorInfo
+from edgegan.contracts.bounds import MOST_DEPTH, parse_json
 from edgegan.data.arrays import open_array, read_npz
 from edgegan.data.images import read_image
 from edgegan.data.kept import open_inputs, open_outputs, read_kept

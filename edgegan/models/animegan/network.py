@@ -6,9 +6,9 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
-from edgegan.quantities import MOST_WIDTH, Layers, Width
 from edgegan.recipe.student_section import Block, Norm
 
 

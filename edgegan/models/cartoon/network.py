@@ -6,10 +6,10 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
-from edgegan.quantities import MOST_WIDTH, Layers
 from edgegan.recipe.student_section import Block, Norm
 
 

@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import (
     ResidualBlock,
     check_written,
@@ -16,7 +17,6 @@ from edgegan.models.blocks import (
 )
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
-from edgegan.quantities import MOST_WIDTH, Layers, Width
 from edgegan.recipe.student_section import Block, Norm
 
 

@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import NoiseIO
-from edgegan.quantities import MOST_WIDTH, Layers
 from edgegan.recipe.student_section import Block, Norm
 
 

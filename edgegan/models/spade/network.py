@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import (
     SeparableConv,
     check_written,
@@ -18,7 +19,6 @@ from edgegan.models.blocks import (
 )
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import LabelMapIO
-from edgegan.quantities import MOST_WIDTH, Layers, Width
 from edgegan.recipe.student_section import Block, Norm
 
 BLOCK_NAMES = ("head", "middle0", "middle1", "up0", "up1", "up2", "up3")

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
-from edgegan.quantities import MOST_WIDTH, Layers
 from edgegan.recipe.student_section import Block, Norm
 
 

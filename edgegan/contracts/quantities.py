@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edgegan.bounds import MOST_INTEGER, MOST_SIDE
+from edgegan.contracts.bounds import MOST_INTEGER, MOST_SIDE
 
 MOST_TEXT = 10_000
 MOST_NAME = 200

@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from edgegan.bounds import check_shape
-from edgegan.quantities import Finite, Name, Number, Sha256, Text
+from edgegan.contracts.bounds import check_shape
+from edgegan.contracts.quantities import Finite, Name, Number, Sha256, Text
 
 MOST_ENTRIES = 10_000
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgegan.quantities import Finite, Name, Number, Sha256, Text
+from edgegan.contracts.quantities import Finite, Name, Number, Sha256, Text
 
 Scalar = bool | int | Finite | Text | None
 MOST_STAGES = 1000
