@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_arte
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
+    Pixels,
     list_images,
     read_image,
     resize_image,
@@ -28,11 +29,14 @@ from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
+from edgegan.runtime.tiling import ramp as ramp
+from edgegan.runtime.tiling import reflect_to, tiled, tiled_bands
+from edgegan.runtime.tiling import starts as starts
 from edgegan.tensors import from_artefact, to_artefact
 
-OVERLAP = 0.25
 WHOLE_PIXELS = 1_500_000  # larger pictures go through a package in tiles, to bound memory
 MOST_PADDED = 2  # times as many pixels, padded to what the generator takes
+MOST_BAND = 8192  # pixels of a row; longer ones are taken as columns
 PACKAGE_TILE = (768, 768)
 
 
@@ -148,11 +152,70 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
             large = resize_image(to_pixels(made), height, width, bilinear=True)
             return to_float(large, made.shape[0])
         return tiled(generator.call, x, generator.size)
-    tall = max(generator.min_size, -(-height // generator.stride) * generator.stride)
-    wide = max(generator.min_size, -(-width // generator.stride) * generator.stride)
-    if height * width > WHOLE_PIXELS or tall * wide > MOST_PADDED * WHOLE_PIXELS:
-        return tiled(generator.call, x, (min(tall, PACKAGE_TILE[0]), min(wide, PACKAGE_TILE[1])))
+    tall, wide = padded(generator, height, width)
+    if is_tiled(height, width, tall * wide):
+        return tiled(generator.call, x, package_tile(tall, wide))
     return generator.call(reflect_to(x, tall, wide))[:, :height, :width]
+
+
+def padded(generator: Generator, height: int, width: int) -> tuple[int, int]:
+    """The smallest height and width that a generator of any size takes and that hold this one."""
+    stride, least = generator.stride, generator.min_size
+    return max(least, -(-height // stride) * stride), max(least, -(-width // stride) * stride)
+
+
+def is_tiled(height: int, width: int, padded_pixels: int) -> bool:
+    """Whether a picture is too large to go through a generator of any size at once."""
+    return height * width > WHOLE_PIXELS or padded_pixels > MOST_PADDED * WHOLE_PIXELS
+
+
+def package_tile(tall: int, wide: int) -> tuple[int, int]:
+    """The tile of a generator of any size: never larger than the padded picture."""
+    return min(tall, PACKAGE_TILE[0]), min(wide, PACKAGE_TILE[1])
+
+
+def apply_to_pixels(generator: Generator, pixels: Pixels, fit: str) -> Pixels:
+    """A colour picture (H, W, 3) through a generator of three channels, as `apply_generator` takes it; of a large one
+    only a band is in memory as floating point."""
+    height, width = pixels.shape[:2]
+    tall, wide = padded(generator, height, width)
+    if generator.size is None and not is_tiled(height, width, tall * wide):
+        return to_pixels(apply_generator(generator, to_float(pixels, 3), fit))
+    if generator.size is not None and fit == "resize" and (height, width) != generator.size:
+        small = to_float(resize_image(pixels, *generator.size, bilinear=True), 3)
+        made = to_pixels(generator.call(small))
+        return resize_image(made, height, width, bilinear=True)
+    tile = generator.size or package_tile(tall, wide)
+    if width > MOST_BAND:  # bands along the shorter side
+        turned = replace(generator, call=lambda x: turn(generator.call(turn(x))))
+        made = np.empty((width, height, 3), np.uint8)
+        fill_bands(turned, pixels.transpose(1, 0, 2), tile[::-1], made)
+        return np.ascontiguousarray(made.transpose(1, 0, 2))
+    made = np.empty((height, width, 3), np.uint8)
+    fill_bands(generator, pixels, tile, made)
+    return made
+
+
+def turn(x: Floats) -> Floats:
+    """(C, H, W) -> (C, W, H)."""
+    return np.ascontiguousarray(x.transpose(0, 2, 1))
+
+
+def fill_bands(generator: Generator, pixels: Pixels, tile: tuple[int, int], made: Pixels) -> None:
+    """What a generator makes of a picture in tiles, written into `made`."""
+
+    def read(rows: slice, columns: slice) -> Floats:
+        return to_float(np.ascontiguousarray(pixels[rows, columns]), 3)
+
+    for top, band in tiled_bands(generator.call, read, pixels.shape[:2], tile):
+        made[top : top + band.shape[1]] = to_pixels(band)
+
+
+def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels:
+    """A picture or label map in a file through a generator, as a picture."""
+    if generator.kind == "image" and generator.channels == 3:
+        return apply_to_pixels(generator, read_image(path), fit)
+    return to_pixels(apply_generator(generator, read_input(generator, path), fit))
 
 
 def scale_input(generator: Generator, x: Floats, size: tuple[int, int]) -> Floats:
@@ -173,47 +236,6 @@ def label_channels(generator: Generator, labels: Labels) -> Floats:
     if generator.instance_edge:
         channels = np.concatenate([channels, find_edges(labels)[None]])
     return channels
-
-
-def reflect_to(x: Floats, height: int, width: int) -> Floats:
-    """Extends (C, H, W) at the bottom and right by reflection to at least this size."""
-    down, right = max(0, height - x.shape[1]), max(0, width - x.shape[2])
-    return np.ascontiguousarray(np.pad(x, ((0, 0), (0, down), (0, right)), mode="reflect"))
-
-
-def starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin so that they cover `length` and overlap by at least a quarter."""
-    if length <= tile:
-        return [0]
-    count = -(-(length - tile) // int(tile * (1 - OVERLAP))) + 1
-    return [round(index * (length - tile) / (count - 1)) for index in range(count)]
-
-
-def ramp(length: int) -> Floats:
-    """Blending weights along a tile's side: low at the ends, one in the middle, never zero."""
-    edge = max(1, int(length * OVERLAP))
-    position = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
-    return np.minimum(1, position / edge).astype(np.float32)
-
-
-def tiled(call: Callable[[Floats], Floats], x: Floats, tile: tuple[int, int]) -> Floats:
-    """Covers the picture with overlapping tiles and blends what comes out."""
-    height, width = x.shape[1:]
-    weight = np.outer(ramp(tile[0]), ramp(tile[1]))
-    total: Floats | None = None
-    weights = np.zeros((height, width), np.float32)
-    for top in starts(height, tile[0]):
-        for left in starts(width, tile[1]):
-            part = x[:, top : top + tile[0], left : left + tile[1]]
-            tall, wide = part.shape[1:]  # smaller than a tile where the picture is
-            made = call(reflect_to(part, *tile))[:, :tall, :wide]
-            if total is None:
-                total = np.zeros((made.shape[0], height, width), np.float32)
-            total[:, top : top + tall, left : left + wide] += made * weight[:tall, :wide]
-            weights[top : top + tall, left : left + wide] += weight[:tall, :wide]
-    assert total is not None
-    total /= weights
-    return total
 
 
 def collect_inputs(inputs: list[Path]) -> list[tuple[Path, Path]]:
@@ -329,7 +351,6 @@ def run_on_images(
         if generator.kind == "noise":
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
-            x = read_input(generator, path)
-            write_image(target, to_pixels(apply_generator(generator, x, fit)), SOFTWARE)
+            write_image(target, apply_to_file(generator, path, fit), SOFTWARE)
             bar.step(index + 1, path.name)
     return targets
