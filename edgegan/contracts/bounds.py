@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import stat
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,10 @@ SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 def read_whole(path: Path, most_bytes: int = MOST_JSON_BYTES) -> bytes:
-    """A file's content; raises InputError when there is more of it than `most_bytes`, of which no more is read."""
+    """A file's content; raises InputError for a pipe or device, and when there is more of it than `most_bytes`, of
+    which no more is read."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise InputError(f"{path} is no plain file")
     with path.open("rb") as file:
         content = file.read(most_bytes + 1)
     if len(content) > most_bytes:

@@ -89,6 +89,8 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
 
     Raises InputError naming the file when it is missing, damaged (also if that shows while it is decoded) or too large.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{what} {path} is no plain file")
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_pixels(image, path)

@@ -4,6 +4,7 @@ that is about JSON, YAML, pictures, arrays, safetensors, .onnx and .tflite parsi
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import zipfile
@@ -388,3 +389,37 @@ def test_memory_is_taken_by_the_artefact_not_by_its_manifest(
         open_generator(tmp_path / name, 1),
     ):
         pass
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "json": read_json,
+    "yaml": lambda path: load_recipe(str(path), []),
+    "png": read_image,
+    "npy": open_rows,
+    "npz": open_rows,
+    "safetensors": read_state,
+}
+
+
+@pytest.mark.parametrize("suffix", READERS)
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_no_plain_file_is_refused(tmp_path: Path, suffix: str, kind: str) -> None:
+    """None of them is waited for, and none is read without end."""
+    path = tmp_path / f"x.{suffix}"
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "device":
+        path.symlink_to("/dev/zero")
+    else:
+        path.mkdir()
+    with pytest.raises(EdgeGANError, match=rf"x\.{suffix}"):
+        READERS[suffix](path)
+
+
+def test_files_are_read_through_links(tmp_path: Path) -> None:
+    """A link to a plain file is that file; nothing is written through it."""
+    (tmp_path / "real").write_text('{"a": 1}')
+    (tmp_path / "x.json").symlink_to("real")
+    assert read_json(tmp_path / "x.json") == {"a": 1}
+    write_json(tmp_path / "x.json", {"a": 2})
+    assert (tmp_path / "real").read_text() == '{"a": 1}'

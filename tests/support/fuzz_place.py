@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -144,8 +143,8 @@ def write_answers(folder: Path) -> None:
 
 
 def copy_place(source: Path, target: Path) -> None:
-    """The same files by hard links: a file that is spoilt is written anew."""
-    shutil.copytree(source, target, copy_function=os.link)
+    """The same files again, none of them shared: a run's journal is written where it is."""
+    shutil.copytree(source, target)
 
 
 def restamp(folder: Path, before: str, after: str) -> None:
