@@ -26,7 +26,7 @@ from edgegan.benchmarks.tflite_graph import pack
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError
 from edgegan.run import command_line, now
-from edgegan.runtime.session import Session, our_own
+from edgegan.runtime.session import Session
 
 BATCH = 20
 PASSES = 3
@@ -55,8 +55,7 @@ class Bench:
             )
         self.device, self.threads = worker, threads
         self.counting = worker.counts is not None
-        own = our_own(sentinel)
-        self.session = Session(sentinel, runtime="litert", threads=threads, place=worker, how=own)
+        self.session = Session(sentinel, runtime="litert", threads=threads, place=worker)
 
     def costs(self, models: Sequence[Path]) -> tuple[float, list[float]]:
         """The sentinel's cost, then that of each model."""

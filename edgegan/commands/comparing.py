@@ -10,7 +10,6 @@ import typer
 
 from edgegan.commands.options import AsJson, OwnGenerator, allow, show
 from edgegan.errors import ConfigError
-from edgegan.streams import printable
 
 
 def compare(
@@ -54,12 +53,15 @@ def compare(
     from edgegan.compare.arms import compare as run_compare
     from edgegan.compare.arms import summary
     from edgegan.compare.summary import markdown, write_comparison
-    from edgegan.ownership.folders import held
+    from edgegan.files import clear_folder, folder_lock, make_folder
 
+    if output.exists() and not (output / ".lock").is_file():
+        clear_folder(output, ".lock")
+    make_folder(output)
     chosen = [name.strip() for name in methods.split(",") if name.strip()]
     if not chosen:
         raise ConfigError("--methods names none; leave it out for all")
-    with held(output, "compare"):
+    with folder_lock(output):
         entries = run_compare(
             parsed,
             output,
@@ -71,7 +73,7 @@ def compare(
     show(
         {"folder": str(output), "summary": summary(entries)},
         as_json,
-        f"{markdown(parsed, entries)}\n{printable(output / 'compare.md')}, compare.json and compare.svg",
+        f"{markdown(parsed, entries)}\n{output / 'compare.md'}, compare.json and compare.svg",
     )
 
 
@@ -81,8 +83,7 @@ def exported_file(run: Path) -> dict[str, float]:
     from edgegan.export.exporter import export
     from edgegan.export.request import ExportOptions
 
-    options = ExportOptions(which="student", force=True)  # the table says how near each came
-    folder = export(run, None, ["tflite"], ["int8"], options)
+    folder = export(run, None, ["tflite"], ["int8"], ExportOptions(which="student"))
     made = find_exported(folder, role="student", precision="int8", target="tflite")
     assert made is not None
     model = made[1]

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from edgegan.commands.options import AsJson, Overwrite, show, show_headlines
-from edgegan.streams import printable
 
 
 def quickstart(
@@ -36,7 +35,7 @@ def quickstart(
         from edgegan.quickstart import quickstart_brief
 
         run = quickstart_brief(output, overwrite=overwrite)
-        show({"run": str(run)}, as_json, f"run: {printable(run)}")
+        show({"run": str(run)}, as_json, f"run: {run}")
         return
     path, headlines = run_quickstart(
         output, app=into if into.is_dir() else None, plan=Plan(), overwrite=overwrite

@@ -1,1 +1,0 @@
-"""Whose files are whose: what edgegan wrote is listed, and nothing else is ever removed."""
