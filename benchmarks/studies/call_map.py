@@ -120,7 +120,7 @@ def trace(record: Path, arguments: list[str]) -> None:
 def commands(work: Path) -> dict[str, tuple[list[str], Path]]:
     """By name the command lines to trace, each with what it makes; the last three work on the distilled run."""
     made, run = work / "quickstart", work / "distill"
-    data = ["--teacher", str(made / "teacher"), "--data", str(made / "data" / "train")]
+    data = ["--teacher", str(made / "training" / "teacher"), "--data", str(made / "data" / "train")]
     data += ["--validation", str(made / "data" / "validation")]
     found = {}
     for method, (recipe, *changes) in METHODS.items():
