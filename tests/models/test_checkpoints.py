@@ -224,7 +224,7 @@ def test_gan_compression_super_cut_to_config(tmp_path: Path) -> None:
 
 def test_width_config_needs_a_mobile_net(tmp_path: Path) -> None:
     torch.save(random_state(resnet_shapes(4, 9, 5, "instance")), tmp_path / "full.pth")
-    with pytest.raises(ConfigError, match="width config .1_1_1_1_1_1_1_1.: .*full.pth has none"):
+    with pytest.raises(ConfigError, match=r"width config .1_1_1_1_1_1_1_1.: .*full.pth has none"):
         import_checkpoint(tmp_path / "full.pth", widths="1_1_1_1_1_1_1_1")
 
 
