@@ -47,11 +47,6 @@ class Rule:
     cost: str = ""
 
 
-def in_float(operation: Operation) -> bool:
-    """Whether an operation computes in float."""
-    return operation.computed_in == "float"
-
-
 def is_layout_change(operation: Operation) -> bool:
     """A four-dimensional transpose of a whole picture; the six-dimensional ones are depth_to_space."""
     return operation.kind == "TRANSPOSE" and len(operation.outputs[0].shape) == 4

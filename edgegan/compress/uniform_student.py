@@ -9,10 +9,9 @@ import torch
 
 from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.distill import distill
-from edgegan.compress.form import Network, fitting_scale, say_what_stays, student_form, student_spec
+from edgegan.compress.form import fitting_scale, say_what_stays, student_form, student_spec
 from edgegan.compress.job import Job, Order, Shaped, training_settings
-from edgegan.compress.search.supernet import Shared, share
-from edgegan.compress.search.widths import width_space
+from edgegan.compress.search.supernet import share_whole
 from edgegan.compress.student import Made, finish_student
 from edgegan.console import format_cost, say
 from edgegan.models.blocks import initialise
@@ -45,17 +44,11 @@ def meet_measured(job: Job) -> Job:
     widest = form.network(1.0)
     initialise(widest.module)
     whole = replace(job, spec=widest.spec)
-    costs = widest.costs.with_measured(
-        measured_costs(whole, shared_of(widest, recipe.student.round_to))
-    )
+    spec, round_to = type(widest.spec), recipe.student.round_to
+    shared = share_whole(widest.module, widest.graph, spec, round_to)
+    costs = widest.costs.with_measured(measured_costs(whole, shared))
     scale, found = fitting_scale(form, replace(widest, costs=costs), limits)
     return replace(job, spec=form.spec_at(scale), figures=chosen(scale, found, limits))
-
-
-def shared_of(network: Network, round_to: int) -> Shared:
-    """A network with the space of all its narrower forms."""
-    space = width_space(network.graph, type(network.spec), 0.0, round_to)
-    return share(network.module, network.graph, space, [])
 
 
 def chosen(

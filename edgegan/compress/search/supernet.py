@@ -20,10 +20,11 @@ from edgegan.channels.tapped import tap_segments
 from edgegan.compress.distill import Trainer, make_trainer
 from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.inherited import Inherited
-from edgegan.compress.search.widths import Genome, WidthSpace
+from edgegan.compress.search.widths import Genome, WidthSpace, width_space
 from edgegan.compress.teacher.cache import Cache, sample
 from edgegan.distributed import average_gradients, rank
 from edgegan.models.recording import hooked
+from edgegan.models.spec import Spec
 from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.search_section import Supernet
 from edgegan.training.lesson import Lesson
@@ -59,6 +60,11 @@ class Shared:
 def share(module: nn.Module, graph: ChannelGraph, space: WidthSpace, taps: list[str]) -> Shared:
     """A traced generator with its taps; raises ConfigError where a tap was not met."""
     return Shared(module, graph, space, {name: tap_segments(graph, name) for name in taps})
+
+
+def share_whole(module: nn.Module, graph: ChannelGraph, spec: type[Spec], round_to: int) -> Shared:
+    """A traced generator with the space of all its narrower forms, to be priced: no taps."""
+    return share(module, graph, width_space(graph, spec, 0.0, round_to), [])
 
 
 def leading(graph: ChannelGraph, segments: tuple[Segment, ...], plan: Widths) -> torch.Tensor:

@@ -14,8 +14,7 @@ from edgegan.compress.fidelity import measure_quality, psnr_to_teacher
 from edgegan.compress.form import say_what_stays
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job, Order, Shaped, training_settings
-from edgegan.compress.search.supernet import share
-from edgegan.compress.search.widths import width_space
+from edgegan.compress.search.supernet import share_whole
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
     bake,
@@ -90,9 +89,9 @@ def priced(start: Start, job: Job) -> Start:
     layers, so residual blocks stay whole under such a budget."""
     if start.budget_kind is None or is_counted(start.budget_kind):
         return start
-    space = width_space(start.graph, type(start.spec), 0.0, job.recipe.slim.round_to)
-    shared = share(start.module, start.graph, space, [])
-    return start.with_measured(measured_costs(job, shared), space.plan(space.narrowest()))
+    shared = share_whole(start.module, start.graph, type(start.spec), job.recipe.slim.round_to)
+    narrowest = shared.space.plan(shared.space.narrowest())
+    return start.with_measured(measured_costs(job, shared), narrowest)
 
 
 def cut_published(learner: Learner, start: Start, job: Job) -> Made:
