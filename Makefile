@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help venv quickstart android test lint map reference clean fuzz-export bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
+.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -15,13 +15,18 @@ help:
 	@echo "make clean        remove it, and what was built"
 	@echo "make map          functions and files that each command enters, and those before the first training step"
 	@echo "make reference    docs/reference.md and the picture in docs/design.md anew"
+	@echo "make fuzz         5,000 spoilt files through the commands that read them (COUNT=, FIRST=)"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
+	@echo "make fuzz-faults  every n-th write, sync, rename, mkdir, removal and allocation of each command fails, or is a kill"
+	@echo "make fuzz-outputs 400 hostile or clumsy places to write to, by every command"
+	@echo "make fuzz-networks  100 hostile networks: what they try to write, keep and never end"
 	@echo "make bench-arm64     a static int8 .tflite of every family here and on an emulated arm64 core, bit by bit"
 	@echo "make bench-classifier DATA=FILE.npz   train the network that gives generators from noise an Inception score"
 	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
 	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
 	@echo "make bench-fingerprints FOLDER=NEW [BEFORE=FILE]   sha256 of all that small runs make, compared with earlier ones"
 	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
+	@echo "make bench-many-pictures  edgegan run over 5,000 and 20,000 small pictures: first result, time, memory"
 	@echo "make bench-norms     students of each norm at equal int8 latency"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
 	@echo "make bench-parity    parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
@@ -78,6 +83,9 @@ bench-exporters: venv
 
 bench-lint-costs: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.lint_costs
+
+bench-many-pictures: venv
+	$(BIN)/python -m edgegan.benchmarks.studies.many_pictures
 
 bench-norms: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.norm_students
@@ -143,8 +151,22 @@ bench-tasks: venv
 	@test -n "$(DATA)" || { echo "give the task's pictures: make bench-tasks TASK=$(TASK) DATA=FOLDER"; exit 2; }
 	$(BIN)/python -m edgegan.benchmarks.studies.tasks $(TASK) --data "$(DATA)" $(OPTIONS)
 
+COUNT ?= 5000
+FIRST ?= 0
+fuzz: venv
+	PYTHONPATH=tests $(BIN)/python -m support.fuzz_files --first $(FIRST) --count $(COUNT)
+
 fuzz-export: venv
 	$(BIN)/python tests/support/fuzz_export.py --count 200
+
+# MOST limits the tries of each command.
+fuzz-faults: venv
+	PYTHONPATH=tests $(BIN)/python tests/support/fuzz_faults.py $(if $(MOST),--most $(MOST))
+
+fuzz-outputs: venv
+	PYTHONPATH=tests $(BIN)/python tests/support/fuzz_outputs.py
+fuzz-networks: venv
+	$(BIN)/python tests/support/fuzz_networks.py --count 100
 
 clean:
 	rm -rf $(VENV) build dist runs *.egg-info

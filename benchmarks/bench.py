@@ -10,14 +10,16 @@ from pathlib import Path
 from edgegan.artefact import ModelManifest, read_model
 from edgegan.benchmarks.devices.book import open_device
 from edgegan.benchmarks.devices.interface import Device
-from edgegan.benchmarks.measure import Entry, measure, write_records
+from edgegan.benchmarks.measure import Entry, measure
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import AnyRecord, BenchRecord, CountRecord
+from edgegan.benchmarks.record_files import write_records
 from edgegan.benchmarks.subjects import find_artefacts
 from edgegan.benchmarks.timing import compare_rounds
 from edgegan.console import say
 from edgegan.errors import ConfigError, InputError
 from edgegan.files import check_sha256, make_folder
+from edgegan.ownership.folders import check_place
 
 COMPARE_ROUNDS = 20
 ROLES = {"both": ("teacher", "student"), "teacher": ("teacher",), "student": ("student",)}
@@ -40,8 +42,10 @@ def bench_device(
     method: Method,
     *,
     which: str | None = None,
+    overwrite: bool = False,
 ) -> list[AnyRecord]:
-    """Measures or counts every artefact on a device; records are written only when all of it went well.
+    """Measures or counts every artefact on a device; records are written only when all of it went well. An unsteady one
+    takes the place of a steady one of the same artefact with `overwrite` only.
 
     Where instructions are counted only students are unless `which` says otherwise, since a teacher takes minutes there.
     """
@@ -51,13 +55,14 @@ def bench_device(
         if which == "student":
             say("emulated: students only; --which both counts teachers too")
     folder, artefacts = find_artefacts(source, ROLES[which])
+    check_place(output or folder, "bench", foreign=True)
     make_folder(output or folder)
     if counts:
         check_one_thread(threads)
     records: list[AnyRecord] = []
     for count in threads:
         records += device.measure(artefacts, count, method)
-    write_records(output or folder, records, with_threads=len(threads) > 1)
+    write_records(output or folder, records, overwrite=overwrite)
     return records
 
 

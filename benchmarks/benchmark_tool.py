@@ -22,10 +22,13 @@ from edgegan.benchmarks.record import BenchRecord, subject
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
+from edgegan.processes import last_words
 from edgegan.run import now
 
 PUBLISHED_AT = "https://storage.googleapis.com/litert/binaries/latest/android_arm64/benchmark_model"
-NUMBER = r"([0-9.eE+-]+)"
+NUMBER = r"(\d{1,12}(?:\.\d{1,12})?(?:[eE][+-]?\d{1,2})?)"
+MOST_MS, MOST_MB = 1e7, 1e6
+MOST_LINE, MOST_ROWS = 1000, 20_000
 
 
 @dataclass(frozen=True)
@@ -52,37 +55,39 @@ def parse_output(text: str) -> ToolResult:
         rf"Warmup \(avg\): {NUMBER}, Inference \(avg\): {NUMBER}",
         text,
     )
-    counts = re.findall(r"count=(\d+)([^\n]*)", text)
+    counts = re.findall(r"count=(\d{1,12})\b([^\n]*)", text)
     if summary is None or not counts:
-        raise DeviceError(
-            f"benchmark_model gave no result: {' '.join(text.strip().splitlines()[-3:]) or 'no output'}"
-        )
+        raise DeviceError(f"benchmark_model gave no result: {last_words(text) or 'no output'}")
     count, rest = counts[-1]  # the first such line is the warm-up's
     median = re.search(rf"median={NUMBER}", rest)
     memory = re.search(rf"(?:delta|footprint)[^\n]*\(MB\)[^\n]*overall={NUMBER}", text)
-    return ToolResult(
+    result = ToolResult(
         count=int(count),
         average_ms=float(summary[4]) / 1e3,
         median_ms=float(median[1]) / 1e3 if median else None,
         init_ms=float(summary[1]) / 1e3,
         first_ms=float(summary[2]) / 1e3,
-        memory_bytes=int(float(memory[1]) * 1e6) if memory else None,
+        memory_bytes=int(min(float(memory[1]), MOST_MB) * 1e6) if memory else None,
         profile=parse_profile(text),
     )
+    typical, told = result.typical_ms(), (result.average_ms, result.first_ms)
+    if not typical > 0 or not all(value < MOST_MS for value in (typical, *told, result.init_ms)):
+        raise DeviceError(f"benchmark_model tells an impossible time: {summary[0]}")
+    return result
 
 
 def parse_profile(text: str) -> list[tuple[str, float]]:
     """Node name and average milliseconds of the operator table, in run order; empty without one."""
     part = text.rpartition("Operator-wise Profiling Info")[2]
     table = part.split("Run Order", 1)[-1].split("Top by Computation Time")[0]
-    rows = []
+    rows: list[tuple[str, float]] = []
     for line in table.splitlines():
         # [node type] [start] [first] [avg ms] [%] [cdf%] [mem KB] [times called] [Name]
         found = re.match(
-            r"\s*(\S.*?)\s+[\d.]+\s+(?:[\d.]+\s+)?([\d.]+)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+\s",
-            line,
+            r"\s*(\S.*?)\s+[\d.]+\s+(?:[\d.]+\s+)?(\d{1,9}(?:\.\d{1,9})?)\s+[\d.]+%\s+[\d.]+%\s+[\d.]+\s+\d+\s",
+            line[:MOST_LINE],
         )
-        if found:
+        if found and len(rows) < MOST_ROWS:
             rows.append((found[1], float(found[2])))
     return rows
 
@@ -214,4 +219,7 @@ def run_tool(device: ShellDevice, command: Sequence[str], limit_s: float) -> Too
             f"{device.name}: benchmark_model ended with status {done.code}: {done.last_words()}; "
             "is it the build for this phone (android_arm64)?"
         )
-    return parse_output(done.output + done.errors)
+    try:
+        return parse_output(done.output + done.errors)
+    except DeviceError as error:
+        raise DeviceError(f"{device.name}: {error}; run the tool there by hand") from error

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest
+from edgegan.artefact import ModelManifest, check_takes
 from edgegan.benchmarks.devices.interface import Device, WorkerDevice
-from edgegan.benchmarks.devices.state import DeviceState
+from edgegan.benchmarks.devices.state import DeviceState, load_average
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.peak import PeakProbe
 from edgegan.benchmarks.record import NOT_MEASURED, BenchRecord, Correctness, subject
@@ -22,7 +22,6 @@ from edgegan.benchmarks.subjects import check_input, check_on_host, check_output
 from edgegan.benchmarks.timing import summarise, verdict
 from edgegan.console import progress, say
 from edgegan.deployment.runtimes import LOADERS
-from edgegan.files import write_json
 from edgegan.run import command_line, environment, now
 from edgegan.runtime.session import Session
 
@@ -30,6 +29,8 @@ WARMUP_RUNS = 3
 WARMUP_MS = 500.0
 WARMUP_SPREAD = 1.05
 WARMUP_LIMIT_MS = 5000.0
+WARMUP_LIMIT_S = 60.0
+MOST_RUNS_A_ROUND = 500_000
 COOL_DEGREES = 3.0
 COOL_STEP_S = 1.0
 PROFILE_RUNS = 20
@@ -72,6 +73,7 @@ def measure(
         entries = []
         for path, model in artefacts:
             session = stack.enter_context(Session(path, threads=threads, place=device, cpus=bound))
+            check_takes(path, model, session.inputs)
             item = check_input(path, model)
             entries.append(Entry(model, path, session, check(device, path, model, item, session)))
             warm_up(entries[-1], item, method)
@@ -114,7 +116,7 @@ def circumstances(
         "device_state": before.as_json(),
         "states": [brief(state) for state in states],
         "warnings": before.warnings(),
-        "load_average": [float(word) for word in before.load.split()[:3]],
+        "load_average": load_average(before.load),
         "started": started,
         "command": command_line(),
         "order": f"{method.rounds} rounds over all artefacts, every other one in reverse",
@@ -133,19 +135,25 @@ def check(
 
 
 def warm_up(entry: Entry, item: np.ndarray, method: Method) -> None:
-    """At least three runs and half a second, until three in a row agree to 5 %; then decides the runs of a round."""
+    """At least three runs and half a second, until three in a row agree to 5 %; then decides the runs of a round.
+
+    It ends after five seconds by the device's clock or a minute by ours, whatever the device says.
+    """
+    began = time.monotonic()
     entry.first_ms = entry.session.time(1, item)["samples_ms"][0]
     spent = entry.first_ms
     taken: list[float] = []
     while len(taken) < WARMUP_RUNS or spent < WARMUP_MS or not settled(taken):
         taken += entry.session.time(1)["samples_ms"]
         spent += taken[-1]
-        if spent > WARMUP_LIMIT_MS and len(taken) >= WARMUP_RUNS:
+        late = spent > WARMUP_LIMIT_MS or time.monotonic() - began > WARMUP_LIMIT_S
+        if late and len(taken) >= WARMUP_RUNS:
             break
     typical = min(taken[-WARMUP_RUNS:])
     wanted = max(method.seconds * 1e3 / typical, method.min_runs)
     allowed = max(method.max_seconds * 1e3 / typical, method.rounds)
-    entry.runs_a_round = max(1, math.ceil(min(wanted, allowed) / method.rounds))
+    runs = math.ceil(min(wanted, allowed) / method.rounds)
+    entry.runs_a_round = max(1, min(runs, MOST_RUNS_A_ROUND))
 
 
 def settled(taken: Sequence[float]) -> bool:
@@ -265,15 +273,3 @@ def make_record(
         profile=profile["rows"] or None,
         profile_note=profile["note"],
     )
-
-
-def write_records(
-    folder: Path, records: Sequence[Any], *, with_threads: bool = False
-) -> list[Path]:
-    """Writes each record atomically as DEVICE__ARTEFACT.json, with the thread count in a sweep."""
-    paths = []
-    for record in records:
-        threads = f"__{record.threads}threads" if with_threads else ""
-        paths.append(folder / f"{record.device}__{record.artefact}{threads}.json")
-        write_json(paths[-1], record.model_dump(mode="json"))
-    return paths

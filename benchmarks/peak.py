@@ -11,7 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from edgegan.benchmarks.tflite_graph import conv_model
-from edgegan.runtime.session import Place, Session
+from edgegan.runtime.session import Place, Session, our_own
 
 # (side, channels, kernel): dense convolutions that fit the caches and keep every kernel busy.
 SHAPES = ((32, 64, 3), (32, 128, 1), (16, 128, 3))
@@ -33,7 +33,14 @@ class PeakProbe:
                 files.append(folder / f"{number}.tflite")
                 files[-1].write_bytes(conv_model(side, channels, kernel, precision))
             self.session = self.stack.enter_context(
-                Session(files[0], runtime="litert", threads=threads, place=place, cpus=cpus)
+                Session(
+                    files[0],
+                    runtime="litert",
+                    threads=threads,
+                    place=place,
+                    cpus=cpus,
+                    how=our_own(files[0]),
+                )
             )
             self.paths = [place.push(file) for file in files]
         except BaseException:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from edgegan.artefact import ModelManifest
+from edgegan.artefact import ModelManifest, Precision
+from edgegan.contracts.quantities import Count, Finite, Name, Number, Share, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import read_json
 
 SCHEMA_VERSION: Final = 2
+Duration = Annotated[float, Field(allow_inf_nan=False, ge=0, le=1e9)]
+Threads = Annotated[int, Field(strict=True, ge=0, le=10_000)]
 NOT_MEASURED = "not measured"
 
 
@@ -21,10 +24,10 @@ class Correctness(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    reference: str = Field(description="what it was compared with")
-    max_abs: float = Field(description="largest absolute difference, range [-1, 1]")
+    reference: Text = Field(description="what it was compared with")
+    max_abs: Finite = Field(description="largest absolute difference, range [-1, 1]")
     bit_equal: bool
-    sha256: str = Field(description="of the output's bytes")
+    sha256: Name = Field(description="of the output's bytes")
 
 
 class RecordBase(BaseModel):
@@ -33,60 +36,81 @@ class RecordBase(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1, 2] = SCHEMA_VERSION
-    device: str
-    artefact: str
-    sha256: str
+    device: Name
+    artefact: Name
+    sha256: Name
     role: Literal["teacher", "student"]
-    target: str
-    precision: str
-    runtime: str
-    runtime_version: str
-    threads: int
-    size: tuple[int, int]
-    batch: int = Field(1, description="images an inference")
-    parameters: int
-    macs: int = Field(description="true MACs")
-    macs_published: int = Field(
+    target: Name
+    precision: Precision
+    runtime: Name
+    runtime_version: Name
+    threads: Threads
+    size: Size
+    batch: Count = Field(1, description="images an inference")
+    parameters: Number
+    macs: Count = Field(description="true MACs")
+    macs_published: Number = Field(
         description="transposed convolutions at output size, plus InstanceNorm elements"
     )
-    macs_fvcore: int = Field(description="fvcore's count of convolution and linear operators")
-    size_bytes: int
-    environment: dict[str, Any]
-    started: str
-    command: str
+    macs_fvcore: Number = Field(description="fvcore's count of convolution and linear operators")
+    size_bytes: Count
+    environment: dict[Name, Any]
+    started: Name
+    command: Text
     correctness: Correctness | None = None
-    outside_xnnpack: list[str] | None = Field(
-        None, description="operators no XNNPACK delegate took; null: not told"
+    outside_xnnpack: list[Name] | None = Field(
+        None, max_length=100_000, description="operators no XNNPACK delegate took; null: not told"
     )
-    device_state: dict[str, Any] = Field({}, description="the device before the measurement")
+    device_state: dict[Name, Any] = Field({}, description="the device before the measurement")
 
 
 class BenchRecord(RecordBase):
     """Latency of one artefact in one runtime, timed on a real device."""
 
     kind: Literal["measured"] = "measured"
-    latency: dict[str, float]
-    samples_ms: list[float]
-    samples_are: str = Field("inferences", description="inferences, or means of blocks of them")
-    verdict: str
-    reasons: list[str] = Field([], description="why the verdict is UNSTABLE")
-    drift: float
-    load_ms: float
-    first_inference_ms: float
-    peak_rss_bytes: int | None
-    load_average: list[float]
-    order: str = Field(description="how runs of different artefacts were mixed")
-    cpus: list[int] | None = Field(None, description="cores it was bound to; null: all")
-    states: list[dict[str, Any]] = Field(
-        [], description="frequency, temperature and throttling before each round and after the last"
+    latency: dict[Name, Duration]
+    samples_ms: list[Duration] = Field(max_length=10_000_000)
+    samples_are: Text = Field("inferences", description="inferences, or means of blocks of them")
+    verdict: Name
+    reasons: list[Text] = Field([], max_length=1000, description="why the verdict is UNSTABLE")
+    drift: Finite
+    load_ms: Duration
+    first_inference_ms: Duration
+    peak_rss_bytes: Number | None
+    load_average: list[Finite] = Field(max_length=3)
+    order: Text = Field(description="how runs of different artefacts were mixed")
+    cpus: list[Number] | None = Field(
+        None, max_length=10_000, description="cores it was bound to; null: all"
     )
-    warnings: list[str] = []
-    peak_gmacs_per_s: float | None = Field(
-        None, description="fastest convolution measured in the same run, same precision and threads"
+    states: list[dict[Name, Any]] = Field(
+        [],
+        max_length=10_000,
+        description="frequency, temperature and throttling before each round and after the last",
     )
-    energy_mj: float | str = Field(NOT_MEASURED, description="an inference, by a real sensor only")
-    profile: list[tuple[str, float]] | None = Field(None, description="milliseconds by operator")
-    profile_note: str = ""
+    warnings: list[Text] = Field([], max_length=1000)
+    peak_gmacs_per_s: Finite | None = Field(
+        None,
+        gt=0,
+        description="fastest convolution measured in the same run, same precision and threads",
+    )
+    energy_mj: Finite | Text = Field(
+        NOT_MEASURED, description="an inference, by a real sensor only"
+    )
+    profile: list[tuple[Text, Duration]] | None = Field(
+        None, max_length=100_000, description="milliseconds by operator"
+    )
+    profile_note: Text = ""
+
+    @field_validator("latency")
+    @classmethod
+    def holds_a_median(cls, latency: dict[str, float]) -> dict[str, float]:
+        """Raises ValueError for figures without a median above zero and its interval."""
+        for key in ("median_ms", "interval_low_ms", "interval_high_ms", "p90_ms"):
+            if key not in latency:
+                raise ValueError(f"'{key}' is missing")
+        if not latency["median_ms"] > 0:
+            raise ValueError(f"median_ms is {latency['median_ms']}, and no inference takes no time")
+        return latency
 
     def gmacs_per_s(self) -> float:
         """Achieved true GMACs a second at the median."""
@@ -101,10 +125,10 @@ class CountRecord(RecordBase):
     """Instructions of one inference on an emulated core. No time: an emulator's time is not a device's."""
 
     kind: Literal["emulated-instructions"] = "emulated-instructions"
-    core: str
-    instructions: int
-    first_instructions: int = Field(description="of the inference before the reported one")
-    shares: dict[str, float] = Field(description="share of all instructions by kind")
+    core: Name
+    instructions: Count
+    first_instructions: Number = Field(description="of the inference before the reported one")
+    shares: dict[Name, Share] = Field(description="share of all instructions by kind")
 
 
 class PredictedRecord(RecordBase):
@@ -112,9 +136,9 @@ class PredictedRecord(RecordBase):
 
     kind: Literal["predicted"] = "predicted"
     unit: Literal["ms", "instructions"]
-    predicted: float
-    predictor: str
-    validation_error: float = Field(description="median relative error on nets it had not seen")
+    predicted: Finite
+    predictor: Text
+    validation_error: Finite = Field(description="median relative error on nets it had not seen")
 
 
 AnyRecord = BenchRecord | CountRecord | PredictedRecord
@@ -160,6 +184,11 @@ def of_one_device(records: Sequence[BenchRecord]) -> list[BenchRecord]:
     mine = [r for r in records if r.device == names[0]]
     fewest = min(r.threads for r in mine)
     return [r for r in mine if r.threads == fewest]
+
+
+def why_unsteady(record: BenchRecord) -> str:
+    """The reasons of a verdict of UNSTABLE; records of before have their drift only."""
+    return "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
 
 
 def subject(model: ModelManifest) -> dict[str, Any]:

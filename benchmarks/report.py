@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,15 @@ from edgegan.benchmarks.reporting.markdown import render_markdown
 from edgegan.benchmarks.reporting.side_by_side import compare_runs
 from edgegan.errors import ConfigError
 from edgegan.files import make_folder, write_atomic
+from edgegan.ownership.folders import listed_below
+from edgegan.ownership.marks import (
+    check_replaceable,
+    is_report_facts,
+    is_report_page,
+    is_report_text,
+)
 from edgegan.run import Run, now
+from edgegan.streams import printable
 
 SCHEMA_VERSION = 1
 GALLERY_IMAGES = 8
@@ -39,6 +48,10 @@ def report(
     Returns the HTML's path and each run's headline. Raises ConfigError when several runs come without `output`.
     """
     path = output_path(folders, output)
+    if output is not None:
+        check_replaceable(path, is_report_page)
+        check_replaceable(path.with_suffix(".md"), is_report_text)
+        check_replaceable(path.with_suffix(".json"), is_report_facts)
     written = now()
     runs: list[tuple[RunFacts, Gallery]] = []
     for folder, label in zip(folders, labels(folders), strict=True):
@@ -58,12 +71,17 @@ def report(
         "runs": [asdict(each) for each in facts],
         "comparison": [asdict(table) for table in tables],
     }
+    contents = {
+        ".md": render_markdown(facts, tables, written),
+        ".json": json.dumps(values, indent=2, default=plain) + "\n",
+        path.suffix: page,
+    }
     make_folder(path.parent)
-    write_atomic(path.with_suffix(".md"), render_markdown(facts, tables, written).encode())
-    write_atomic(
-        path.with_suffix(".json"), (json.dumps(values, indent=2, default=plain) + "\n").encode()
-    )
-    write_atomic(path, page.encode())
+    with ExitStack() as stack:
+        if output is None:
+            stack.enter_context(listed_below(path.parent, "run"))
+        for suffix, text in contents.items():
+            write_atomic(path.with_suffix(suffix), text.encode())
     return path, {each.label: each.headline for each in facts}
 
 
@@ -107,6 +125,7 @@ def environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=shown,
     )
     made.filters["macs"] = macs
     made.globals.update(
@@ -116,6 +135,11 @@ def environment() -> jinja2.Environment:
         stage_columns=STAGE_COLUMNS,
     )
     return made
+
+
+def shown(value: Any) -> Any:
+    """What a template prints of a value: text without controls that a reader would not see."""
+    return printable(value, keep="\n\t") if type(value) is str else value
 
 
 def plain(value: Any) -> Any:

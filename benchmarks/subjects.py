@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from edgegan.artefact import (
     read_model,
 )
 from edgegan.benchmarks.record import Correctness
+from edgegan.contracts.bounds import parse_json
 from edgegan.errors import InputError, ParityError
 from edgegan.files import sha256_bytes
 from edgegan.run import MANIFEST
@@ -63,13 +63,17 @@ def golden_tensor(path: Path, name: str) -> np.ndarray | None:
     if not file.is_file():
         return None
     data = file.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    about = json.loads(data[8 : 8 + length]).get(name)
-    if about is None or about["dtype"] != "F32":
-        return None
-    begin, end = about["data_offsets"]
-    body = data[8 + length :]
-    return np.frombuffer(body[begin:end], dtype="<f4").reshape(about["shape"])
+    try:
+        (length,) = struct.unpack("<Q", data[:8])
+        about = parse_json(data[8 : 8 + length]).get(name)
+        if about is None or about["dtype"] != "F32":
+            return None
+        begin, end = (8 + length + offset for offset in about["data_offsets"])
+        return np.frombuffer(memoryview(data)[begin:end], dtype="<f4").reshape(about["shape"])
+    except (struct.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{file} is not a readable safetensors file ({error}); compress again with --overwrite"
+        ) from error
 
 
 def golden_output(path: Path, model: ModelManifest, item: np.ndarray) -> np.ndarray | None:
@@ -127,6 +131,11 @@ def check_output(
     name: str, where: str, output: np.ndarray, reference: np.ndarray, called: str, precision: str
 ) -> Correctness:
     """The comparison; raises ParityError when the device computes something else."""
+    if output.shape != reference.shape:
+        raise ParityError(
+            f"{name} on {where}: the output has shape {output.shape}, {called} gives {reference.shape}; "
+            "nothing was timed: try another version of the runtime there"
+        )
     found = Correctness(
         reference=called,
         max_abs=float(np.abs(output - reference).max()),

@@ -16,6 +16,7 @@ from edgegan.benchmarks.reporting.latency import operator_times
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.files import write_atomic
+from edgegan.streams import printable
 
 NOT_IN_CSV = (
     "samples_ms",
@@ -107,7 +108,7 @@ def bench_table(records: Sequence[BenchRecord]) -> str:
     notes += sorted({warning for r in records for warning in r.warnings})
     if first.samples_are != "inferences":
         notes.append(f"samples are {first.samples_are}")
-    return "\n".join([table(*fill(COLUMNS, rows)), where, *notes])
+    return "\n".join([table(*fill(COLUMNS, rows)), *map(printable, [where, *notes])])
 
 
 def outside(record: CountRecord) -> str:
@@ -145,30 +146,31 @@ def count_table(records: Sequence[CountRecord]) -> str:
         + ", ".join(sorted({f"{r.runtime} {r.runtime_version}" for r in records}))
         + "; compare models of one precision on one core; not a time"
     )
-    return f"{table(*fill(COUNT_COLUMNS, records))}\n{where}"
+    return f"{table(*fill(COUNT_COLUMNS, records))}\n{printable(where)}"
 
 
 def profile_table(record: BenchRecord) -> str:
     """The operators that take longest, with their share, those of one name together."""
     if not record.profile:
-        return f"{record.artefact}: {record.profile_note or 'no profile'}"
+        return printable(f"{record.artefact}: {record.profile_note or 'no profile'}")
     rows = [
         [each.name, str(each.calls), f"{each.ms:.3f}", f"{each.share:.1%}"]
         for each in operator_times(record)
     ]
-    return f"{table([record.artefact, 'calls', 'ms', 'share'], rows)}\n{record.profile_note}"
+    return f"{table([record.artefact, 'calls', 'ms', 'share'], rows)}\n{printable(record.profile_note)}"
 
 
 def compare_text(found: dict[str, Any]) -> str:
     """The comparison in words."""
     if found["kind"] == "emulated-instructions":
-        return f"{found['device']}: A {found['a']:,}, B {found['b']:,} instructions; B/A {found['ratio']:.4f}, exact"
+        text = f"{found['device']}: A {found['a']:,}, B {found['b']:,} instructions"
+        return printable(f"{text}; B/A {found['ratio']:.4f}, exact")
     unsteady = " (UNSTABLE: measure again)" if "UNSTABLE" in found["verdicts"] else ""
     text = (
         f"{found['device']}: A {found['a']:.3f} ms, B {found['b']:.3f} ms; B/A {found['ratio']:.3f} "
         f"(95 % interval {found['interval_low']:.3f} to {found['interval_high']:.3f})"
     )
-    return f"{text}: {found['difference']}{unsteady}"
+    return printable(f"{text}: {found['difference']}{unsteady}")
 
 
 def write_csv(path: Path, records: Sequence[AnyRecord]) -> None:
@@ -195,4 +197,4 @@ def write_csv(path: Path, records: Sequence[AnyRecord]) -> None:
     writer = csv.DictWriter(buffer, list(dict.fromkeys(key for row in rows for key in row)))
     writer.writeheader()
     writer.writerows(rows)
-    write_atomic(path, buffer.getvalue().encode())
+    write_atomic(path, printable(buffer.getvalue(), keep="\r\n\t").encode())

@@ -51,6 +51,8 @@ ROWS = [
             ("recipe", "every key, every cost"),
             ("deployment", "what runs how"),
             ("files", "atomic, hashed"),
+            ("ownership", "whose files"),
+            ("contracts", "what files may hold"),
             ("console", "what is said"),
             ("errors", "exit codes"),
         ],

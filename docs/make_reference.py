@@ -186,7 +186,7 @@ def values(field: dict[str, Any]) -> str:
         kind = "path"
     if field["type"] == "boolean":
         kind = "`true`, `false`"
-    bounds = [words.format(f"{field[key]:g}") for key, words in BOUNDS.items() if key in field]
+    bounds = [words.format(f"{field[key]:.15g}") for key, words in BOUNDS.items() if key in field]
     if "pattern" in field:
         bounds.append(f"matching `{field['pattern']}`")
     return " ".join([kind, " and ".join(bounds)]).strip()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from edgegan.contracts.artefact_parts import MOST_ENTRIES, LayerGain, LintFinding
+from edgegan.contracts.artefact_parts import FileInfo as FileInfo
+from edgegan.contracts.artefact_parts import Parity as Parity
+from edgegan.contracts.artefact_parts import TensorInfo as TensorInfo
+from edgegan.contracts.bounds import MOST_INTEGER, MOST_VALUES
+from edgegan.contracts.quantities import Count, Finite, Name, Number, Sha256, Side, Size, Text
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, sha256_json
@@ -20,125 +26,85 @@ PRECISIONS = ("fp32", "fp16", "int8")
 Precision = Literal["fp32", "fp16", "int8"]
 
 
-class TensorInfo(BaseModel):
-    """One tensor of an artefact as a device sees it. A dimension of -1 takes any of the artefact's sizes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str
-    kind: Literal["image", "label_map", "noise"] = "image"
-    shape: list[int]
-    layout: Literal["NHWC", "NCHW", "NC"]
-    dtype: Literal["float32", "uint8", "int32"] = "float32"
-    colour: str = Field(description="meaning of the channels: rgb, bgr, grey or other")
-    range: tuple[float, float] | None = Field(
-        None, description="values of black and white; null for label maps and noise"
-    )
-    resize: Literal["bilinear-half-pixel", "nearest"] = "bilinear-half-pixel"
-    encoding: Literal["values", "index", "one-hot"] = Field(
-        "values", description="of a label map: class numbers in one channel, or a channel a class"
-    )
-    classes: int | None = Field(None, description="of a label map: number of classes")
-    instance_edge: bool = Field(
-        False, description="of a label map: a last channel is 1 on instance borders"
-    )
-
-
-class Parity(BaseModel):
-    """The artefact against PyTorch on the same inputs."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    inputs: int = Field(description="how many inputs were compared")
-    max_abs: float = Field(description="largest absolute difference, range [-1, 1]")
-    psnr_db: float = Field(description="PSNR of the conversion, range [-1, 1]; 200 when equal")
-    gate: str = Field(description="the limit it passed, for people")
-    metric: Literal["max_abs", "psnr_db"] | None = Field(
-        None, description="the figure that the limit is for"
-    )
-    limit: float | None = Field(
-        None, description="the largest max_abs, in [-1, 1], or the smallest psnr_db that passes"
-    )
-    runtimes: dict[str, float] = Field(
-        default_factory=dict, description="PSNR in every installed runtime that loads it"
-    )
-
-
-class FileInfo(BaseModel):
-    """One file of an artefact."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    sha256: str
-    bytes: int
-
-
 class ModelManifest(BaseModel):
     """model.json: the only file the app and the web page read besides the artefact and its golden tensors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    id: str
-    title: str
+    id: Name
+    title: Text
     task: Literal["image-to-image", "labels-to-image", "noise-to-image"] = "image-to-image"
     role: Literal["teacher", "student"]
-    family: str
-    target: str
+    family: Name
+    target: Name
     precision: Precision
-    quantization: str = Field(
+    quantization: Name = Field(
         description="none, float16, dynamic-int8, static-int8, mixed-int8 or int16x8"
     )
-    file: str = Field(description="the artefact beside this manifest: a file or a folder")
-    bytes: int = Field(description="of all its files")
-    sha256: str = Field(description="of its file; of several, of the list of their hashes")
+    file: Name = Field(description="the artefact beside this manifest: a file or a folder")
+    bytes: Number = Field(description="of all its files")
+    sha256: Sha256 = Field(description="of its file; of several, of the list of their hashes")
     files: dict[str, FileInfo] = Field(
         {}, description="every file of the artefact, by its path from this manifest's folder"
     )
-    entry: str | None = Field(
+    entry: Text | None = Field(
         None, description="what a runtime is given, by its path from this folder; null: `file`"
     )
-    runs_in: list[str] = Field([], description="runtimes that load it, best first")
-    inputs: list[TensorInfo] = Field(min_length=1)
-    outputs: list[TensorInfo] = Field(min_length=1)
-    sizes: list[tuple[int, int]] = Field(
+    runs_in: list[Name] = Field([], max_length=100, description="runtimes that load it, best first")
+    inputs: list[TensorInfo] = Field(min_length=1, max_length=100)
+    outputs: list[TensorInfo] = Field(min_length=1, max_length=100)
+    sizes: list[Size] = Field(
         default_factory=list,
+        max_length=100,
         description="heights and widths it was proved at; the first is the default signature's",
     )
-    signatures: list[str] = Field(
-        default_factory=list, description=".tflite: signature of each size, in the order of sizes"
+    signatures: list[Name] = Field(
+        default_factory=list,
+        max_length=100,
+        description=".tflite: signature of each size, in the order of sizes",
     )
-    size_multiple: int = Field(1, description="any height and width: what they are multiples of")
-    size_smallest: int = Field(1, description="any height and width: the smallest")
-    parameters: int
-    macs: int = Field(description="true multiply-adds of convolutions and Linear layers, one image")
-    complexity: dict[str, Any] = Field(
+    size_multiple: Side = Field(1, description="any height and width: what they are multiples of")
+    size_smallest: Side = Field(1, description="any height and width: the smallest")
+    parameters: Number
+    macs: Count = Field(
+        description="true multiply-adds of convolutions and Linear layers, one image"
+    )
+    complexity: dict[Name, Any] = Field(
         description="MACs by the published conventions and by fvcore beside the true ones"
     )
-    parent: str | None = Field(
+    parent: Name | None = Field(
         None, description="id of the teacher's artefact of the same target in fp32"
     )
     parity: Parity
-    drop_limit_db: float | None = Field(
+    drop_limit_db: Finite | None = Field(
         None,
         description="of a student in int8: how much further from the teacher than fp32 it may be",
     )
-    psnr_to_teacher_db: float | None = Field(None, description="on the run's validation images")
-    operations: dict[str, int]
-    computed_in: dict[str, int]
-    rewrites: list[dict[str, str]]
-    calibration: str | None = None
-    float_layers: list[str] = Field([], description="layers that --max-drop kept float in int8")
-    sensitivity: list[dict[str, Any]] = Field(
-        [], description="layers by what leaving each float gains, best first"
+    psnr_to_teacher_db: Finite | None = Field(None, description="on the run's validation images")
+    operations: dict[Name, Number]
+    computed_in: dict[Name, Number]
+    rewrites: list[dict[Name, Text]] = Field(max_length=MOST_ENTRIES)
+    calibration: Text | None = None
+    float_layers: list[Name] = Field(
+        [], max_length=MOST_ENTRIES, description="layers that --max-drop kept float in int8"
     )
-    int8_forms: list[dict[str, Any]] = Field(
-        [], description="forms that were measured before one was chosen (ONNX)"
+    sensitivity: list[LayerGain] = Field(
+        [],
+        max_length=MOST_ENTRIES,
+        description="layers by what leaving each float gains, best first",
     )
-    lint: list[dict[str, Any]] = Field([], description="findings of the mobile lint")
-    licence: str
-    converter: dict[str, str]
-    package_sha256: str = Field(description="sha256 of the package's config.json it was made from")
+    int8_forms: list[dict[Name, Any]] = Field(
+        [],
+        max_length=MOST_ENTRIES,
+        description="forms that were measured before one was chosen (ONNX)",
+    )
+    lint: list[LintFinding] = Field(
+        [], max_length=MOST_ENTRIES, description="findings of the mobile lint"
+    )
+    licence: Text
+    converter: dict[Name, Text]
+    package_sha256: Name = Field(description="sha256 of the package's config.json it was made from")
 
     @field_validator("entry")
     @classmethod
@@ -156,6 +122,15 @@ class ModelManifest(BaseModel):
             check_inside(path)
         return files
 
+    @field_validator("complexity")
+    @classmethod
+    def counts_are_numbers(cls, found: dict[str, Any]) -> dict[str, Any]:
+        """Raises ValueError where a count that records are made of is none."""
+        for key in ("macs_published", "macs_fvcore", "macs_output_sized"):
+            if type(found.get(key)) is not int or not 0 <= found[key] < MOST_INTEGER:
+                raise ValueError(f"'{key}' is not a count")
+        return found
+
     @field_validator("runs_in")
     @classmethod
     def runtimes_are_known(cls, names: list[str]) -> list[str]:
@@ -165,14 +140,23 @@ class ModelManifest(BaseModel):
                 raise ValueError(f"'{name}' is not a runtime ({', '.join(RUNTIMES)})")
         return names
 
+    @model_validator(mode="after")
+    def sizes_agree(self) -> ModelManifest:
+        """A signature for every size where there are any, and a size that can be told."""
+        if self.signatures and len(self.signatures) != len(self.sizes):
+            raise ValueError("signatures: there is not one for each of sizes")
+        if not self.sizes and self.inputs[0].sides() is None:
+            raise ValueError("sizes: an artefact that takes noise needs one")
+        for height, width in self.sizes:
+            if height * width > MOST_VALUES:
+                raise ValueError(f"sizes: {height}x{width} is more than {MOST_VALUES:,} pixels")
+        return self
+
     @property
     def size(self) -> tuple[int, int]:
         """Height and width of the default signature; of a manifest without sizes those of its tensor."""
-        info = self.inputs[0]
-        if self.sizes or len(info.shape) < 4:
-            return self.sizes[0]
-        first = 1 if info.layout == "NHWC" else 2
-        return info.shape[first], info.shape[first + 1]
+        sides = self.inputs[0].sides()
+        return self.sizes[0] if self.sizes or sides is None else sides
 
 
 class Golden(BaseModel):
@@ -262,13 +246,29 @@ def check_artefact(path: Path, model: ModelManifest) -> None:
         check_sha256(path.parent / name, info.sha256)
 
 
+def check_takes(path: Path, model: ModelManifest, found: Sequence[Mapping[str, Any]]) -> None:
+    """Raises InputError when a runtime finds inputs of another shape than model.json says: memory is taken by what the
+    artefact is, not by what is said of it."""
+    for info, tensor in zip(model.inputs, found, strict=False):
+        sides = list(tensor["shape"])
+        pairs = zip(info.shape, sides, strict=False)
+        differ = any(a != b for a, b in pairs if a != -1 and isinstance(b, int) and b > 0)
+        if len(sides) != len(info.shape) or differ:
+            raise InputError(
+                f"{manifest_of(path)} says that {info.name} has shape {info.shape}, but {path.name} takes {sides}; "
+                "export it again with --overwrite"
+            )
+
+
 @dataclass(frozen=True)
 class Loading:
-    """How an artefact is loaded: what a runtime is given, and the runtimes, best first."""
+    """How an artefact is loaded: what a runtime is given, and the runtimes, best first. `foreign`: nobody vouches for
+    it, so it runs confined only, in less memory and time."""
 
     target: str
     entry: Path
     runtimes: tuple[str, ...]
+    foreign: bool = False
 
 
 def loading(path: Path) -> Loading:
@@ -289,7 +289,7 @@ def loading(path: Path) -> Loading:
             )
     if known is None:
         raise InputError(f"{path} is not an artefact ({' or '.join(LOADERS)})")
-    return Loading(known.target, path, known.runtimes)
+    return Loading(known.target, path, known.runtimes, foreign=not is_artefact(path))
 
 
 def read_export(folder: Path) -> dict[str, Any]:
@@ -308,9 +308,18 @@ def read_export(folder: Path) -> dict[str, Any]:
                 wrong = f"'{name}' lies outside the folder"
             elif not isinstance(entry, dict) or not isinstance(entry.get("sha256"), str):
                 wrong = f"'{name}' has no sha256"
+            elif not is_listing(entry.get("files") or {}):
+                wrong = f"'{name}' has no list of files"
+        if not isinstance(found.get("command", ""), str):
+            wrong = "its command is no text"
     if wrong is not None:
         raise InputError(f"{path}: {wrong}; export again with --overwrite")
     return dict(found)
+
+
+def is_listing(files: Any) -> bool:
+    """Whether this is a list of files by name, each with something said of it."""
+    return isinstance(files, dict) and all(isinstance(about, dict) for about in files.values())
 
 
 def exported_models(folder: Path) -> list[tuple[Path, ModelManifest]]:

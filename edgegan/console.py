@@ -7,25 +7,30 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from edgegan import streams
 from edgegan.distributed import is_main
+from edgegan.streams import printable
 
 PLAIN_INTERVAL_S = 10.0
 
 
 def say(message: str, *, always: bool = False) -> None:
-    """One line of progress on stderr; of several processes only the first talks, unless `always`."""
+    """One line of progress on stderr, whatever names are in it; of several processes only the first talks, unless
+    `always`."""
     if not (always or is_main()):
         return
-    sys.stderr.write(message + "\n")
+    sys.stderr.write(printable(message) + "\n")
     sys.stderr.flush()
 
 
 def emit(text: str) -> None:
-    """One result on stdout, of the first of several processes."""
+    """One result on stdout, of the first of several processes. Its lines are the caller's, who lets foreign names in
+    them through `printable`."""
     if not is_main():
         return
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()
+    stream = streams.results or sys.stdout
+    stream.write(printable(text, keep="\n\t") + "\n")
+    stream.flush()
 
 
 def format_duration(duration_s: float) -> str:
@@ -47,7 +52,7 @@ class Progress:
     """A counter with an estimate of the time left: a bar on a terminal, else a line every ten seconds."""
 
     def __init__(self, label: str, total: int, start: int = 0) -> None:
-        self.label, self.total, self.start = label, total, start
+        self.label, self.total, self.start = printable(label), total, start
         self.began = self.last_line = time.monotonic()
         self.done, self.note = start, ""
         self.printed: tuple[int, str] | None = None
@@ -58,21 +63,21 @@ class Progress:
             from rich.progress import Progress as RichProgress
 
             self.bar = RichProgress(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 MofNCompleteColumn(),
                 TimeRemainingColumn(),
-                TextColumn("{task.fields[note]}"),
+                TextColumn("{task.fields[note]}", markup=False),
                 console=Console(stderr=True),
             )
-            self.task = self.bar.add_task(label, total=total, completed=start, note="")
+            self.task = self.bar.add_task(self.label, total=total, completed=start, note="")
             self.bar.start()
 
     def step(self, done: int, note: str = "") -> None:
         """Sets how many are done, with a short note such as the loss."""
-        self.done, self.note = done, note
+        self.done, self.note = done, printable(note)
         if self.bar is not None:
-            self.bar.update(self.task, completed=done, note=note)
+            self.bar.update(self.task, completed=done, note=self.note)
         elif time.monotonic() - self.last_line >= PLAIN_INTERVAL_S:
             self.line()
 
@@ -118,9 +123,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for index, header in enumerate(headers):
-        drawn.add_column(Text(header), justify="left" if index == 0 else "right", no_wrap=True)
+        drawn.add_column(
+            Text(printable(header)), justify="left" if index == 0 else "right", no_wrap=True
+        )
     for row in rows:
-        drawn.add_row(*(Text(value) for value in row))
+        drawn.add_row(*(Text(printable(value)) for value in row))
     buffer = StringIO()
     Console(file=buffer, width=240, color_system=None).print(drawn)
     return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())

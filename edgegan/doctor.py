@@ -22,10 +22,13 @@ from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import EdgeGANError, MissingDependency
 from edgegan.files import optional_import
 from edgegan.run import environment
-from edgegan.runtime.session import Session
+from edgegan.runtime import limits
+from edgegan.runtime.session import Session, our_own
+from edgegan.streams import printable
 
 State = Literal["ok", "missing", "broken"]
 TOOL_TIMEOUT_S = 15.0
+CONFINING = "Linux 5.13 or newer with Landlock, or with user namespaces, on x86_64 or arm64"
 
 # Both compute max(x, 0) of four numbers.
 TINY_MODELS = {
@@ -112,6 +115,7 @@ def examine() -> list[Check]:
         *package_checks(),
         *torch_checks(),
         *runtime_checks(),
+        confinement_check(),
         *tool_checks(),
         mirror_check(),
     ]
@@ -189,12 +193,21 @@ def runtime_checks() -> list[Check]:
     return checks
 
 
+def confinement_check() -> Check:
+    """How networks are kept from writing files and from the network here."""
+    how = limits.describe()
+    state: State = "ok" if how else "missing"
+    enables = "running networks that are not edgegan's own without --trust"
+    found = f"networks run confined by {how}" if how else ""
+    return Check("runtimes", "confinement", state, found, enables, CONFINING)
+
+
 def try_runtime(model: Path, name: str) -> tuple[State, str]:
     """Whether a runtime computes what the tiny model should."""
     if importlib.util.find_spec(RUNTIMES[name].module) is None:
         return "missing", ""
     try:
-        with Session(model, runtime=name) as session:
+        with Session(model, runtime=name, how=our_own(model)) as session:
             made = session.run(np.array([[-1, 2, -3, 4]], np.float32))
             version = session.version
     except EdgeGANError as error:
@@ -263,4 +276,4 @@ def report_text(checks: list[Check]) -> str:
     missing = sum(check.state == "missing" for check in checks)
     broken = f"; broken: {', '.join(wrong)}" if wrong else ""
     lines.append(f"{len(checks) - missing - len(wrong)} ok, {missing} missing{broken}")
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))

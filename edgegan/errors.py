@@ -47,6 +47,12 @@ class ParityError(EdgeGANError):
     exit_code = EXIT_GATE
 
 
+class QualityError(EdgeGANError):
+    """A student that does less than no student would (exit 3)."""
+
+    exit_code = EXIT_GATE
+
+
 class LintError(EdgeGANError):
     """An artefact with lint findings where none are allowed (exit 3)."""
 
@@ -81,7 +87,7 @@ def first_problem(error: Any) -> str:
     """The first finding of a pydantic ValidationError as "dotted.key: what is wrong"."""
     found = error.errors()[0]
     key = ".".join(str(part) for part in found["loc"])
-    return f"{key}: {found['msg']}"
+    return f"{key[:200]}: {found['msg'][:500]}"
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str:

@@ -6,9 +6,8 @@ import contextlib
 import hashlib
 import importlib
 import json
+import math
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,7 +15,10 @@ from typing import Any
 
 import platformdirs
 
+from edgegan.contracts.bounds import parse_json, read_whole
 from edgegan.errors import InputError, IntegrityError, MissingDependency, OutputError
+from edgegan.ownership.descriptors import entered, write_whole
+from edgegan.ownership.journal import LOCK_FILE, claim, place, refusal
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -46,46 +48,63 @@ def cache_folder() -> Path:
 
 
 def make_folder(path: Path) -> Path:
-    """Creates a folder and its parents; raises OutputError with the reason when it cannot."""
+    """Creates a folder and its parents, behind no link where the folder around is held; raises OutputError with the
+    reason when it cannot."""
+    journal, root, parts = place(path)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
+        if journal is None:
+            path.mkdir(parents=True, exist_ok=True)
+        else:
+            with entered(root, parts, make=True):
+                pass
+    except (OSError, RecursionError) as error:
+        if journal is not None and isinstance(error, OSError):
+            raise refusal(path, error) from error
+        reason = getattr(error, "strerror", "nested too deep")
         raise OutputError(
-            f"cannot create folder {path}: {error.strerror}; choose another with -o"
+            f"cannot create folder {path}: {reason}; choose another with -o"
         ) from error
     return path
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Writes bytes under a temporary name in the same folder, syncs, then renames."""
-    make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Writes bytes under a partial name in the same folder, syncs, renames, syncs the folder; follows no link.
+
+    Below a folder that is held (`edgegan.ownership`) the file is listed first, and one of the user's is refused.
+    """
+    journal, root, parts = place(path)
+    if journal is None:
+        make_folder(root)
+    else:
+        claim(path, sha256_bytes(data))
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        with entered(root, parts[:-1], make=True) as folder:
+            write_whole(folder, parts[-1], data)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise OutputError(
-            f"cannot write {path}: {error.strerror}; free space or choose another folder with -o"
-        ) from error
+        raise refusal(path, error) from error
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes indented JSON atomically."""
-    write_atomic(path, (json.dumps(value, indent=2) + "\n").encode())
+    """Writes indented JSON atomically; a number that is none (NaN, infinity) becomes null."""
+    write_atomic(path, (json.dumps(without_nan(value), indent=2) + "\n").encode())
+
+
+def without_nan(value: Any) -> Any:
+    """The value with None for floats that JSON has no words for."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: without_nan(each) for key, each in value.items()}
+    return [without_nan(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def read_json(path: Path) -> Any:
-    """Reads JSON; raises InputError naming the file when it is missing or malformed."""
+    """Reads JSON; raises InputError naming the file when it is missing, malformed or out of bounds."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(read_whole(path))
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist") from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path} is not readable JSON ({error}); make it again with the command that wrote it"
         ) from error
@@ -104,52 +123,15 @@ def check_sha256(path: Path, expected: str) -> None:
         )
 
 
-def clear_folder(path: Path, marker: str) -> None:
-    """Removes a folder that edgegan wrote, known by its `marker` file; refuses any other folder that is not empty."""
-    if not path.exists():
-        return
-    if not path.is_dir() or (any(path.iterdir()) and not (path / marker).is_file()):
-        raise OutputError(
-            f"{path} was not written by edgegan (no {marker} in it), so --overwrite does not touch it; "
-            "choose another with -o"
-        )
-    shutil.rmtree(path)
-
-
 @contextlib.contextmanager
-def atomic_folder(path: Path, marker: str, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yields a temporary folder that takes the place of `path` only when the block ends well.
-
-    Raises OutputError at once when `path` exists and `overwrite` is false, or when it lacks `marker`.
-    """
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; add --overwrite to replace it or choose another with -o")
-    make_folder(path.parent)
-    try:
-        temporary = Path(
-            tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent)
-        )
-    except OSError as error:
-        raise OutputError(
-            f"cannot write in {path.parent}: {error.strerror}; choose another folder with -o"
-        ) from error
-    try:
-        temporary.chmod(0o755)
-        yield temporary
-        clear_folder(path, marker)
-        temporary.rename(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def folder_lock(folder: Path) -> Iterator[None]:
-    """Holds a folder for writing; raises OutputError when another process does. A killed process lets go."""
+def folder_lock(folder: Path, wait_s: float = 0.0) -> Iterator[None]:
+    """Holds a folder for writing; raises OutputError when another process does, for `wait_s` and more. A killed
+    process lets go; the lock's file is opened as it is and never through a link."""
     from filelock import FileLock, Timeout  # takes longer to import than all of this module
 
-    lock = FileLock(folder / ".lock", fallback_to_soft=False)
+    lock = FileLock(folder / LOCK_FILE, fallback_to_soft=False)
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(timeout=wait_s)
     except Timeout as error:
         raise OutputError(
             f"{folder} is being written by another edgegan; wait for it or choose another with -o"

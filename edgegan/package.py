@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan import __version__
+from edgegan.contracts.quantities import MOST_WIDTH, Finite, Name, Number, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, write_atomic, write_json
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA_VERSION: Final = 1
+MOST_CHANNELS = 4096
+FileName = Annotated[str, Field(pattern=r"^[\w][\w.-]{0,99}$")]
 CONFIG_FILE = "config.json"
 
 
@@ -25,9 +28,9 @@ class ImageIO(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["image"] = "image"
-    channels: int = Field(3, ge=1, description="channels of the image")
+    channels: int = Field(3, ge=1, le=MOST_CHANNELS, description="channels of the image")
     colour: Literal["rgb", "grey", "other"] = Field("rgb", description="meaning of the channels")
-    range: tuple[float, float] = Field((-1.0, 1.0), description="values of black and white")
+    range: tuple[Finite, Finite] = Field((-1.0, 1.0), description="values of black and white")
 
 
 class LabelMapIO(BaseModel):
@@ -36,7 +39,7 @@ class LabelMapIO(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["label_map"] = "label_map"
-    classes: int = Field(35, ge=1, description="number of label classes")
+    classes: int = Field(35, ge=1, le=MOST_CHANNELS, description="number of label classes")
     instance_edge: bool = Field(False, description="one more channel: 1 on instance borders")
 
     @property
@@ -51,7 +54,7 @@ class NoiseIO(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["noise"] = "noise"
-    dimension: int = Field(128, ge=1, description="noise values a picture")
+    dimension: int = Field(128, ge=1, le=MOST_WIDTH, description="noise values a picture")
 
     @property
     def channels(self) -> int:
@@ -72,8 +75,8 @@ class FileEntry(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sha256: str
-    size_bytes: int
+    sha256: Name
+    size_bytes: Number
 
 
 class LearnedEnds(BaseModel):
@@ -82,10 +85,10 @@ class LearnedEnds(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    low: float
-    high: float
-    golden_low: float
-    golden_high: float
+    low: Finite
+    high: Finite
+    golden_low: Finite
+    golden_high: Finite
 
 
 class PackageConfig(BaseModel):
@@ -94,26 +97,28 @@ class PackageConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     schema_version: Literal[1] = SCHEMA_VERSION
-    edgegan_version: str = __version__
-    family: str = Field(description="a key of edgegan.models.zoo.FAMILIES")
-    spec: dict[str, Any] = Field(description="the family's spec: every width, the block, the norm")
-    name: str = Field("generator", description="short name, used in reports and on the phone")
+    edgegan_version: Name = __version__
+    family: Name = Field(description="a key of edgegan.models.zoo.FAMILIES")
+    spec: dict[Name, Any] = Field(description="the family's spec: every width, the block, the norm")
+    name: Text = Field("generator", description="short name, used in reports and on the phone")
     role: Literal["teacher", "student"] = "teacher"
-    size: tuple[int, int] = Field((256, 256), description="default height and width in pixels")
+    size: Size = Field((256, 256), description="default height and width in pixels")
     input: Annotated[InputIO, Field(discriminator="kind")] = ImageIO()
     output: ImageIO = ImageIO()
-    parameters: int = Field(description="number of weights")
+    parameters: Number = Field(description="number of weights")
     source: dict[str, Any] = Field(
         default_factory=dict, description="where it came from: file, sha256, changes made"
     )
-    licence: str = Field("unstated", description="licence of the weights as the user states it")
+    licence: Text = Field("unstated", description="licence of the weights as the user states it")
     discriminator: dict[str, Any] | None = Field(
         None, description="spec of discriminator.safetensors, when kept"
     )
     int8_ranges: list[LearnedEnds] = Field(
-        default_factory=list, description="ranges of activations that int8 training learned"
+        default_factory=list,
+        max_length=10_000,
+        description="ranges of activations that int8 training learned",
     )
-    files: dict[str, FileEntry] = Field(description="every other file with its sha256")
+    files: dict[FileName, FileEntry] = Field(description="every other file with its sha256")
 
 
 def write_package(
@@ -169,14 +174,26 @@ def read_config(folder: Path) -> PackageConfig:
         ) from error
 
 
+def package_files(folder: Path) -> list[Path]:
+    """The files of a package, sorted."""
+    return sorted(folder / name for name in (CONFIG_FILE, *read_config(folder).files))
+
+
 def read_tensors(folder: Path, config: PackageConfig, name: str) -> dict[str, torch.Tensor]:
     """Loads one safetensors file of a package after checking its hash against config.json."""
-    from safetensors.torch import load_file
+    from safetensors import SafetensorError
+
+    from edgegan.weights import load_tensors
 
     if name not in config.files:
         raise InputError(f"{folder} has no {name}; import the checkpoint again")
     check_sha256(folder / name, config.files[name].sha256)
-    return load_file(folder / name)
+    try:
+        return load_tensors(folder / name)
+    except (SafetensorError, ValueError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"{folder / name} is not a readable safetensors file ({error}); import the checkpoint again"
+        ) from error
 
 
 def package_hash(folder: Path) -> str:

@@ -14,17 +14,19 @@ from edgegan.benchmarks.reporting.headline import Headline
 from edgegan.compress.pipeline import compress
 from edgegan.console import format_duration, say
 from edgegan.data.procedural import write_dataset
+from edgegan.errors import OutputError
 from edgegan.export.bundle import Choice, bundle_run
 from edgegan.export.bundles import ASSETS
 from edgegan.export.exporter import export
 from edgegan.export.request import ExportOptions
 from edgegan.export.targets import DEFAULT_TARGETS
-from edgegan.files import clear_folder, make_folder, read_json, sha256_json, write_json
+from edgegan.files import read_json, sha256_json, write_json
+from edgegan.ownership.folders import held
 from edgegan.recipe.loading import load_recipe
 from edgegan.recipe.schema import Recipe
 from edgegan.training.teachers.train import train
 
-MARKER = "quickstart.json"
+MARKER, MARKER_KIND = "quickstart.json", "quickstart"
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,14 @@ def quickstart(
     Returns the report's path and its headline.
     """
     began = time.monotonic()
-    run = teach_and_compress(folder, plan, overwrite=overwrite)
-    say("3 exporting and proving: edgegan export")
-    export(run, None, DEFAULT_TARGETS, ())
-    say("4 measuring: edgegan bench")
-    bench(run, None, threads=[1], seconds=plan.bench_seconds)
-    say("5 reporting: edgegan report")
-    path, headlines = report([run])
+    with held(folder, MARKER_KIND, overwrite=overwrite):
+        run = teach_and_compress(folder, plan)
+        say("3 exporting and proving: edgegan export")
+        export(run, None, DEFAULT_TARGETS, ())
+        say("4 measuring: edgegan bench")
+        bench(run, None, threads=[1], seconds=plan.bench_seconds)
+        say("5 reporting: edgegan report")
+        path, headlines = report([run])
     if app is not None:
         say(f"6 bundling for Android: edgegan bundle --target android --into {app}")
         files = bundle_run(run, "android", app, Choice(), overwrite=True)
@@ -71,22 +74,26 @@ def quickstart(
 def quickstart_brief(folder: Path, *, overwrite: bool = False) -> Path:
     """Only what an app needs, from fewer steps: student in int8 and fp32 and teacher as .tflite. Returns the run."""
     began = time.monotonic()
-    run = teach_and_compress(folder, BRIEF, overwrite=overwrite)
-    say("3 exporting and proving: edgegan export")
-    export(run, None, ["tflite"], ["fp32", "int8"], ExportOptions(which="student"))
-    export(run, None, ["tflite"], ["fp32"], ExportOptions(which="teacher"))
+    with held(folder, MARKER_KIND, overwrite=overwrite):
+        run = teach_and_compress(folder, BRIEF)
+        say("3 exporting and proving: edgegan export")
+        export(run, None, ["tflite"], ["fp32", "int8"], ExportOptions(which="student"))
+        export(run, None, ["tflite"], ["fp32"], ExportOptions(which="teacher"))
     say(f"done in {format_duration(time.monotonic() - began)}")
     return run
 
 
-def teach_and_compress(folder: Path, plan: Plan, *, overwrite: bool) -> Path:
-    """Draws the data, trains the teacher, distils the student; returns the run."""
-    if overwrite:
-        clear_folder(folder, MARKER)
-    make_folder(folder)
+def teach_and_compress(folder: Path, plan: Plan) -> Path:
+    """Draws the data, trains the teacher, distils the student, in a folder that is held; returns the run.
+
+    Raises OutputError when the folder holds a quickstart of another plan.
+    """
     made = sha256_json(plan.__dict__)
     if (folder / MARKER).is_file() and read_json(folder / MARKER).get("plan") != made:
-        clear_folder(folder, MARKER)
+        raise OutputError(
+            f"{folder} holds a quickstart of another plan ({MARKER}); add --overwrite to replace it or choose another "
+            "with -o"
+        )
     write_json(folder / MARKER, {"plan": made})
     say("1 drawing the embedded task and training a teacher on it: edgegan train drawings")
     data = folder.resolve() / "data"

@@ -18,17 +18,19 @@ import yaml
 from pydantic import ValidationError
 
 from edgegan import __version__
+from edgegan.contracts.run_schema import RunManifest
 from edgegan.distributed import is_main, rank, share, wait
-from edgegan.errors import EdgeGANError, InputError, OutputError
+from edgegan.errors import EdgeGANError, InputError, OutputError, first_problem
 from edgegan.files import (
-    clear_folder,
-    folder_lock,
     make_folder,
     read_json,
+    sha256_bytes,
     sha256_file,
     write_atomic,
     write_json,
 )
+from edgegan.ownership.folders import discard, held
+from edgegan.ownership.journal import claim
 from edgegan.recipe.schema import Recipe
 
 MANIFEST = "run.json"
@@ -150,9 +152,12 @@ class Run:
     @staticmethod
     def start_alone(folder: Path, recipe: Recipe, *, overwrite: bool) -> Run:
         """`start` in the process that writes."""
-        resolved = recipe.model_dump(mode="json")
-        if overwrite:
-            clear_folder(folder, MANIFEST)
+        with held(folder, "run", overwrite=overwrite, inputs=paths_in(recipe.model_dump())):
+            return Run.start_held(folder, recipe.model_dump(mode="json"))
+
+    @staticmethod
+    def start_held(folder: Path, resolved: dict[str, Any]) -> Run:
+        """A new run, or the one to resume, in a folder that is held."""
         if (folder / MANIFEST).is_file():
             run = Run.open(folder)
             changed = differing_keys(with_new_keys(run.manifest["recipe"]), resolved)
@@ -164,9 +169,7 @@ class Run:
             if not (folder / "recipe.yaml").is_file():
                 run.save_recipe()
             return run
-        if folder.is_dir() and not all(is_leftover(path) for path in folder.iterdir()):
-            raise OutputError(f"{folder} exists and is not a run; choose another with -o")
-        make_folder(folder)
+        text = recipe_text(resolved)
         run = Run(
             folder,
             {
@@ -175,6 +178,7 @@ class Run:
                 "command": command_line(),
                 "created": now(),
                 "environment": environment(),
+                "files": {"recipe.yaml": {"sha256": sha256_bytes(text), "bytes": len(text)}},
                 "stages": {},
             },
         )
@@ -193,7 +197,7 @@ class Run:
             if not existed and (folder / MANIFEST).is_file():
                 stages = set(read_json(folder / MANIFEST)["stages"]) - {"import"}
                 if not stages and not any((folder / "stages").rglob("*.progress.json")):
-                    clear_folder(folder, MANIFEST)
+                    discard(folder, "run")
             raise
 
     def save(self) -> None:
@@ -202,8 +206,7 @@ class Run:
 
     def save_recipe(self) -> None:
         """Writes recipe.yaml, the resolved recipe for people; run.json, written first, is what resuming reads."""
-        text = yaml.safe_dump(self.manifest["recipe"], sort_keys=False)
-        write_atomic(self.folder / "recipe.yaml", text.encode())
+        write_atomic(self.folder / "recipe.yaml", recipe_text(self.manifest["recipe"]))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -216,9 +219,14 @@ class Run:
             self.manifest = read_manifest(self.folder)
             yield
             return
-        with folder_lock(self.folder):
+        recipe = self.manifest["recipe"]
+        with held(self.folder, "run"):
             wait()
             self.manifest = read_manifest(self.folder)
+            if self.manifest["recipe"] != recipe:
+                raise OutputError(
+                    f"{self.folder} was begun anew by another edgegan; choose another with -o"
+                )
             yield
 
     def take_over(self, other: Run, stages: Iterable[str]) -> None:
@@ -227,7 +235,7 @@ class Run:
             for name in stages:
                 entry = other.manifest["stages"][name]
                 for relative in entry["outputs"]:
-                    make_folder((self.folder / relative).parent)
+                    claim(self.folder / relative)
                     os.link(other.folder / relative, self.folder / relative)
                 self.manifest["stages"][name] = entry
             self.save()
@@ -293,9 +301,19 @@ class Run:
         return self.figures(STUDENT)
 
 
-def is_leftover(path: Path) -> bool:
-    """Whether a file in a folder that is not a run yet is what a run killed in its first moment leaves."""
-    return path.name == ".lock" or (path.name.startswith(".") and path.suffix == ".partial")
+def recipe_text(recipe: dict[str, Any]) -> bytes:
+    """What recipe.yaml holds."""
+    return yaml.safe_dump(recipe, sort_keys=False).encode()
+
+
+def paths_in(values: Any) -> list[Path]:
+    """Every path that a recipe names."""
+    if isinstance(values, dict):
+        return [path for value in values.values() for path in paths_in(value)]
+    if isinstance(values, (list, tuple)):
+        return [path for value in values for path in paths_in(value)]
+    named = isinstance(values, Path) or (isinstance(values, str) and values.endswith(".json"))
+    return [Path(values)] if named else []
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -322,6 +340,11 @@ def check_manifest(manifest: Any, path: Path) -> None:
             good = isinstance(entry, dict) and isinstance(entry.get("outputs"), dict)
             if not (good and isinstance(entry.get("figures"), dict) and "inputs" in entry):
                 wrong = f"'stages.{name}'"
+    if wrong is None:
+        try:
+            RunManifest.model_validate(manifest)
+        except ValidationError as error:
+            wrong = f"'{first_problem(error)}'"
     if wrong is not None:
         raise InputError(
             f"{path} is damaged: {wrong} is not what edgegan writes; make the run again with --overwrite"

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import torch
 
+from edgegan.archives import ArchiveError, check_zip, is_zip
 from edgegan.errors import CheckpointError, InputError
+from edgegan.streams import is_text
 
 State = dict[str, torch.Tensor]
 WRAPPERS = (
@@ -29,6 +31,7 @@ WRAPPERS = (
     "gen_state_dict",
 )
 MAX_NESTING = 4
+MOST_SHARED = 8  # times a file's size that its tensors may be: some tie weights
 HOW_TO_CLEAN = (
     "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
 )
@@ -66,6 +69,12 @@ def read_state(path: Path) -> State:
     state = flatten(raw, path)
     for key, value in state.items():
         check_tensor(key, value, path)
+    claimed = sum(value.numel() * value.element_size() for value in state.values())
+    if claimed > MOST_SHARED * path.stat().st_size:
+        raise CheckpointError(
+            f"{path}: its tensors share memory so often that {claimed / 1e6:,.0f} MB come of "
+            f"{path.stat().st_size / 1e6:,.1f} MB; {HOW_TO_CLEAN}"
+        )
     state = {
         key: value.float() if value.is_floating_point() else value for key, value in state.items()
     }
@@ -96,13 +105,19 @@ def check_kind(path: Path) -> None:
         )
 
 
+def load_tensors(path: Path) -> dict[str, torch.Tensor]:
+    """What a safetensors file holds. The library itself takes only paths that are UTF-8."""
+    from safetensors.torch import load, load_file
+
+    return load_file(path) if is_text(path) else load(path.read_bytes())
+
+
 def read_safetensors(path: Path) -> object:
     """Tensors of a safetensors file."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        return load_tensors(path)
     except (SafetensorError, *DAMAGE) as error:
         raise CheckpointError(
             f"{path} is not a readable safetensors file ({error}); {AGAIN}"
@@ -113,16 +128,9 @@ def read_torch(path: Path) -> object:
     """The object in a torch file, loaded with weights_only."""
     damaged = CheckpointError(f"{path} is damaged or not a torch checkpoint; {AGAIN}")
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                names = archive.namelist()
-                unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > 2 * path.stat().st_size + UNPACKED_BYTES:
-                raise CheckpointError(
-                    f"{path} would unpack to {unpacked / 1e6:,.0f} MB from {path.stat().st_size / 1e6:,.1f} MB: "
-                    f"torch packs nothing, so this is no checkpoint; {AGAIN}"
-                )
-            if any(name.endswith("constants.pkl") for name in names):
+        if is_zip(path):
+            members = check_zip(path, 2 * path.stat().st_size + UNPACKED_BYTES)
+            if any(member.filename.endswith("constants.pkl") for member in members):
                 raise CheckpointError(
                     f"{path} is a TorchScript archive, which holds code; {HOW_TO_CLEAN}"
                 )
@@ -138,6 +146,8 @@ def read_torch(path: Path) -> object:
                 f"{HOW_TO_CLEAN}"
             ) from error
         raise damaged from error
+    except ArchiveError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}; {AGAIN}") from error
     except DAMAGE as error:
         raise damaged from error
 

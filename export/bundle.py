@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,29 @@ import numpy as np
 
 from edgegan.artefact import BundledModel, Golden, ModelManifest, TensorInfo, exported_models
 from edgegan.data.images import from_stored, resize_image, to_float, to_pixels, write_image
+from edgegan.data.kept import open_inputs, read_kept
 from edgegan.errors import ConfigError, InputError, OutputError
 from edgegan.export import licences
 from edgegan.export.bundles import BUNDLES, INDEX
 from edgegan.export.parity import run_artefact
 from edgegan.files import (
-    atomic_folder,
     check_sha256,
-    clear_folder,
-    make_folder,
-    read_json,
     sha256_file,
     write_atomic,
     write_json,
 )
+from edgegan.ownership.folders import (
+    discard_listed,
+    held,
+    is_ours,
+    manifest_files,
+    manifest_values,
+    owned_files,
+    remove_whole,
+)
+from edgegan.ownership.journal import claim
+from edgegan.ownership.layouts import LAYOUTS, index_files
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import Run
 
 GOLDEN_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
@@ -63,23 +73,28 @@ def bundle_run(
     picked = pick(source / "export", choice, place.target)
     assets = place.open(into)
     stored = validation_pictures(source)
-    files: list[Path] = []
     for path, model in picked:
         check_readable(model, path)
-        identity = bundled_id(name, model.role, model.precision)
-        folder = assets / "models" / identity
-        if folder.exists() and not overwrite and not same_model(folder, model):
-            raise OutputError(
-                f"{folder} holds another model; add --overwrite to replace it, or --name to keep both"
-            )
-        with atomic_folder(folder, "model.json", overwrite=True) as temporary:
-            write_model(temporary, identity, name, path, model, golden_picture(stored[0], model))
-        licences.write(assets / "licenses" / f"{identity}.txt", model)
-        files += sorted(file for file in folder.rglob("*") if file.is_file())
-    write_samples(assets / "samples", name, stored)
-    place.write_around(assets, download=download)
-    write_index(assets)
-    place.write_lists(assets)
+    with held(assets, place.kind, foreign=place.shared):
+        files: list[Path] = []
+        made = []
+        for path, model in picked:
+            identity = bundled_id(name, model.role, model.precision)
+            folder = assets / "models" / identity
+            if not overwrite and holds_another(folder, model):
+                raise OutputError(
+                    f"{folder} holds another model; add --overwrite to replace it, or --name to keep both"
+                )
+            with atomic_folder(folder, "model", overwrite=True) as temporary:
+                picture = golden_picture(stored[0], model)
+                write_model(temporary, identity, name, path, model, picture)
+            licences.write(assets / "licenses" / f"{identity}.txt", model)
+            files += [folder / file for file in sorted(owned_files(folder, "model"))]
+            made.append(identity)
+        samples = write_samples(assets / "samples", name, stored)
+        place.write_around(assets, download=download)
+        write_index(assets, made, samples)
+        place.write_lists(assets)
     return files
 
 
@@ -87,22 +102,19 @@ def remove_run(source: Path, target: str, into: Path, name: str | None) -> list[
     """Takes a run's models, samples and licences out of the app or page; returns the folders that are gone."""
     name = checked_name(name or str(Run.open(source).manifest["recipe"]["name"]))
     assets = BUNDLES[target].assets(into)
-    gone = []
-    for role in ("student", "teacher"):
-        for precision in PRECISION_ORDER:
-            identity = bundled_id(name, role, precision)
-            folder = assets / "models" / identity
-            if folder.exists():
-                clear_folder(folder, "model.json")
-                (assets / "licenses" / f"{identity}.txt").unlink(missing_ok=True)
-                gone.append(folder)
-    if not gone:
+    ids = [bundled_id(name, role, p) for role in ("student", "teacher") for p in PRECISION_ORDER]
+    there = [each for each in ids if is_ours(assets / "models" / each, "model")]
+    if not there:
         raise InputError(f"{into} holds no model of {name}; nothing was removed")
-    for path in (assets / "samples").glob(f"{name}_[0-9].jpg"):
-        path.unlink()
-    write_index(assets)
-    BUNDLES[target].write_lists(assets)
-    return gone
+    with held(assets, BUNDLES[target].kind, foreign=BUNDLES[target].shared):
+        for identity in there:
+            remove_whole(assets / "models" / identity, "model")
+            discard_listed(assets / "licenses" / f"{identity}.txt")
+        for index in range(SAMPLES):
+            discard_listed(assets / "samples" / f"{name}_{index}.jpg")
+        write_index(assets, [], [])
+        BUNDLES[target].write_lists(assets)
+    return [assets / "models" / identity for identity in there]
 
 
 def checked_name(name: str) -> str:
@@ -166,10 +178,11 @@ def unreadable(tensor: TensorInfo) -> str:
     return ""
 
 
-def same_model(folder: Path, model: ModelManifest) -> bool:
-    """Whether the bundled model is this one already."""
+def holds_another(folder: Path, model: ModelManifest) -> bool:
+    """Whether a finished bundled model is another one than this."""
     path = folder / "model.tflite"
-    return path.is_file() and sha256_file(path) == model.sha256
+    finished = (folder / "model.json").is_file() and path.is_file()
+    return finished and sha256_file(path) != model.sha256
 
 
 def validation_pictures(source: Path) -> np.ndarray:
@@ -180,7 +193,7 @@ def validation_pictures(source: Path) -> np.ndarray:
             f"{source} has no validation pictures ({cache} is missing), so no golden tensors can be made; "
             "run edgegan compress again"
         )
-    return np.asarray(np.load(cache, mmap_mode="r"))
+    return open_inputs(cache, read_kept(cache.parent).input)
 
 
 def golden_picture(stored: np.ndarray, model: ModelManifest) -> np.ndarray:
@@ -203,6 +216,7 @@ def write_model(
 ) -> BundledModel:
     """Fills a model's folder; `golden_input` is (1, C, H, W) in [-1, 1] made of whole 8-bit levels."""
     golden_output = run_artefact(path, model.inputs[0].layout, golden_input)
+    claim(folder / "model.tflite", model.sha256)
     shutil.copyfile(path, folder / "model.tflite")
     check_sha256(folder / "model.tflite", model.sha256)
     for part, values in (("input", golden_input[0]), ("output", golden_output[0])):
@@ -226,21 +240,33 @@ def write_model(
     return bundled
 
 
-def write_samples(folder: Path, name: str, stored: np.ndarray) -> None:
-    """A few of the run's validation pictures for people to try."""
-    make_folder(folder)
-    for index in range(min(SAMPLES, len(stored))):
-        write_image(folder / f"{name}_{index}.jpg", to_pixels(from_stored(stored[index])))
+def write_samples(folder: Path, name: str, stored: np.ndarray) -> list[str]:
+    """A few of the run's validation pictures for people to try; returns their names."""
+    names = [f"{name}_{index}.jpg" for index in range(min(SAMPLES, len(stored)))]
+    for index, file in enumerate(names):
+        write_image(folder / file, to_pixels(from_stored(stored[index])))
+    return names
 
 
-def write_index(assets: Path) -> None:
-    """models/index.json: the models in the order they were bundled, and the samples."""
+def write_index(assets: Path, models: Sequence[str], samples: Sequence[str]) -> None:
+    """models/index.json: what it listed and what was bundled since, in that order, as far as it is there and whole."""
     path = assets / INDEX
-    known = list(read_json(path)["models"]) if path.is_file() else []
-    there = sorted(p.parent.name for p in (assets / "models").glob("*/model.json"))
-    models = [m for m in known if m in there] + [m for m in there if m not in known]
-    samples = sorted(p.name for p in (assets / "samples").glob("*.jpg"))
+    known = manifest_values(assets, INDEX.as_posix())
+    known = known if index_files(known) else {"models": [], "samples": []}
+    models = list(dict.fromkeys([*known["models"], *models]))
+    named = sorted({*known["samples"], *(f"samples/{name}" for name in samples)})
     write_json(
         path,
-        {"schema_version": 1, "models": models, "samples": [f"samples/{s}" for s in samples]},
+        {
+            "schema_version": 1,
+            "models": [each for each in models if is_finished(assets / "models" / each)],
+            "samples": [each for each in named if (assets / each).is_file()],
+        },
     )
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether a bundled model's manifest and every file that it lists are there."""
+    if manifest_files(folder, LAYOUTS["model"]) is None:
+        return False
+    return all((folder / file).is_file() for file in owned_files(folder, "model"))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar
 
-from edgegan.errors import InputError, OutputError
-from edgegan.files import make_folder
+from edgegan.errors import InputError
 
 ASSETS = Path("app/src/main/assets")
 INDEX = Path("models/index.json")
@@ -16,6 +15,8 @@ class Bundle:
     """A place that models are copied into. `target` is that of the artefacts it runs."""
 
     target: ClassVar[str] = "tflite"
+    kind: ClassVar[str] = "page"  # of the folder that takes models/, see edgegan.ownership.layouts
+    shared: ClassVar[bool] = False  # whether that folder also holds things of others
 
     def default_folder(self, run: Path) -> Path:
         """The folder that is written into unless another is said."""
@@ -43,6 +44,9 @@ class Bundle:
 class AndroidBundle(Bundle):
     """The assets of the Android project."""
 
+    kind = "assets"
+    shared = True
+
     def default_folder(self, run: Path) -> Path:  # noqa: ARG002
         return Path("android_demo")
 
@@ -67,11 +71,7 @@ class WebBundle(Bundle):
         return into
 
     def open(self, into: Path) -> Path:
-        if into.exists() and any(into.iterdir()) and not (into / INDEX).is_file():
-            raise OutputError(
-                f"{into} was not written by edgegan (no {INDEX} in it); choose another with -o"
-            )
-        return make_folder(into)
+        return into
 
     def write_around(self, assets: Path, *, download: bool) -> None:
         from edgegan.export import web_page

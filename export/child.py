@@ -6,22 +6,28 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, OutputError
 from edgegan.files import make_folder, read_json, write_json
+from edgegan.ownership.journal import claim
+from edgegan.processes import Overrun, end, start
+from edgegan.runtime.limits import CONVERT_S, LONGER, deadline_s, ending_with_us
 
 SHOWN = re.compile(r"^  (calibrate|sensitivity|max-drop|int8) .*")
 POLL_SECONDS = 0.5
 FULL_BYTES = 1 << 16  # a disk with less free is what made a converter fail, whatever it says
 
 
-def wait_showing(child: subprocess.Popen[bytes], log: Path) -> int:
-    """The exit code of `child`; lines of progress in `log` are said as they come."""
-    shown = 0
+def wait_showing(child: subprocess.Popen[bytes], log: Path, limit_s: float) -> int:
+    """The exit code of `child`; lines of progress in `log` are said as they come. Raises Overrun after `limit_s`."""
+    shown, deadline = 0, time.monotonic() + limit_s
     while True:
+        if time.monotonic() > deadline:
+            raise Overrun(f"took more than {limit_s:g} s")
         try:
             returncode: int | None = child.wait(timeout=POLL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -37,21 +43,26 @@ def wait_showing(child: subprocess.Popen[bytes], log: Path) -> int:
 
 
 def run_converter(job: dict[str, Any], work: Path, log: Path) -> dict[str, Any]:
-    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last line."""
+    """Runs the conversion in a child process with its output in `log`; raises DeviceError with the log's last line.
+
+    The child and what it starts end with this process, at its deadline, and when this process is interrupted.
+    """
     write_json(work / "job.json", job)
     make_folder(log.parent)
+    claim(log)
     with log.open("wb") as file:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "edgegan.export.convert", str(work / "job.json")],
-            stdin=subprocess.PIPE,
-            stdout=file,
-            stderr=subprocess.STDOUT,
-        )
+        command = [sys.executable, "-m", "edgegan.export.convert", str(work / "job.json")]
+        pipes = {"stdin": subprocess.PIPE, "stdout": file, "stderr": subprocess.STDOUT}
+        child = start(ending_with_us(command), **pipes)
         try:
-            returncode = wait_showing(child, log)
+            returncode = wait_showing(child, log, deadline_s(CONVERT_S))
+        except Overrun as error:
+            end(child)
+            raise DeviceError(
+                f"converting {job['package']} to {job['target']} {error}; {LONGER} (whole log: {log})"
+            ) from error
         except BaseException:
-            child.kill()
-            child.wait()
+            end(child)
             raise
         finally:
             if child.stdin is not None:

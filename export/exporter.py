@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgegan.artefact import ModelManifest, Parity, find_exported
 from edgegan.console import say
-from edgegan.errors import ConfigError, OutputError, ParityError
+from edgegan.errors import ConfigError, ParityError, QualityError
 from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.int8_job import int8_job, store
 from edgegan.export.keeping import keep
@@ -30,10 +30,15 @@ from edgegan.export.request import ExportOptions
 from edgegan.export.sensitivity import write_csv
 from edgegan.export.sources import Source, collect_sources
 from edgegan.export.targets import TARGETS
-from edgegan.files import folder_lock, make_folder
-from edgegan.run import MANIFEST
+from edgegan.export.workplace import remove_scratch, scratch
+from edgegan.metrics.gain import no_gain
+from edgegan.metrics.quality import psnr
+from edgegan.ownership.folders import held
+from edgegan.run import MANIFEST, Run
+from edgegan.streams import is_text
 
 REWRITE_SAMPLES = 4
+BETTER = "train it longer or widen it with edgegan compress, or keep it as it is with --force"
 DEFAULT = ExportOptions()
 
 
@@ -46,8 +51,8 @@ def export(
 ) -> Path:
     """Exports a run's teacher and student, or one package; returns the folder with export.json.
 
-    `targets` are names in TARGETS; no `precisions` means all that each target has. Raises ParityError (exit 3) when an
-    artefact fails its gate; artefacts that passed before it stay.
+    `targets` are names in TARGETS; no `precisions` means all that each target has. Raises ParityError or QualityError
+    (exit 3) when an artefact fails its gate; artefacts that passed before it stay.
     """
     chosen = [TARGETS[name] for name in targets]
     for target in chosen:
@@ -56,10 +61,10 @@ def export(
         check_installed(target)
     sources = collect_sources(source, options.which, options.sizes, options.calibration)
     check_measurable(source, sources, options)
+    check_gain(source, sources, options)
     folder = open_folder(source, output)
-    with folder_lock(folder):
-        for stale in folder.glob(".convert-*"):
-            shutil.rmtree(stale, ignore_errors=True)
+    with held(folder, "export"):
+        remove_scratch(folder)
         for entry in sources:
             for target in chosen:
                 made = list(precisions or target.precisions)
@@ -67,8 +72,8 @@ def export(
                 if plan is None:
                     say(f"{entry.role} {target.name}: up to date")
                     continue
-                with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as work:
-                    prove_and_keep(plan, convert(plan, Path(work)))
+                with scratch(folder) as work:
+                    prove_and_keep(plan, convert(plan, work), force=options.force)
     return folder
 
 
@@ -81,14 +86,41 @@ def check_measurable(source: Path, sources: list[Source], options: ExportOptions
         )
 
 
+def check_gain(source: Path, sources: list[Source], options: ExportOptions) -> None:
+    """Raises QualityError when a run's student is no nearer to its teacher than the untouched input, unless forced."""
+    if not any(entry.role == "student" for entry in sources) or not (source / MANIFEST).is_file():
+        return
+    wrong = no_gain(Run.open(source).student_figures())
+    if wrong and not options.force:
+        raise QualityError(f"{source}: {wrong}; {BETTER}")
+    if wrong:
+        say(f"warning: {wrong}; kept, as --force asks")
+
+
+def check_nearer(plan: Plan, precision: str, fidelity_db: float) -> None:
+    """The same of one artefact over the same pictures: int8 may lose what fp32 gained."""
+    source = plan.source
+    x, wanted = source.validation, source.teacher_outputs
+    if plan.takes.kind != "image" or x is None or wanted is None:
+        return
+    if source.role != "student" or x.shape != wanted.shape:
+        return
+    untouched = float(np.mean([psnr(a, b) for a, b in zip(x, wanted, strict=True)]))
+    wrong = no_gain({"psnr_to_teacher_db": fidelity_db, "identity_psnr_db": untouched})
+    if wrong:
+        raise QualityError(f"{plan.name(precision)}: {wrong}; {BETTER}")
+
+
 def open_folder(source: Path, output: Path | None) -> Path:
-    """The folder to export into; raises ConfigError when none is said, OutputError when it holds something else."""
+    """The folder to export into; raises ConfigError when none is said."""
     if output is None and not (source / MANIFEST).is_file():
         raise ConfigError(f"{source} is a package, not a run: say where to write with -o FOLDER")
     folder = output or (source / "export")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / ".lock").is_file():
-        raise OutputError(f"{folder} exists and is not an export; choose another with -o")
-    return make_folder(folder)
+    if not is_text(folder):
+        raise ConfigError(
+            f"{folder} is no name in UTF-8, which converters ask for; rename it or choose another with -o"
+        )
+    return folder
 
 
 @dataclass(frozen=True)
@@ -128,8 +160,8 @@ def convert(plan: Plan, work: Path) -> Converted:
     return Converted(work, job, log, run_converter(job, work, log), note)
 
 
-def prove_and_keep(plan: Plan, made: Converted) -> None:
-    """Proves each artefact, then moves it into place and records it; raises ParityError for the first that fails."""
+def prove_and_keep(plan: Plan, made: Converted, *, force: bool) -> None:
+    """Proves each artefact, then moves it into place and records it; raises for the first that fails a gate."""
     checks = with_signatures(
         make_checks(plan.module, plan.proofs, plan.takes, plan.gives), made.result["signatures"]
     )
@@ -149,6 +181,8 @@ def prove_and_keep(plan: Plan, made: Converted) -> None:
                 "calibration": calibration_of(made, precision),
             }
         )
+        if teacher_db is not None and not force:
+            check_nearer(plan, precision, teacher_db)
         if precision == "int8" and teacher_db is not None:
             check_drop_to_fp32(plan, teacher_db, made.result["int8"])
         keep(path, plan.folder, manifest, plan.inputs[precision])
@@ -204,6 +238,4 @@ def say_artefact(manifest: ModelManifest) -> None:
     if manifest.float_layers:
         say(f"  kept float: {', '.join(manifest.float_layers)}")
     for finding in manifest.lint:
-        say(
-            f"  lint {finding['rule']}: {finding['where']}; {finding['cost']} ({finding['reason']})"
-        )
+        say(f"  lint {finding.rule}: {finding.where}; {finding.cost} ({finding.reason})")

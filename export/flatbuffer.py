@@ -16,6 +16,20 @@ from edgegan.files import optional_import
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED")
 WEIGHT_INPUT = 1
 WEIGHT_TOLERANCE = 1e-5
+LEAST_INPUTS = {**dict.fromkeys(LAYERS, 2), "TRANSPOSE_CONV": 3, "RESIZE_NEAREST_NEIGHBOR": 1}
+MOST_RANK = 16
+PARSER_ERRORS = (  # of a parser that trusts every offset
+    struct.error,
+    IndexError,
+    TypeError,
+    ValueError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+)
 
 
 @dataclass(frozen=True)
@@ -81,25 +95,44 @@ def read_operations(path: Path) -> list[Operation]:
         raise InputError(f"{path} is not a .tflite file; export it again with: edgegan export")
     try:
         model = schema.ModelT.InitFromPackedBuf(content, 0)
-    except (struct.error, IndexError, TypeError, ValueError) as error:
+        kinds = names_of(schema.BuiltinOperator)
+        types = names_of(schema.TensorType)
+        graph = model.subgraphs[0]
+        if graph.operators is None or graph.tensors is None:
+            raise ValueError("there is no operation in it")
+        tensors = [make_tensor(each, model.buffers, types) for each in graph.tensors]
+        found = [make_operation(model, each, tensors, kinds) for each in graph.operators]
+    except PARSER_ERRORS as error:
         raise InputError(
-            f"{path} is damaged ({error}); export it again with --overwrite"
+            f"{path} is damaged ({type(error).__name__}: {str(error)[:200]}); export it again with --overwrite"
         ) from error
-    kinds = names_of(schema.BuiltinOperator)
-    types = names_of(schema.TensorType)
-    graph = model.subgraphs[0]
-    tensors = [make_tensor(each, model.buffers, types) for each in graph.tensors]
-    operations = []
-    for operator in graph.operators:
-        operations.append(
-            Operation(
-                kinds[kind_of(model, operator)],
-                tuple(tensors[index] for index in operator.inputs if index >= 0),
-                tuple(tensors[index] for index in operator.outputs),
-                dict(vars(operator.builtinOptions)) if operator.builtinOptions else {},
-            )
-        )
-    return operations
+    return found
+
+
+def make_operation(
+    model: Any, operator: Any, tensors: list[Tensor], kinds: dict[int, str]
+) -> Operation:
+    """A schema operator with its tensors; raises ValueError where what it says of them cannot be."""
+    made = Operation(
+        kinds[kind_of(model, operator)],
+        tuple(tensors[index] for index in operator.inputs if index >= 0),
+        tuple(tensors[index] for index in operator.outputs),
+        dict(vars(operator.builtinOptions)) if operator.builtinOptions else {},
+    )
+    if not made.outputs:
+        raise ValueError(f"{made.kind} makes nothing")
+    if len(made.inputs) < LEAST_INPUTS.get(made.kind, 0):
+        raise ValueError(f"{made.kind} has {len(made.inputs)} inputs")
+    if made.is_layer:
+        weight = made.inputs[WEIGHT_INPUT].shape
+        pictures = made.kind != "FULLY_CONNECTED"
+        if (len(weight) != 4 if pictures else len(weight) < 2) or not all(weight):
+            raise ValueError(f"the weights of {made.kind} have shape {weight}")
+    if made.kind == "RESIZE_NEAREST_NEIGHBOR" and {4} != {
+        len(each.shape) for each in (made.inputs[0], made.outputs[0])
+    }:
+        raise ValueError(f"{made.kind} is not of pictures")
+    return made
 
 
 def kind_of(model: Any, operator: Any) -> int:
@@ -118,10 +151,12 @@ def make_tensor(tensor: Any, buffers: list[Any], types: dict[int, str]) -> Tenso
     data = buffers[tensor.buffer].data
     dtype = types[tensor.type]
     shape = tuple(int(size) for size in tensor.shape) if tensor.shape is not None else ()
+    if len(shape) > MOST_RANK or any(not 0 <= size < 2**31 for size in shape):
+        raise ValueError(f"a tensor has shape {shape[:MOST_RANK]}")
     values = None
     if data is not None and len(data) and dtype == "FLOAT32":
         values = np.frombuffer(bytes(data), np.float32).reshape(shape)
-    return Tensor(tensor.name.decode(), shape, dtype, values)
+    return Tensor((tensor.name or b"").decode(errors="replace"), shape, dtype, values)
 
 
 def name_layers(operations: list[Operation], weights: dict[str, np.ndarray]) -> dict[str, str]:

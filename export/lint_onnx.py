@@ -11,15 +11,27 @@ from edgegan.errors import InputError
 from edgegan.export.lint import SMALL, Finding
 from edgegan.files import optional_import
 
+PARSER_ERRORS = (OSError, ValueError, RuntimeError, TypeError, ArithmeticError, MemoryError)
+
+
+def refused(path: Path, error: Exception) -> InputError:
+    """The error that names a file."""
+    return InputError(f"{path} is not an .onnx file ({str(error)[:200]}); export it again")
+
 
 def lint_onnx(path: Path) -> list[Finding]:
     """Every rule over the nodes of an .onnx."""
     onnx = optional_import("onnx", "onnx")
-    message = optional_import("google.protobuf.message", "onnx")
     try:
-        model = onnx.shape_inference.infer_shapes(onnx.load(str(path)))
-    except (message.DecodeError, onnx.checker.ValidationError) as error:
-        raise InputError(f"{path} is not an .onnx file ({error}); export it again") from error
+        model = onnx.shape_inference.infer_shapes(onnx.load(str(path), load_external_data=False))
+    except PARSER_ERRORS as error:
+        raise refused(path, error) from error
+    except (
+        Exception
+    ) as error:  # errors of protobuf and of shape inference, without a base of their own
+        if not type(error).__module__.startswith(("google.", "onnx")):
+            raise
+        raise refused(path, error) from error
     nodes = model.graph.node
     quantised = any(node.op_type == "QuantizeLinear" for node in nodes)
     sizes = {
@@ -41,7 +53,10 @@ def lint_onnx(path: Path) -> list[Finding]:
             "nearest resize at pixel centres picks other pixels than PyTorch unless it enlarges by a whole factor",
         ),
         "transpose": (
-            lambda node: node.op_type == "Transpose" and sizes.get(node.output[0], 0) > SMALL,
+            lambda node: (
+                node.op_type == "Transpose"
+                and max((sizes.get(name, 0) for name in node.output), default=0) > SMALL
+            ),
             "the picture changes layout; ONNX Runtime computes channel-first",
         ),
         "float_transposed_convolution": (

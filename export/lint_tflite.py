@@ -61,10 +61,10 @@ def is_half_pixel(operation: Operation) -> bool:
 
 def is_wrong_nearest(operation: Operation) -> bool:
     """Half-pixel nearest by anything but a whole enlargement picks other pixels than PyTorch."""
+    if not is_half_pixel(operation):
+        return False
     before, after = operation.inputs[0].shape, operation.outputs[0].shape
-    return is_half_pixel(operation) and any(
-        after[axis] % before[axis] for axis in (1, 2) if before[axis]
-    )
+    return any(after[axis] % before[axis] for axis in (1, 2) if before[axis])
 
 
 def is_narrow_head(operation: Operation) -> bool:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgegan.archives import ArchiveError, read_tar
 from edgegan.errors import DeviceError, IntegrityError, MissingDependency, OutputError
 from edgegan.files import cache_folder, make_folder, sha256_file, write_atomic
+from edgegan.processes import Overrun, run_bounded
+from edgegan.runtime.limits import LONGER, deadline_s
 
-TIMEOUT_S = 600
+TIMEOUT_S = 600.0
+MOST_UNPACKED_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -52,22 +54,13 @@ def fetch(package: Package, *, download: bool) -> Path:
     with tempfile.TemporaryDirectory(dir=path.parent) as temporary:
         command = [npm, "pack", f"{package.name}@{package.version}", "--silent"]
         try:
-            done = subprocess.run(
-                command,
-                cwd=temporary,
-                capture_output=True,
-                text=True,
-                timeout=TIMEOUT_S,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise DeviceError(
-                f"{' '.join(command)} took more than {TIMEOUT_S} s; try again"
-            ) from error
+            done = run_bounded(command, deadline_s(TIMEOUT_S), folder=Path(temporary))
+        except Overrun as error:
+            raise DeviceError(f"{' '.join(command)}: {error}; {LONGER}") from error
         fetched = Path(temporary) / package.file
-        if done.returncode != 0 or not fetched.is_file():
+        if done.code != 0 or not fetched.is_file():
             raise DeviceError(
-                f"npm could not fetch {package.name} {package.version}: {done.stderr.strip()[-300:]}; "
+                f"npm could not fetch {package.name} {package.version}: {done.last_words()}; "
                 "check the network, then run the command again"
             )
         found = sha256_file(fetched)
@@ -82,12 +75,12 @@ def fetch(package: Package, *, download: bool) -> Path:
 
 def unpack(package: Package, files: dict[str, Path], *, download: bool) -> None:
     """Writes members of the package, {path inside it: where to}; raises OutputError when one is missing."""
-    with tarfile.open(fetch(package, download=download)) as archive:
-        for member, target in files.items():
-            try:
-                stream = archive.extractfile(f"package/{member}")
-            except KeyError:
-                stream = None
-            if stream is None:
-                raise OutputError(f"{package.file} holds no {member}")
-            write_atomic(target, stream.read())
+    path = fetch(package, download=download)
+    try:
+        found = read_tar(path, [f"package/{member}" for member in files], MOST_UNPACKED_BYTES)
+    except ArchiveError as error:
+        raise IntegrityError(f"{path}: {error}; delete it, then run the command again") from error
+    for member, target in files.items():
+        if f"package/{member}" not in found:
+            raise OutputError(f"{package.file} holds no {member}")
+        write_atomic(target, found[f"package/{member}"])

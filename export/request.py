@@ -13,7 +13,8 @@ from edgegan.export.signature import Signature
 class ExportOptions:
     """`which` of a run: student, teacher or both. Several `sizes` (height, width) make one artefact with a signature
     for each, or one of any size where the target has such, as `dynamic` does. `calibration` is a folder of images for
-    int8 ranges, in place of the run's training crops. `overwrite` replaces artefacts of other inputs."""
+    int8 ranges, in place of the run's training crops. `overwrite` replaces artefacts of other inputs. `force` keeps
+    a student that is no nearer to its teacher than the untouched input."""
 
     which: str = "both"
     sizes: tuple[tuple[int, int], ...] = ()
@@ -22,3 +23,4 @@ class ExportOptions:
     signature: Signature = field(default_factory=Signature)
     dynamic: bool = False
     overwrite: bool = False
+    force: bool = False

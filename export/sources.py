@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from edgegan.data.images import center_crop, list_images, read_image, to_float
+from edgegan.data.kept import open_inputs, open_outputs
 from edgegan.data.labels import find_edges, one_hot, read_labels
 from edgegan.data.stored import Codec
 from edgegan.errors import ConfigError
@@ -167,7 +168,7 @@ def calibration_inputs(
     """What a run's packages are calibrated with, in words too, and the inputs of its further sizes."""
     if calibration is None:
         cache = folder / "stages" / "teacher_cache"
-        kept = np.load(cache / "train_input.npy", mmap_mode="r")[:CALIBRATION_IMAGES]
+        kept = open_inputs(cache / "train_input.npy", config.input)[:CALIBRATION_IMAGES]
         chosen = Codec(config.input).load(kept).numpy()
         return chosen, f"{len(chosen)} training crops of the run", ()
     chosen = load_folder(calibration, sizes[0], config.input)
@@ -181,8 +182,8 @@ def calibration_inputs(
 def validation_pairs(folder: Path, config: PackageConfig) -> tuple[np.ndarray, np.ndarray]:
     """A run's validation inputs and what its teacher makes of them."""
     cache = folder / "stages" / "teacher_cache"
-    inputs = np.load(cache / "validation_input.npy", mmap_mode="r")
-    outputs = np.load(cache / "validation_output.npy", mmap_mode="r").astype(np.float32)
+    inputs = open_inputs(cache / "validation_input.npy", config.input)
+    outputs = open_outputs(cache / "validation_output.npy", inputs).astype(np.float32)
     return Codec(config.input).load(inputs).numpy(), outputs
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -12,9 +11,10 @@ import torch
 
 from edgegan.export.signature import Boundary, Example, Sizes
 from edgegan.files import optional_import
+from edgegan.processes import Overrun, run_bounded
+from edgegan.runtime.limits import SIMPLIFY_S, deadline_s, ending_with_us
 
 OPSET = 20
-SIMPLIFY_TIMEOUT_S = 300
 
 
 def convert_fp32(
@@ -51,19 +51,14 @@ def free_sides(layout: str, multiple: int) -> dict[str, dict[int, Any]]:
 
 def simplify(raw: Path, path: Path) -> None:
     """onnxsim in a child process, which may crash: then the unsimplified file is kept, and the log says so."""
+    command = ending_with_us([sys.executable, "-m", "onnxsim", str(raw), str(path)])
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "onnxsim", str(raw), str(path)],
-            capture_output=True,
-            text=True,
-            timeout=SIMPLIFY_TIMEOUT_S,
-            check=False,
-        )
-        if done.returncode == 0 and path.is_file():
+        done = run_bounded(command, deadline_s(SIMPLIFY_S))
+        if done.code == 0 and path.is_file():
             return
-        reason = f"exit {done.returncode}: {done.stderr[-400:]}"
-    except subprocess.TimeoutExpired:
-        reason = f"no answer in {SIMPLIFY_TIMEOUT_S} s"
+        reason = f"exit {done.code}: {done.last_words()}"
+    except Overrun as error:
+        reason = str(error)
     sys.stdout.write(f"onnxsim failed ({reason}); the file is kept as exported\n")
     raw.replace(path)
 

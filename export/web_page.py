@@ -6,8 +6,11 @@ import importlib.resources
 from pathlib import Path
 
 from edgegan.export import licences
+from edgegan.export.bundles import INDEX
 from edgegan.export.npm import Package, unpack
 from edgegan.files import sha256_file, sha256_json, write_atomic, write_json
+from edgegan.ownership.folders import manifest_files, manifest_values
+from edgegan.ownership.layouts import LAYOUTS, index_files
 
 CORE = Package(
     "@litertjs/core", "2.5.3", "a97660833e9e7e1063c95e12016718881240b14f7438728a2f62785e912d30fd"
@@ -57,16 +60,29 @@ def write(folder: Path, *, download: bool) -> None:
     write_atomic(folder / "licenses/Apache-2.0.txt", licences.apache())
 
 
+def listed_files(folder: Path) -> set[str]:
+    """What the page is made of: its own files, and what models/index.json and each model's model.json list."""
+    runtime = (
+        "index.js",
+        "wasm-utils.js",
+        *(f"{n}{end}" for n in WASM for end in (".js", ".wasm")),
+    )
+    files = {*PAGE_FILES, *(f"{RUNTIME}/{name}" for name in runtime)}
+    files |= {"licenses/LiteRT.txt", "licenses/Apache-2.0.txt"}
+    index = manifest_values(folder, INDEX.as_posix())
+    files |= set(index_files(index) or {})
+    for model in index["models"] if index_files(index) else ():
+        found = manifest_files(folder / "models" / model, LAYOUTS["model"]) or {}
+        files |= {f"models/{model}/{name}" for name in found}
+    return files
+
+
 def write_cache_list(folder: Path) -> None:
     """files.json and worker.js: what the service worker keeps for use without a network, and a version of all of it.
 
     The runtime's wasm is not in it: the browser keeps the one variant that it loads.
     """
-    files = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        if path.is_file() and path.name not in (CACHE_LIST, "worker.js")
-    )
+    files = sorted(name for name in listed_files(folder) if (folder / name).is_file())
     hashes = {name: sha256_file(folder / name) for name in files}
     kept = [name for name in files if not name.startswith(f"{RUNTIME}/litert_wasm")]
     write_json(folder / CACHE_LIST, {"files": kept})

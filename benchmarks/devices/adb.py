@@ -15,17 +15,25 @@ from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.benchmark_tool import measure_with_tool
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
+    COPY_TIMEOUT_S,
+    MOST_PULLED_BYTES,
     Asked,
     DeviceKind,
-    Finished,
     call,
     check_plain,
 )
-from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
+from edgegan.benchmarks.devices.state import (
+    PROBE_SCRIPT,
+    DeviceState,
+    brief_text,
+    parse_state,
+    whole,
+)
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import BenchRecord
 from edgegan.errors import ConfigError, DeviceError
 from edgegan.files import sha256_file
+from edgegan.processes import Finished
 
 FOLDER = "/data/local/tmp"
 NEEDS = "apt-get install adb, or Android's platform-tools"
@@ -43,11 +51,17 @@ ADVICE = {
 # Android's thermal status, PowerManager.THERMAL_STATUS_*.
 THERMAL_NAMES = ("none", "light", "moderate", "severe", "critical", "emergency", "shutdown")
 THERMAL_THROTTLED = 2
+HOTTEST_TENTHS = 1500  # of a degree: a battery that says more tells nonsense
 
 
-def adb(arguments: Sequence[str], timeout_s: float = COMMAND_TIMEOUT_S) -> Finished:
+def adb(
+    arguments: Sequence[str],
+    timeout_s: float = COMMAND_TIMEOUT_S,
+    *,
+    file_bytes: int | None = None,
+) -> Finished:
     """Runs adb."""
-    return call(["adb", *arguments], timeout_s, needs=NEEDS)
+    return call(["adb", *arguments], timeout_s, needs=NEEDS, file_bytes=file_bytes)
 
 
 def list_devices() -> dict[str, str]:
@@ -122,7 +136,7 @@ class AdbDevice:
         )
         done = adb(["-s", self.serial, "shell", line], timeout_s)
         text, mark, code = done.output.replace("\r\n", "\n").rpartition(EXIT_MARK)
-        if not mark or not code.strip().isdigit():
+        if not mark or not re.fullmatch(r"\s*\d{1,3}\s*", code, re.A):
             raise DeviceError(
                 f"{self.name}: the connection broke while {command[0]} ran ({done.last_words()}); "
                 "check the cable, then run the same command again"
@@ -134,11 +148,11 @@ class AdbDevice:
         state = parse_state(self.run(["sh", "-c", PROBE_SCRIPT, "probe", "/sys"]).output)
         extra = {}
         for name in PROPERTIES:
-            value = self.run(["getprop", name]).output.strip()
+            value = brief_text(self.run(["getprop", name]).output)
             if value:
                 extra[name] = value
         thermal = re.search(
-            r"Thermal Status:\s*(\d+)", self.run(["dumpsys", "thermalservice"]).output
+            r"Thermal Status:\s*(\d{1,3})\b", self.run(["dumpsys", "thermalservice"]).output
         )
         throttled = state.throttled
         if thermal:
@@ -152,9 +166,10 @@ class AdbDevice:
         for key in ("level", "temperature", "AC powered", "USB powered", "status"):
             found = re.search(rf"^\s*{key}:\s*(\S+)", battery, re.M)
             if found:
-                extra[f"battery {key}"] = found[1]
-        if extra.get("battery temperature", "").isdigit():
-            temperatures["battery"] = int(extra["battery temperature"]) / 10
+                extra[f"battery {key}"] = brief_text(found[1])
+        tenths = whole(extra.get("battery temperature", ""))
+        if tenths is not None and tenths < HOTTEST_TENTHS:
+            temperatures["battery"] = tenths / 10
         return replace(
             state,
             extra=extra,
@@ -168,14 +183,15 @@ class AdbDevice:
         """Copies a file there, once for each content, under its hash: no name of the user's reaches the device."""
         remote = f"{self.folder}/{sha256_file(local)[:16]}"
         if remote not in self.pushed:
-            done = adb(["-s", self.serial, "push", str(local.absolute()), remote], 600)
+            done = adb(["-s", self.serial, "push", str(local.absolute()), remote], COPY_TIMEOUT_S)
             if done.code:
                 raise DeviceError(f"{self.name}: cannot push {local}: {done.last_words()}")
             self.pushed.add(remote)
         return remote
 
     def pull(self, remote: str, local: Path) -> None:
-        done = adb(["-s", self.serial, "pull", remote, str(local.absolute())], 600)
+        pull = ["-s", self.serial, "pull", remote, str(local.absolute())]
+        done = adb(pull, COPY_TIMEOUT_S, file_bytes=MOST_PULLED_BYTES)
         if done.code:
             raise DeviceError(f"{self.name}: cannot pull {remote}: {done.last_words()}")
 

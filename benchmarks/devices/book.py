@@ -11,6 +11,7 @@ from edgegan.benchmarks.devices.interface import Asked, Device, DeviceKind
 from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.files import read_json, write_json
 
+MOST_NAME = 100
 DEVICES = {name: kind for name, kind in vars(listed).items() if isinstance(kind, DeviceKind)}
 
 
@@ -29,6 +30,12 @@ def read_book() -> dict[str, str]:
     devices = values.get("devices") if isinstance(values, dict) else None
     if not isinstance(devices, dict) or not all(isinstance(v, str) for v in devices.values()):
         raise InputError(f"{path} is not a list of devices; correct or delete it")
+    try:
+        for name, address in devices.items():
+            check_name(name)
+            check_address(address)
+    except ConfigError as error:
+        raise InputError(f"{path}: {error}; correct or delete it") from error
     return devices
 
 
@@ -39,12 +46,17 @@ def write_book(devices: dict[str, str]) -> None:
 
 def add_device(name: str, address: str) -> None:
     """Adds or changes a device; raises ConfigError for a name or an address that cannot be one."""
+    check_name(name)
+    check_address(address)
+    write_book({**read_book(), name: address})
+
+
+def check_name(name: str) -> None:
+    """Raises ConfigError for a name that no device may have: records are files that are named by it."""
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]{0,40}", name) or name in words() or "__" in name:
         raise ConfigError(
             f"device name {name!r}: use small letters, digits, dot, dash; not {' or '.join(words())}"
         )
-    check_address(address)
-    write_book({**read_book(), name: address})
 
 
 def check_address(address: str) -> DeviceKind:
@@ -96,4 +108,4 @@ def words() -> list[str]:
 
 def slug(text: str) -> str:
     """A file name's worth of an address."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.") or "device"
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-.")[:MOST_NAME] or "device"

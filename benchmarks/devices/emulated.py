@@ -17,7 +17,6 @@ from edgegan.benchmarks.devices.interface import (
     Asked,
     Device,
     DeviceKind,
-    Finished,
     call,
 )
 from edgegan.benchmarks.devices.root import arm64_root, check_core, scratch
@@ -26,6 +25,7 @@ from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import CountRecord
 from edgegan.console import say
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
+from edgegan.processes import Finished
 from edgegan.runtime.session import WORKER_FILE
 
 DEFAULT_CORE = "cortex-a76"

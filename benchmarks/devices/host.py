@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgegan.artefact import ModelManifest
-from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, DeviceKind, Finished, call
+from edgegan.benchmarks.devices.interface import COMMAND_TIMEOUT_S, DeviceKind, call
 from edgegan.benchmarks.devices.state import PROBE_SCRIPT, DeviceState, parse_state
 from edgegan.benchmarks.measure import measure
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import BenchRecord
+from edgegan.processes import Finished
 from edgegan.runtime.session import Here
 
 

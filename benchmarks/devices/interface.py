@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,23 +12,13 @@ from edgegan.benchmarks.devices.state import DeviceState
 from edgegan.benchmarks.method import Method
 from edgegan.benchmarks.record import AnyRecord
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
+from edgegan.processes import Finished, Overrun, run_bounded
+from edgegan.runtime.limits import command_limit_s
 
 COMMAND_TIMEOUT_S = 60.0
+COPY_TIMEOUT_S = 600.0
 WORKER_DEADLINE_S = 3600.0
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A command that ended."""
-
-    code: int
-    output: str
-    errors: str
-
-    def last_words(self) -> str:
-        """The last lines it printed, errors first, for a message of ours."""
-        lines = (self.errors.strip() or self.output.strip()).splitlines()
-        return " ".join(line.strip() for line in lines[-3:]) or f"no message, status {self.code}"
+MOST_PULLED_BYTES = 1 << 30
 
 
 class Device(Protocol):
@@ -121,20 +109,16 @@ def call(
     *,
     environment: Mapping[str, str] | None = None,
     needs: str = "",
+    file_bytes: int | None = None,
 ) -> Finished:
-    """Runs a local command to its end; a timeout raises DeviceError, an absent program MissingDependency."""
+    """Runs a local command to its end; a timeout or output without end raises DeviceError, an absent program
+    MissingDependency. No file that it writes may pass `file_bytes`."""
+    limit_s = command_limit_s(timeout_s)
     try:
-        done = subprocess.run(
-            list(command),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=timeout_s,
-            check=False,
-            env={**os.environ, **environment} if environment else None,
-        )
-    except subprocess.TimeoutExpired as error:
+        return run_bounded(command, limit_s, environment=environment, file_bytes=file_bytes)
+    except Overrun as error:
         raise DeviceError(
-            f"{Path(command[0]).name} did not answer in {timeout_s:.0f} s; is the device awake and reachable?"
+            f"{error}; is the device awake and reachable? If it is only slow, give it longer with --deadline SECONDS"
         ) from error
     except FileNotFoundError as error:
         raise MissingDependency(
@@ -142,11 +126,6 @@ def call(
         ) from error
     except ValueError as error:  # a NUL byte cannot be part of an argument
         raise ConfigError(f"{command[-1]!r} cannot be an argument of a program: {error}") from error
-    return Finished(
-        done.returncode,
-        done.stdout.decode(errors="replace"),
-        done.stderr.decode(errors="replace"),
-    )
 
 
 def check_plain(what: str, text: str) -> str:

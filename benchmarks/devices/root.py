@@ -18,15 +18,16 @@ from filelock import FileLock, Timeout
 from edgegan.benchmarks.devices.debian import SUITE, debian_mirror
 from edgegan.benchmarks.devices.interface import call
 from edgegan.console import say
-from edgegan.errors import ConfigError, DeviceError, MissingDependency, nearest
+from edgegan.errors import ConfigError, DeviceError, MissingDependency, OutputError, nearest
 from edgegan.files import (
-    atomic_folder,
     cache_folder,
     make_folder,
     read_json,
     sha256_file,
     write_json,
 )
+from edgegan.ownership.folders import manifest_values
+from edgegan.ownership.layouts import has
 
 MANIFEST = "arm64.json"
 SCHEMA_VERSION = 1
@@ -119,10 +120,38 @@ def arm64_root(*, overwrite: bool = False) -> Path:
             return folder
         say(f"setting up the emulated arm64 core in {folder} ({reason}); about 40 s, 240 MB")
         began = time.monotonic()
-        with atomic_folder(folder, MANIFEST, overwrite=True) as temporary:
+        with rebuilt(folder) as temporary:
             build(temporary)
         say(f"arm64 set up in {time.monotonic() - began:.0f} s")
     return folder
+
+
+@contextlib.contextmanager
+def rebuilt(folder: Path) -> Iterator[Path]:
+    """A new folder for the emulated machine in the cache, which takes the place of the old one when it is whole."""
+    old, new = (folder.with_name(f".{folder.name}.{word}") for word in ("old", "new"))
+    if folder.is_symlink() or (folder.is_dir() and not is_machine(folder)):
+        raise OutputError(
+            f"{folder} was not written by edgegan (no valid {MANIFEST} in it); move it away or set EDGEGAN_CACHE"
+        )
+    for left in (old, new):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left)
+    make_folder(new)
+    try:
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+    finally:
+        for left in (old, new):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def is_machine(folder: Path) -> bool:
+    """Whether a folder of the cache is an emulated machine, of this version or another."""
+    values = manifest_values(folder, MANIFEST)
+    return has(values, schema_version=int, sources=dict, files=dict)
 
 
 def problem(folder: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import re
 import shlex
 import shutil
 from collections.abc import Sequence
@@ -13,10 +14,11 @@ from urllib.parse import urlsplit
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.devices.interface import (
     COMMAND_TIMEOUT_S,
+    COPY_TIMEOUT_S,
+    MOST_PULLED_BYTES,
     WORKER_DEADLINE_S,
     Asked,
     DeviceKind,
-    Finished,
     call,
     check_plain,
 )
@@ -29,12 +31,16 @@ from edgegan.console import say
 from edgegan.deployment.runtimes import LOADERS, RUNTIMES
 from edgegan.errors import ConfigError, DeviceError, MissingDependency
 from edgegan.files import sha256_file
+from edgegan.processes import Finished
 from edgegan.runtime.session import WORKER_FILE
 
 SSH_FAILED = 255
 CONNECT_TIMEOUT_S = 10
 BOOTSTRAP_TIMEOUT_S = 900
 VENV = ".cache/edgegan/venv"
+FOLDER = re.compile(
+    r"/tmp/edgegan\.[A-Za-z0-9]{8}"
+)  # what mktemp may answer: it is removed again at the end
 NEEDS = "apt-get install openssh-client"
 PACKAGES = {name: RUNTIMES[name].package for name in ("litert", "onnxruntime")}
 # Prints which of the modules import, by looking for them only: importing a runtime takes seconds on a board.
@@ -125,7 +131,7 @@ class SshDevice:
         """A new private folder there."""
         done = self.run(["sh", "-c", "umask 077; mktemp -d /tmp/edgegan.XXXXXXXX"])
         folder = done.output.strip()
-        if done.code or not folder.startswith("/"):
+        if done.code or not FOLDER.fullmatch(folder):
             raise DeviceError(
                 f"{self.name} cannot make a folder in /tmp: {done.last_words()}; free some space there"
             )
@@ -226,7 +232,7 @@ class SshDevice:
         """scp; a local path is absolute, so that neither a colon nor a dash in it means anything."""
         port = ["-P", str(self.port)] if self.port else []
         command = ["scp", "-q", *self.settings, *port, "--", source, target]
-        done = call(command, 600, needs=NEEDS)
+        done = call(command, COPY_TIMEOUT_S, needs=NEEDS, file_bytes=MOST_PULLED_BYTES)
         if done.code:
             raise DeviceError(f"{self.name}: cannot {what}: {done.last_words()}")
 

@@ -6,6 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from edgegan.streams import printable
+
 # POSIX sh without a single child process but uname and vcgencmd: cheap on a phone and under emulation.
 # $1 is the sysfs root. Lines are "sys:PATH=VALUE", "cpu:KEY: VALUE" or "KEY=VALUE".
 PROBE_SCRIPT = r"""
@@ -31,6 +33,8 @@ if [ -r /proc/device-tree/model ]; then IFS= read -r v < /proc/device-tree/model
 if command -v vcgencmd >/dev/null 2>&1; then echo "throttled=$(vcgencmd get_throttled)"; fi
 """
 
+MOST_TEXT, MOST_LINE, MOST_LINES = 400, 8000, 20_000
+LOAD = re.compile(r"\d{1,6}(\.\d{1,6})?", re.A)
 # Bits of a Raspberry Pi's get_throttled that say "now".
 PI_THROTTLED_NOW = 0xF
 
@@ -93,21 +97,40 @@ class DeviceState:
         return found
 
 
+def brief_text(text: str) -> str:
+    """What a device says of itself, short and without control characters."""
+    return printable(text.strip()[:MOST_TEXT])
+
+
+def whole(text: str) -> int | None:
+    """A number of at most 18 digits, or None."""
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.A) else None
+
+
+def load_average(text: str) -> list[float]:
+    """Up to three loads; nothing where a device tells something else."""
+    words = text.split()[:3]
+    return [float(w) for w in words] if all(map(LOAD.fullmatch, words)) else []
+
+
 def parse_state(text: str) -> DeviceState:
-    """The state that PROBE_SCRIPT printed; lines it does not know are left alone."""
+    """The state that PROBE_SCRIPT printed; lines it does not know, and numbers that are none, are left alone."""
     values: dict[str, str] = {}
     sysfs: dict[str, str] = {}
     cpu: list[tuple[str, str]] = []
     for line in text.replace("\0", "").splitlines():
+        line = line[:MOST_LINE]
+        if len(sysfs) + len(cpu) + len(values) >= MOST_LINES:
+            break
         if line.startswith("sys:") and "=" in line:
             path, _, value = line[4:].partition("=")
-            sysfs[path] = value.strip()
+            sysfs[brief_text(path)] = brief_text(value)
         elif line.startswith("cpu:"):
             key, _, value = line[4:].partition(":")
-            cpu.append((key.strip(), value.strip()))
+            cpu.append((key.strip(), printable(value.strip())))
         elif "=" in line:
             key, _, value = line.partition("=")
-            values[key.strip()] = value.strip()
+            values[key.strip()] = brief_text(value)
     throttled, events = read_throttling(values, sysfs)
     return DeviceState(
         machine=values.get("machine", ""),
@@ -121,9 +144,9 @@ def parse_state(text: str) -> DeviceState:
         throttled=throttled,
         throttle_events=events,
         energy_uj={
-            path: int(value)
+            path: number
             for path, value in sysfs.items()
-            if re.search(r"energy(_uj|\d*_input)$", path) and value.isdigit()
+            if re.search(r"energy(_uj|\d*_input)$", path) and (number := whole(value)) is not None
         },
         load=values.get("load", ""),
     )
@@ -133,13 +156,12 @@ def read_cores(sysfs: dict[str, str], count: int) -> list[Core]:
     """Every core that /proc/cpuinfo or sysfs names."""
     numbers = set(range(count))
     for path in sysfs:
-        found = re.match(r"devices/system/cpu/cpu(\d+)/", path)
+        found = re.match(r"devices/system/cpu/cpu(\d{1,5})/", path, re.A)
         if found:
             numbers.add(int(found[1]))
 
     def number(index: int, name: str) -> int | None:
-        value = sysfs.get(f"devices/system/cpu/cpu{index}/{name}", "")
-        return int(value) if value.isdigit() else None
+        return whole(sysfs.get(f"devices/system/cpu/cpu{index}/{name}", ""))
 
     return [
         Core(
@@ -158,7 +180,7 @@ def read_temperatures(sysfs: dict[str, str]) -> dict[str, float]:
     found = {}
     for path, value in sysfs.items():
         zone = re.fullmatch(r"class/thermal/(thermal_zone\d+)/temp", path)
-        if zone and re.fullmatch(r"-?\d+", value) and 0 < int(value) < 150_000:
+        if zone and 0 < (whole(value) or 0) < 150_000:
             kind = sysfs.get(f"class/thermal/{zone[1]}/type", "")
             found[f"{zone[1]} {kind}".strip()] = int(value) / 1000
     return found
@@ -168,7 +190,8 @@ def read_throttling(
     values: dict[str, str], sysfs: dict[str, str]
 ) -> tuple[bool | None, int | None]:
     """Whether the device throttles now, and how often it did since it started; None where it does not tell."""
-    word = re.search(r"0x([0-9a-fA-F]+)", values.get("throttled", ""))
+    word = re.search(r"0x([0-9a-fA-F]{1,16})", values.get("throttled", ""))
     now = bool(int(word[1], 16) & PI_THROTTLED_NOW) if word else None
-    counts = [int(v) for p, v in sysfs.items() if p.endswith("core_throttle_count") and v.isdigit()]
+    told = [whole(v) for p, v in sysfs.items() if p.endswith("core_throttle_count")]
+    counts = [count for count in told if count is not None]
     return now, sum(counts) if counts else None

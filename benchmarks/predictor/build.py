@@ -26,7 +26,7 @@ from edgegan.benchmarks.tflite_graph import pack
 from edgegan.console import progress, say
 from edgegan.errors import ConfigError
 from edgegan.run import command_line, now
-from edgegan.runtime.session import Session
+from edgegan.runtime.session import Session, our_own
 
 BATCH = 20
 PASSES = 3
@@ -55,7 +55,8 @@ class Bench:
             )
         self.device, self.threads = worker, threads
         self.counting = worker.counts is not None
-        self.session = Session(sentinel, runtime="litert", threads=threads, place=worker)
+        own = our_own(sentinel)
+        self.session = Session(sentinel, runtime="litert", threads=threads, place=worker, how=own)
 
     def costs(self, models: Sequence[Path]) -> tuple[float, list[float]]:
         """The sentinel's cost, then that of each model."""

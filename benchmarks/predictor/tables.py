@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.predictor.family import Family, Layer, Pattern
 from edgegan.benchmarks.predictor.layers import split
 from edgegan.benchmarks.record import PredictedRecord, subject
+from edgegan.contracts.quantities import Finite, Number, Text, Width
 from edgegan.errors import EXIT_GATE, ConfigError, EdgeGANError, InputError, first_problem
 from edgegan.files import read_json, write_json
 from edgegan.run import command_line, environment, now
@@ -21,6 +23,7 @@ SCHEMA_VERSION: Final = 1
 MAX_ERROR = 0.10
 POINTS = {0: 1, 1: 6, 2: 5, 3: 3}
 ROUND_TO = 8
+MOST_COLUMNS = 10_000
 
 
 class PredictorError(EdgeGANError):
@@ -34,10 +37,20 @@ class Table(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    signature: str
-    columns: tuple[tuple[int, int, int], ...]
-    axes: tuple[tuple[int, ...], ...]
-    costs: tuple[float, ...]
+    signature: Text
+    columns: tuple[tuple[int, int, int], ...] = Field(max_length=MOST_COLUMNS)
+    axes: tuple[Annotated[tuple[Width, ...], Field(min_length=1)], ...] = Field(max_length=8)
+    costs: tuple[Finite, ...]
+
+    @model_validator(mode="after")
+    def is_a_grid(self) -> Table:
+        """A cost for every point, along axes that rise."""
+        if math.prod(len(axis) for axis in self.axes) != len(self.costs):
+            raise ValueError("costs: there is not one for each point of the axes")
+        for axis in self.axes:
+            if any(low >= high for low, high in itertools.pairwise(axis)):
+                raise ValueError("axes: their widths do not rise")
+        return self
 
     def cost(self, widths: Sequence[int]) -> float:
         """Multilinear in the widths; beyond the grid the last interval is continued."""
@@ -64,9 +77,9 @@ class Validation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    networks: int
-    median_error: float
-    max_error: float
+    networks: Number
+    median_error: Finite
+    max_error: Finite
 
 
 class Slots(BaseModel):
@@ -74,7 +87,7 @@ class Slots(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    table: str
+    table: Text
     rules: tuple[tuple[int, int, int] | None, ...]
 
 
@@ -89,11 +102,11 @@ class Predictor(BaseModel):
     device: str
     runtime_version: str
     threads: int
-    tables: dict[str, Table]
+    tables: dict[Text, Table]
     slots: tuple[Slots, ...]
-    offset: float
-    scale: float
-    drift: float = Field(description="largest change of the sentinel network that was corrected")
+    offset: Finite
+    scale: Finite
+    drift: Finite = Field(description="largest change of the sentinel network that was corrected")
     validation: Validation | None = None
     built: str
     command: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from edgegan.contracts.bounds import parse_json
 
 WIDTH, HEIGHT, MARGIN = 600, 160, 6
 STUDENT_STAGE = "distill"
@@ -42,8 +43,8 @@ def read_entries(metrics: Path) -> Iterator[dict[str, Any]]:
         return
     for text in metrics.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            entry = json.loads(text)
-        except json.JSONDecodeError:
+            entry = parse_json(text)
+        except (ValueError, RecursionError):
             continue  # a line cut short by a kill
         if isinstance(entry, dict) and isinstance(entry.get("step"), int):
             yield entry

@@ -18,7 +18,9 @@ from edgegan.files import check_sha256, read_json
 from edgegan.metrics.evaluations import read_evaluations
 from edgegan.metrics.protocol import Figure
 from edgegan.recipe.kinds import COSTS
-from edgegan.run import Run
+from edgegan.run import MANIFEST, Run
+
+SHOWN = ("psnr_to_teacher_db", "ssim_to_teacher", "validation_images")
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def gather(folder: Path, label: str) -> tuple[RunFacts, Models]:
     manifest says."""
     run = Run.open(folder)
     quality = run.student_figures()
+    lacking = [key for key in SHOWN if quality.get(key) is None]
+    if lacking:
+        raise InputError(
+            f"{folder / MANIFEST}: the student has no '{lacking[0]}'; compress again with --overwrite"
+        )
     models = {model.file: (path, model) for path, model in exported_models(folder / "export")}
     ordered = dict(sorted(models.items(), key=lambda item: order_key(item[1][1])))
     everything = read_all(folder / "bench")
@@ -199,7 +206,18 @@ def read_search(run: Run) -> SearchFacts | None:
     for name in ("front.json", "front.svg"):
         path = folder / name
         check_sha256(path, entry["outputs"].get(str(path.relative_to(run.folder)), "not recorded"))
-    front = read_json(folder / "front.json")
+    try:
+        return search_facts(run, read_json(folder / "front.json"), folder, entry)
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise InputError(
+            f"{folder / 'front.json'} is not what a search writes ({error}); compress again with --overwrite"
+        ) from error
+
+
+def search_facts(
+    run: Run, front: dict[str, Any], folder: Path, entry: dict[str, Any]
+) -> SearchFacts:
+    """The front of front.json."""
     kind = COSTS.get(front["cost"])
     unit, scale = (front["cost"], 1.0) if kind is None else (kind.unit, kind.scale)
     chosen = front["chosen"]
@@ -207,17 +225,17 @@ def read_search(run: Run) -> SearchFacts | None:
     def row(each: dict[str, Any]) -> FrontRow:
         return FrontRow(
             "_".join(map(str, each["genome"])),
-            each["costs"][front["cost"]] / scale,
-            each["costs"]["params"],
-            each["fitness"],
+            float(each["costs"][front["cost"]]) / scale,
+            float(each["costs"]["params"]),
+            float(each["fitness"]),
             each["genome"] == chosen["genome"],
         )
 
     picture = base64.b64encode((folder / "front.svg").read_bytes()).decode()
     return SearchFacts(
         unit=unit,
-        fitness=front["fitness"],
-        candidates=front["candidates"],
+        fitness=str(front["fitness"]),
+        candidates=int(front["candidates"]),
         why=str(entry["figures"].get("why", "")),
         rows=[row(each) for each in front["front"]],
         uniform=row(front["uniform"]) if front["uniform"] else None,

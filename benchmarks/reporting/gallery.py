@@ -14,9 +14,11 @@ from PIL import Image
 from edgegan.artefact import ModelManifest
 from edgegan.benchmarks.reporting.headline import Models, pick
 from edgegan.data.images import from_stored, to_pixels
+from edgegan.data.kept import open_inputs, open_outputs, read_kept
 from edgegan.data.labels import colour_labels, one_hot
 from edgegan.errors import MissingDependency
-from edgegan.files import check_sha256, read_json
+from edgegan.files import check_sha256
+from edgegan.package import InputIO, LabelMapIO, NoiseIO
 from edgegan.run import Run
 from edgegan.runtime.session import Session
 from edgegan.tensors import from_artefact, to_artefact
@@ -71,12 +73,12 @@ def make_gallery(run: Run, models: Models, count: int) -> Gallery:
     for name in ("validation_input.npy", "validation_output.npy", "cache.json"):
         path = folder / name
         check_sha256(path, written.get(str(path.relative_to(run.folder)), "not recorded"))
-    about = read_json(folder / "cache.json")
-    stored = np.load(folder / "validation_input.npy", mmap_mode="r")
+    about = read_kept(folder)
+    stored = open_inputs(folder / "validation_input.npy", about.input)
     chosen = np.linspace(0, len(stored) - 1, min(count, len(stored))).round().astype(int)
     kept = np.array(stored[chosen])
-    spec = about.get("input", {"kind": "image"})
-    teacher = np.load(folder / "validation_output.npy", mmap_mode="r")[chosen].astype(np.float32)
+    spec = about.input
+    teacher = open_outputs(folder / "validation_output.npy", stored)[chosen].astype(np.float32)
     outputs, notes = {"teacher": teacher}, []
     fed = network_inputs(kept, spec)
     for column in ("fp32", "int8"):
@@ -94,10 +96,10 @@ def make_gallery(run: Run, models: Models, count: int) -> Gallery:
             notes.append(f"student {column} was exported at another size than it was trained at")
         else:
             outputs[column] = made
-    names = about.get("validation", [])
+    names = about.validation
     pictures = []
     for row, index in enumerate(chosen):
-        pixels = {"input": input_pixels(kept[row], spec)} if spec["kind"] != "noise" else {}
+        pixels = {"input": input_pixels(kept[row], spec)} if spec.kind != "noise" else {}
         pixels |= {column: to_pixels(values[row]) for column, values in outputs.items()}
         psnr_db = {}
         for column in ("fp32", "int8"):
@@ -112,22 +114,22 @@ def make_gallery(run: Run, models: Models, count: int) -> Gallery:
     return Gallery(pictures, notes)
 
 
-def network_inputs(kept: NDArray, spec: dict) -> NDArray[np.float32]:
+def network_inputs(kept: NDArray, spec: InputIO) -> NDArray[np.float32]:
     """Stored inputs as a generator takes them, float32, channels first."""
-    if spec["kind"] == "noise":
+    if isinstance(spec, NoiseIO):
         return kept.astype(np.float32)
-    if spec["kind"] == "label_map":
+    if isinstance(spec, LabelMapIO):
         planes = [
-            np.concatenate([one_hot(each[0], spec["classes"]), each[1:].astype(np.float32)])
+            np.concatenate([one_hot(each[0], spec.classes), each[1:].astype(np.float32)])
             for each in kept
         ]
         return np.stack(planes)
     return from_stored(kept)
 
 
-def input_pixels(kept: NDArray, spec: dict) -> NDArray[np.uint8]:
+def input_pixels(kept: NDArray, spec: InputIO) -> NDArray[np.uint8]:
     """A stored picture or label map to look at, (H, W, 3)."""
-    return colour_labels(kept[0]) if spec["kind"] == "label_map" else to_pixels(from_stored(kept))
+    return colour_labels(kept[0]) if isinstance(spec, LabelMapIO) else to_pixels(from_stored(kept))
 
 
 def run_artefact(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgegan.artefact import ModelManifest
-from edgegan.benchmarks.record import BenchRecord
+from edgegan.benchmarks.record import BenchRecord, why_unsteady
+from edgegan.metrics.gain import no_gain
 
 Models = Mapping[str, tuple[Path, ModelManifest]]
 
@@ -55,7 +56,7 @@ def make_headline(
         )
     big = pick(models, role="teacher", precision="fp32", target="tflite")
     small = pick(models, role="student", precision="int8", target="tflite")
-    if big and small:
+    if big and small and small[1].bytes:
         found.append(
             Headline(
                 ratio(big[1].bytes / small[1].bytes),
@@ -63,22 +64,12 @@ def make_headline(
                 f"{big[1].bytes / 1e6:.2f} MB fp32 to {small[1].bytes / 1e6:.2f} MB int8 .tflite",
             )
         )
-    slow = records.get(big[1].file) if big else None
-    fast = records.get(small[1].file) if small else None
-    if slow and fast:
-        found.append(
-            Headline(
-                ratio(slow.latency["median_ms"] / fast.latency["median_ms"]),
-                "faster, measured",
-                f"{slow.latency['median_ms']:.1f} ms fp32 to {fast.latency['median_ms']:.1f} ms int8, "
-                f"{slow.device}, {slow.runtime}, {slow.threads} thread{'s' if slow.threads > 1 else ''}",
-            )
-        )
-    beside = (
-        f"untouched input {quality['identity_psnr_db']:.2f} dB, "
-        if "identity_psnr_db" in quality
-        else ""
-    )
+    pair = divided(models, records)
+    found += [faster(*pair)] if pair else []
+    beside = ""
+    if "identity_psnr_db" in quality:
+        nearer = " is as near or nearer" if no_gain(quality) else ""
+        beside = f"untouched input {quality['identity_psnr_db']:.2f} dB{nearer}, "
     found.append(
         Headline(
             f"{quality['psnr_to_teacher_db']:.2f} dB",
@@ -96,6 +87,35 @@ def make_headline(
             )
         )
     return found
+
+
+def divided(
+    models: Models, records: Mapping[str, BenchRecord]
+) -> tuple[BenchRecord, BenchRecord] | tuple[()]:
+    """The two records whose latencies the headline divides: the teacher's in fp32 and the student's in int8."""
+    big = pick(models, role="teacher", precision="fp32", target="tflite")
+    small = pick(models, role="student", precision="int8", target="tflite")
+    slow = records.get(big[1].file) if big else None
+    fast = records.get(small[1].file) if small else None
+    return (slow, fast) if slow and fast else ()
+
+
+def faster(slow: BenchRecord, fast: BenchRecord) -> Headline:
+    """How much faster; UNSTABLE, and why, where one of the two latencies is."""
+    shaky = [
+        f"{record.artefact} is UNSTABLE ({why_unsteady(record)})"
+        for record in (slow, fast)
+        if record.verdict != "STABLE"
+    ]
+    threads = f"{slow.threads} thread{'s' if slow.threads > 1 else ''}"
+    times = (
+        f"{slow.latency['median_ms']:.1f} ms fp32 to {fast.latency['median_ms']:.1f} ms int8, "
+        f"{slow.device}, {slow.runtime}, {threads}"
+    )
+    value = ratio(slow.latency["median_ms"] / fast.latency["median_ms"])
+    return Headline(
+        f"{value} UNSTABLE" if shaky else value, "faster, measured", "; ".join([*shaky, times])
+    )
 
 
 def macs(count: float) -> str:

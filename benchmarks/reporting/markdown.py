@@ -9,6 +9,7 @@ from edgegan.benchmarks.reporting.columns import STAGE_COLUMNS, front_columns, m
 from edgegan.benchmarks.reporting.facts import Evaluation, RunFacts, SearchFacts
 from edgegan.benchmarks.reporting.latency import BarGroup
 from edgegan.benchmarks.reporting.side_by_side import Table
+from edgegan.streams import printable
 
 SPECIAL = "\\`*_[]|#"
 
@@ -116,10 +117,10 @@ def grid(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def code(lines: Sequence[str]) -> str:
     """Commands as an indented block, which nothing in them can end."""
-    return "\n".join("    " + " ".join(line.split("\n")) for line in lines)
+    return "\n".join("    " + printable(" ".join(line.split("\n"))) for line in lines)
 
 
 def escape(text: str) -> str:
     """Text that Markdown and HTML leave as it is, on one line."""
-    flat = " ".join(str(text).split()).replace("&", "&amp;").replace("<", "&lt;")
+    flat = printable(" ".join(str(text).split())).replace("&", "&amp;").replace("<", "&lt;")
     return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in flat)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from edgegan.artefact import ModelManifest
-from edgegan.benchmarks.record import AnyRecord, BenchRecord
-from edgegan.benchmarks.reporting.headline import Models
+from edgegan.benchmarks.record import AnyRecord, BenchRecord, of_one_device, why_unsteady
+from edgegan.benchmarks.reporting.headline import Models, divided
+from edgegan.metrics.gain import no_gain
 
 NEAR_DROP = 0.75  # of the largest drop that passes
 NEAR_PSNR_DB = 3.0  # above a parity gate
@@ -30,26 +31,33 @@ def warning_texts(
         f"{name}: benched before it was exported again; its latency is left out. Run edgegan bench."
         for name in stale
     ]
-    found += unsteady([record for record in measured if record.verdict != "STABLE"])
+    first = divided(models, {record.artefact: record for record in of_one_device(measured)})
+    shaky = [record for record in measured if record.verdict != "STABLE"]
+    found += unsteady(sorted(shaky, key=lambda record: record not in first))
     found += sorted({f"{r.device}: {text}" for r in measured for text in r.warnings})
     for _, model in models.values():
         found += near_parity(model)
         found += near_drop(model, quality["psnr_to_teacher_db"])
-    identity = quality.get("identity_psnr_db")
+    return found + little_gain(quality)
+
+
+def little_gain(quality: Mapping[str, float]) -> list[str]:
+    """A warning when the student is no nearer to its teacher than the untouched input, or hardly."""
+    wrong, identity = no_gain(quality), quality.get("identity_psnr_db")
+    if wrong:
+        return [f"{wrong[0].upper()}{wrong[1:]}. Train longer or widen it."]
     if identity is not None and quality["psnr_to_teacher_db"] < identity + LEAST_GAIN_DB:
-        found.append(
+        return [
             "The student is hardly nearer to the teacher than the untouched input: train longer or widen it."
-        )
-    return found
+        ]
+    return []
 
 
 def unsteady(records: Iterable[BenchRecord]) -> list[str]:
-    """Why latencies are not to be trusted, one text for each device and number of threads."""
+    """Why latencies are not to be trusted, one text for each device and number of threads, in the order given."""
     places: dict[str, list[str]] = {}
     for record in records:
-        reasons = (
-            "; ".join(record.reasons) or f"the last third took {record.drift:.2f} times the first"
-        )
+        reasons = why_unsteady(record)
         where = f"{record.device}, {record.threads} thread{'s' if record.threads > 1 else ''}"
         places.setdefault(where, []).append(f"{record.artefact} {record.verdict} ({reasons})")
     return [

@@ -127,7 +127,7 @@ def commands(work: Path) -> dict[str, tuple[list[str], Path]]:
         settings = [part for change in (*FEW, *changes) for part in ("--set", change)]
         line = ["compress", recipe, "-o", str(work / method), *data, *settings]
         found[f"compress {method}"] = line, work / method
-    found["export"] = ["export", str(run)], run / "export"
+    found["export"] = ["export", str(run), "--force"], run / "export"
     found["bench"] = ["bench", str(run), "--seconds", "0.2"], run / "bench"
     found["report"] = ["report", str(run)], run / "report.html"
     return found

@@ -132,7 +132,9 @@ def compress(
     folder = name.replace(" ", "_")
     yield Command(name, ("compress", recipe, "-o", folder, *options(given, changes)), folder)
     which = "both" if name == "distill" else "student"
-    yield Command(f"{name} export", ("export", folder, "--which", which), f"{folder}/export")
+    yield Command(
+        f"{name} export", ("export", folder, "--which", which, "--force"), f"{folder}/export"
+    )
 
 
 def made_in(folder: Path) -> list[Path]:

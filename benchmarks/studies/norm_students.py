@@ -133,7 +133,9 @@ def train(
         *options,
         *(("--validation", arguments.validation) if arguments.validation else ()),
     )
-    edgegan("export", run, "--target", "tflite", "--precision", "fp32", "--precision", "int8")
+    edgegan(
+        "export", run, "--force", "--target", "tflite", "--precision", "fp32", "--precision", "int8"
+    )
     pictures = arguments.validation or arguments.data
     weights = arguments.feature_weights
     if weights.is_file() and not (run / "int8.json").is_file():

@@ -87,7 +87,16 @@ def hand_over(first: Run, recipe: Recipe, folder: Path) -> None:
 
 def export(folder: Path) -> Path:
     """The int8 .tflite of a run's student."""
-    command = [sys.executable, "-m", "edgegan", "export", str(folder), "--which", "student"]
+    command = [
+        sys.executable,
+        "-m",
+        "edgegan",
+        "export",
+        str(folder),
+        "--which",
+        "student",
+        "--force",
+    ]
     subprocess.run([*command, "--target", "tflite", "--precision", "int8"], check=True)
     return folder / "export" / "student_int8.tflite"
 

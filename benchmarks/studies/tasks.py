@@ -67,7 +67,7 @@ def main() -> None:
         edgegan("train", recipe, "-o", str(teacher), *data)
     source = given.teacher or teacher / "teacher"
     edgegan("compress", recipe, "--teacher", str(source), *data, "-o", str(run))
-    edgegan("export", str(run))
+    edgegan("export", str(run), "--force")
     edgegan("bench", str(run), "--seconds", "2")
     edgegan("report", str(run))
     emit(f"{given.task}: {format_duration(time.monotonic() - began)} in all, {run}/report.html")

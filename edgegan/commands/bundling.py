@@ -10,6 +10,7 @@ import typer
 from edgegan.commands.options import AsJson, Overwrite, choose, show
 from edgegan.errors import ConfigError
 from edgegan.export.bundles import BUNDLES
+from edgegan.streams import printable
 
 
 def bundle(
@@ -80,7 +81,7 @@ def bundle(
             results += bundle_run(
                 source, target, folder, selected, overwrite=overwrite, download=download
             )
-    lines = [str(path) for path in results]
+    lines = [printable(path) for path in results]
     if not remove and (hint := BUNDLES[target].how_to_open(folder)):
         lines.append(hint)
     show([str(path) for path in results], as_json, "\n".join(lines))

@@ -20,6 +20,7 @@ from edgegan.commands.options import (
 from edgegan.console import format_cost
 from edgegan.errors import ConfigError
 from edgegan.recipe.kinds import COSTS, Method, flag
+from edgegan.streams import printable
 
 METHODS = get_args(Method)
 SUFFIXES = {"k": 1e3, "m": 1e6, "g": 1e9}
@@ -105,18 +106,20 @@ def compress(
         show(plan.as_json(), as_json, plan.text())
         return
     from edgegan.compress.pipeline import compress as run_compress
+    from edgegan.metrics.gain import no_gain
 
     run = run_compress(parsed, output, overwrite=overwrite)
     figures = run.student_figures()
+    warnings = [text for text in (no_gain(figures),) if text]
     identity = figures.get("identity_psnr_db")
     beside = f" (untouched input: {identity:.2f} dB)" if identity is not None else ""
     show(
-        {"run": str(output), "student": str(output / "student"), **figures},
+        {"run": str(output), "student": str(output / "student"), **figures, "warnings": warnings},
         as_json,
-        f"{output / 'student'}: PSNR to teacher {figures['psnr_to_teacher_db']:.2f} dB{beside}, SSIM "
+        f"{printable(output / 'student')}: PSNR to teacher {figures['psnr_to_teacher_db']:.2f} dB{beside}, SSIM "
         f"{figures['ssim_to_teacher']:.3f}, {figures['validation_images']} validation images\n"
         f"{slimmed(figures)}"
-        f"next: edgegan export {output}",
+        f"next: edgegan export {printable(output)}",
     )
 
 

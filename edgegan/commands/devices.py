@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from edgegan.commands.options import AsJson, show
+from edgegan.streams import printable
 
 devices = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +24,9 @@ def add(
     from edgegan.benchmarks.devices.book import add_device
 
     add_device(name, address)
-    show(None, False, f"added {name}\nnext: edgegan bench RUN --device {name}")
+    show(
+        None, False, f"added {printable(name)}\nnext: edgegan bench RUN --device {printable(name)}"
+    )
 
 
 @devices.command("list")
@@ -44,7 +47,7 @@ def remove(name: Annotated[str, typer.Argument(help="name of the device")]) -> N
     from edgegan.benchmarks.devices.book import remove_device
 
     remove_device(name)
-    show(None, False, f"removed {name}")
+    show(None, False, f"removed {printable(name)}")
 
 
 @devices.command("setup-arm64")
@@ -58,5 +61,7 @@ def setup_arm64(
     from edgegan.benchmarks.devices.root import CORES, arm64_root
 
     folder = arm64_root(overwrite=overwrite)
-    text = f"{folder}\nnext: edgegan bench RUN --device arm64 --emulate {'|'.join(CORES)}"
+    text = (
+        f"{printable(folder)}\nnext: edgegan bench RUN --device arm64 --emulate {'|'.join(CORES)}"
+    )
     show({"folder": str(folder), "cores": list(CORES)}, as_json, text)

@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
-from edgegan.commands.options import AsJson, OwnGenerator, allow, parse_size, show
+from edgegan.commands.options import (
+    AsJson,
+    Deadline,
+    OwnGenerator,
+    Trust,
+    allow,
+    limit_foreign,
+    parse_size,
+    show,
+)
 from edgegan.console import table
 from edgegan.errors import ConfigError, OutputError
+from edgegan.streams import printable
 
 
 def evaluate(
@@ -77,6 +87,8 @@ def evaluate(
         Path | None, typer.Option("-o", "--output", help="also write the JSON here")
     ] = None,
     generator: OwnGenerator = None,
+    trust: Trust = False,
+    deadline: Deadline = None,
     as_json: AsJson = False,
 ) -> None:
     """Judge a generator against its teacher, or two folders of pictures: PSNR, SSIM, Frechet, KID, mIoU and more.
@@ -84,7 +96,8 @@ def evaluate(
     Every figure is printed with its protocol and a bootstrap interval. A run keeps them in evaluate.json.
     """
     allow(generator)
-    if output is not None and output.exists():
+    limit_foreign(trust, deadline)
+    if output is not None and (output.exists() or output.is_symlink()):
         raise OutputError(f"{output} exists; choose another file with -o")
     from edgegan.errors import InputError
     from edgegan.evaluation.evaluate import Settings, evaluate_folders, evaluate_generator
@@ -137,12 +150,12 @@ def evaluation_text(result: dict[str, object]) -> str:
         for each in figures
     ]
     lines = [
-        f"{result['subject']} against {result['against']}",
+        printable(f"{result['subject']} against {result['against']}"),
         table(["figure", "value (95 % interval)", "pictures", "better"], rows),
         "protocol",
-        *(f"  {each.name} = {each.protocol.line()}" for each in figures),
-        *(f"note: {note}" for note in result["notes"]),  # type: ignore[attr-defined]
+        *(printable(f"  {each.name} = {each.protocol.line()}") for each in figures),
+        *(printable(f"note: {note}") for note in result["notes"]),  # type: ignore[attr-defined]
     ]
     if "written" in result:
-        lines.append(f"kept in {result['written']}")
+        lines.append(printable(f"kept in {result['written']}"))
     return "\n".join(lines)

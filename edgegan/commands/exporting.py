@@ -9,16 +9,20 @@ import typer
 
 from edgegan.commands.options import (
     AsJson,
+    Deadline,
     Overwrite,
     OwnGenerator,
+    Trust,
     allow,
     choose,
+    limit_foreign,
     parse_size,
     show,
 )
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.export.targets import DEFAULT_TARGETS, TARGETS
+from edgegan.streams import printable
 
 if TYPE_CHECKING:
     from edgegan.export.signature import Signature
@@ -86,7 +90,15 @@ def export(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="folder; default RUN/export")
     ] = None,
+    force: Annotated[
+        bool,
+        typer.Option(
+            "--force",
+            help="keep a student that is no nearer to its teacher than the untouched input",
+        ),
+    ] = False,
     generator: OwnGenerator = None,
+    deadline: Deadline = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -94,6 +106,7 @@ def export(
     from edgegan.artefact import PRECISIONS, exported_models
 
     allow(generator)
+    limit_foreign(False, deadline)
     targets = choose("--target", target or list(DEFAULT_TARGETS), tuple(TARGETS))
     precisions = choose("--precision", precision or [], PRECISIONS)
     choose("--which", [which], ("student", "teacher", "both"))
@@ -114,6 +127,7 @@ def export(
             signature=parse_signature(layout, colour, value_range, io, labels),
             dynamic=dynamic,
             overwrite=overwrite,
+            force=force,
         ),
     )
     models = [model for _, model in exported_models(folder)]
@@ -135,7 +149,7 @@ def export(
     show(
         {"export": str(folder), "artefacts": [m.model_dump(mode="json") for m in models]},
         as_json,
-        f"{text}\nnext: edgegan bench {source if output is None else folder}",
+        f"{text}\nnext: edgegan bench {printable(source if output is None else folder)}",
     )
 
 
@@ -181,11 +195,14 @@ def run_command(
     seed: Annotated[int, typer.Option(min=0, help="seed of that noise")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 2,
     generator: OwnGenerator = None,
+    trust: Trust = False,
+    deadline: Deadline = None,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Apply a package or any artefact to pictures or label maps of any size, or draw pictures from noise."""
     allow(generator)
+    limit_foreign(trust, deadline)
     choose("--fit", [fit], ("tile", "resize"))
     from edgegan.runtime.apply import run_on_images, run_on_noise
 
@@ -199,4 +216,4 @@ def run_command(
         files = run_on_images(
             source, images or [], output, fit=fit, threads=threads, overwrite=overwrite
         )
-    show([str(path) for path in files], as_json, f"{len(files)} pictures in {output}")
+    show([str(path) for path in files], as_json, f"{len(files)} pictures in {printable(output)}")

@@ -7,8 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edgegan.commands.options import AsJson, choose, show, show_headlines
+from edgegan.commands.options import (
+    AsJson,
+    Deadline,
+    Trust,
+    choose,
+    limit_foreign,
+    show,
+    show_headlines,
+)
 from edgegan.errors import ConfigError
+from edgegan.streams import printable
 
 if TYPE_CHECKING:
     from edgegan.benchmarks.devices.interface import Device
@@ -65,6 +74,12 @@ def bench(
     profile: Annotated[
         bool, typer.Option("--profile", help="also milliseconds by operator")
     ] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="let an unsteady record replace a steady one"),
+    ] = False,
+    trust: Trust = False,
+    deadline: Deadline = None,
     csv: Annotated[Path | None, typer.Option(help="also write the records as CSV")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -77,7 +92,9 @@ def bench(
     from edgegan.benchmarks.devices.book import open_device
     from edgegan.benchmarks.method import Method
     from edgegan.benchmarks.record import BenchRecord
+    from edgegan.ownership.marks import check_replaceable, is_table
 
+    limit_foreign(trust, deadline)
     if which is not None:
         choose("--which", [which], list(ROLES))
     if source is None and compare is None:
@@ -92,6 +109,8 @@ def bench(
         "peak": peak,
         "tool": benchmark_binary,
     }
+    if csv is not None:
+        check_replaceable(csv, is_table)
     method = Method.mlperf(**settings) if mlperf_like else Method(**settings)
     sweep = parse_threads(threads)
     with closing(open_device(device, emulate=emulate, bootstrap=bootstrap)) as place:
@@ -101,10 +120,14 @@ def bench(
             show(found, as_json, table.compare_text(found))
             return
         assert source is not None
-        records = bench_device(source, output, place, counts, method, which=which)
+        records = bench_device(
+            source, output, place, counts, method, which=which, overwrite=overwrite
+        )
     if csv is not None:
         table.write_csv(csv, records)
-    following = f"\nnext: edgegan report {source}" if (source / "run.json").is_file() else ""
+    following = (
+        f"\nnext: edgegan report {printable(source)}" if (source / "run.json").is_file() else ""
+    )
     text = table.records_table(records)
     if profile:
         profiled = [table.profile_table(r) for r in records if isinstance(r, BenchRecord)]

@@ -13,12 +13,27 @@ import typer
 from edgegan.console import emit
 from edgegan.errors import ConfigError, nearest
 from edgegan.recipe.kinds import COSTS
+from edgegan.streams import printable
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")]
 OwnGenerator = Annotated[
     str | None,
     typer.Option(
         "--generator", help="package.module:factory of a package made by your own generator"
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", help="run networks that are not edgegan's own also where nothing confines them"
+    ),
+]
+Deadline = Annotated[
+    float | None,
+    typer.Option(
+        "--deadline",
+        min=0.1,
+        help="longest wait, in s, for a runtime, converter or device to answer",
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the result as JSON on stdout")]
@@ -74,14 +89,14 @@ def show_headlines(path: Path, headlines: Mapping[str, Sequence[Any]], as_json: 
     """Prints a report's path and the figures of its runs; JSON's "headline" is the first run's."""
     lines = []
     for label, headline in headlines.items():
-        lines += [label] if len(headlines) > 1 else []
-        lines += [f"  {item.value:>9}  {item.label}: {item.detail}" for item in headline]
+        lines += [printable(label)] if len(headlines) > 1 else []
+        lines += [printable(f"  {i.value:>9}  {i.label}: {i.detail}") for i in headline]
     figures = {
         label: [{"value": i.value, "label": i.label, "detail": i.detail} for i in headline]
         for label, headline in headlines.items()
     }
     result = {"report": str(path), "headline": next(iter(figures.values())), "runs": figures}
-    show(result, as_json, "\n".join([*lines, f"report: {path}"]))
+    show(result, as_json, "\n".join([*lines, f"report: {printable(path)}"]))
 
 
 def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:
@@ -92,6 +107,15 @@ def choose(option: str, values: list[str], allowed: Sequence[str]) -> list[str]:
                 f"{option} {value!r} is unknown{nearest(value, allowed)}; choose from {', '.join(allowed)}"
             )
     return [value for value in allowed if value in values]
+
+
+def limit_foreign(trust: bool, deadline: float | None) -> None:
+    """What --trust and --deadline say holds from here on."""
+    from edgegan.runtime import limits
+
+    limits.set_deadline(deadline)
+    if trust:
+        limits.trust()
 
 
 def allow(generator: str | None) -> None:

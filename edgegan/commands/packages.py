@@ -9,6 +9,7 @@ import typer
 
 from edgegan.commands.options import AsJson, Overwrite, OwnGenerator, allow, parse_size, show
 from edgegan.errors import ConfigError
+from edgegan.streams import printable
 
 
 def import_command(
@@ -78,7 +79,7 @@ def import_command(
             overwrite=overwrite,
         )
     changes = config.source["changes"]
-    lines = "".join(f"\n  {change}" for change in changes)
+    shown, lines = printable(output), "".join(f"\n  {printable(change)}" for change in changes)
     show(
         {
             "package": str(output),
@@ -87,8 +88,8 @@ def import_command(
             "changes": changes,
         },
         as_json,
-        f"{output}: family {config.family}, {config.parameters:,} parameters{lines}\n"
-        f"next: edgegan inspect {output}, or edgegan compress RECIPE --teacher {output} --data IMAGES -o runs/NAME",
+        f"{shown}: family {config.family}, {config.parameters:,} parameters{lines}\n"
+        f"next: edgegan inspect {shown}, or edgegan compress RECIPE --teacher {shown} --data IMAGES -o runs/NAME",
     )
 
 

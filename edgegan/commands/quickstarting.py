@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from edgegan.commands.options import AsJson, Overwrite, show, show_headlines
+from edgegan.streams import printable
 
 
 def quickstart(
@@ -35,7 +36,7 @@ def quickstart(
         from edgegan.quickstart import quickstart_brief
 
         run = quickstart_brief(output, overwrite=overwrite)
-        show({"run": str(run)}, as_json, f"run: {run}")
+        show({"run": str(run)}, as_json, f"run: {printable(run)}")
         return
     path, headlines = run_quickstart(
         output, app=into if into.is_dir() else None, plan=Plan(), overwrite=overwrite

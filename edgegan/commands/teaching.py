@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from edgegan.commands.options import AsJson, Overwrite, show
+from edgegan.streams import printable
 
 
 def train(
@@ -79,8 +80,9 @@ def train(
     show(
         {"run": str(output), "teachers": teachers, **figures},
         as_json,
-        f"{', '.join(teachers)}: {figures['steps']} steps; on {figures['validation_images']} validation "
-        f"examples: {measured}\nsamples: {output / 'samples'}\n"
-        f"next: edgegan inspect {teachers[0]}, or edgegan compress RECIPE --teacher {teachers[0]} "
+        f"{printable(', '.join(teachers))}: {figures['steps']} steps; on {figures['validation_images']} validation "
+        f"examples: {measured}\nsamples: {printable(output / 'samples')}\n"
+        f"next: edgegan inspect {printable(teachers[0])}, or edgegan compress RECIPE "
+        f"--teacher {printable(teachers[0])} "
         "--data IMAGES -o runs/NAME",
     )

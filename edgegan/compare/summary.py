@@ -12,6 +12,7 @@ from edgegan.console import format_cost
 from edgegan.files import write_atomic, write_json
 from edgegan.recipe.schema import Recipe
 from edgegan.run import command_line, environment, now
+from edgegan.streams import printable
 
 SCHEMA_VERSION = 1
 ROW_HEIGHT, LEFT, WIDTH, TOP = 34, 390, 430, 52
@@ -51,7 +52,7 @@ def markdown(recipe: Recipe, entries: Sequence[Entry]) -> str:
     kind, budget = recipe.budget.aim or ("", 0.0)
     seeds = sorted({entry.seed for entry in entries})
     lines = [
-        f"# {recipe.name} at {format_cost(budget)} {kind}",
+        f"# {printable(recipe.name)} at {format_cost(budget)} {kind}",
         "",
         f"{recipe.distill.steps} steps, batch {recipe.distill.batch}; seeds {', '.join(map(str, seeds))}. "
         "PSNR and SSIM are to the teacher on the validation pictures; int8 is simulated as LiteRT computes it.",

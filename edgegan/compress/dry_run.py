@@ -20,14 +20,15 @@ from edgegan.compress.teacher.examples import Examples, announce, open_examples
 from edgegan.compress.teacher.outputs import TEACHER_CACHE
 from edgegan.compress.uniform_student import train_uniform
 from edgegan.console import format_duration, say
-from edgegan.errors import OutputError
 from edgegan.files import read_json
 from edgegan.metrics.complexity import Complexity, format_macs, measure
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import build, load_generator
+from edgegan.ownership.folders import check_place
 from edgegan.package import input_shape, is_package
 from edgegan.recipe.schema import Recipe
 from edgegan.run import MANIFEST, STUDENT, Run, differing_keys
+from edgegan.streams import printable
 from edgegan.training.loop import read_metrics
 from edgegan.training.speed import choose_device
 
@@ -91,7 +92,7 @@ class Plan:
         if self.conflict:
             lines.append(self.conflict)
         lines.append("nothing was written; leave out --dry-run to start")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def dry_run(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Plan:
@@ -141,8 +142,7 @@ def planned(
 def earlier_run(folder: Path, recipe: Recipe, overwrite: bool) -> tuple[Run | None, str | None]:
     """The run to resume, and what stands in the way of it; raises OutputError for a folder that is no run."""
     if not (folder / MANIFEST).is_file():
-        if folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
-            raise OutputError(f"{folder} exists and is not a run; choose another with -o")
+        check_place(folder, "run")
         return None, None
     run = Run.open(folder)
     if overwrite:
@@ -173,7 +173,9 @@ def progress_of(run: Run | None, recipe: Recipe) -> dict[str, int]:
     if TEACHER_CACHE not in recorded:
         notes = (run.folder / "stages" / TEACHER_CACHE).glob("*.progress.json")
         splits = ("train", "validation")
-        made = [read_json(note)["done"] for note in notes if note.name.split(".")[0] in splits]
+        states = [read_json(note) for note in notes if note.name.split(".")[0] in splits]
+        counted = [state.get("done") for state in states if isinstance(state, dict)]
+        made = [count for count in counted if isinstance(count, int)]
         found[TEACHER_CACHE] = sum(made)
     checkpoint = run.folder / "stages" / STUDENT / "checkpoint.pt"
     if checkpoint.is_file() and STUDENT not in recorded:

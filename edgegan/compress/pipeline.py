@@ -24,6 +24,7 @@ from edgegan.compress.uniform_student import distil_student, meet_measured, unif
 from edgegan.console import say
 from edgegan.files import sha256_file
 from edgegan.metrics.complexity import format_macs, measure
+from edgegan.metrics.gain import no_gain
 from edgegan.models.judges import load_judge
 from edgegan.models.zoo import build
 from edgegan.package import input_shape, package_hash
@@ -114,6 +115,9 @@ def compress(recipe: Recipe, folder: Path, *, overwrite: bool = False) -> Run:
         lower = ("distill.batch", "data.size", "student.scale")
         with explain_out_of_memory(device.type, recipe.distill.batch, recipe.data.size, lower):
             run_stages(run, recipe, examples, device)
+    wrong = no_gain(run.student_figures())
+    if wrong:
+        say(f"warning: {wrong}; train longer or widen it, export keeps it with --force only")
     distributed.finish()
     return run
 

@@ -14,10 +14,10 @@ from edgegan.compress.fidelity import measure_quality
 from edgegan.compress.job import Job
 from edgegan.console import say
 from edgegan.distributed import is_main
-from edgegan.files import clear_folder, make_folder
 from edgegan.models.packaging import card
 from edgegan.models.zoo import count_parameters, make_golden
-from edgegan.package import CONFIG_FILE, LearnedEnds, write_package
+from edgegan.ownership.replacement import atomic_folder
+from edgegan.package import LearnedEnds, package_files, write_package
 from edgegan.run import STUDENT
 
 GOLDEN_COUNT = 4
@@ -46,11 +46,11 @@ def finish_student(job: Job, inputs: str, train: Callable[[], Made]) -> None:
         made.module.cpu().eval()
         stage.note(**measure_quality(made.module, cache), **made.figures)
         folder = job.run.folder / "student"
-        clear_folder(folder, CONFIG_FILE)
         x = cache.codec.load(cache.validation_inputs[:GOLDEN_COUNT])
         line = f"distilled from {teacher.name} ({teacher.parameters:,} parameters) by recipe {recipe.name}"
-        write_student(job, made, make_folder(folder), recipe.name, x, [line])
-        stage.wrote(*sorted(path for path in folder.iterdir() if path.is_file()))
+        with atomic_folder(folder, "package", overwrite=True) as temporary:
+            write_student(job, made, temporary, recipe.name, x, [line])
+        stage.wrote(*package_files(folder))
 
 
 def write_student(

@@ -27,7 +27,7 @@ def check_dataset(dataset: Dataset, note: Path | None = None) -> Dataset:
     """
     mark = listing_hash(dataset)
     kept = read_json(note) if note is not None and note.is_file() else {}
-    if kept.get("files") != mark:
+    if not are_findings(kept) or kept["files"] != mark:
         found = {
             name: find_bad(split, f"checking {name} files")
             for name, split in (("training", dataset.train), ("validation", dataset.validation))
@@ -38,6 +38,21 @@ def check_dataset(dataset: Dataset, note: Path | None = None) -> Dataset:
         without(dataset.train, kept["bad"]["training"]),
         without(dataset.validation, kept["bad"]["validation"]),
         kept,
+    )
+
+
+def are_findings(kept: object) -> bool:
+    """Whether a note is what `keep_findings` writes: reasons by index, part and split."""
+    if not isinstance(kept, dict) or not isinstance(kept.get("bad"), dict) or "files" not in kept:
+        return False
+    splits = [kept["bad"].get(name) for name in ("training", "validation")]
+    return all(
+        isinstance(split, dict)
+        and all(
+            isinstance(part, dict) and all(isinstance(reason, str) for reason in part.values())
+            for part in split.values()
+        )
+        for split in splits
     )
 
 
@@ -54,7 +69,7 @@ def listing_hash(dataset: Dataset) -> str:
         for part in (split.inputs, split.targets, split.instances):
             if part is not None:
                 lines += [part.stamp(index) for index in range(len(part))]
-    return sha256_bytes("\n".join(lines).encode())
+    return sha256_bytes("\n".join(lines).encode(errors="surrogateescape"))
 
 
 def find_bad(split: Split, label: str) -> dict[str, dict[str, str]]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import random
+import struct
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +29,13 @@ FORMATS = (
     "GIF",
     "JPEG2000",
 )  # EPS would start Ghostscript
+MOST_SIDE = 65_535
 MAX_PIXELS = 120_000_000
+FREE_PIXELS = (
+    16_000_000  # of a picture of any file size; more must be paid for in bytes of the file
+)
+PIXELS_A_BYTE = 6
+BAND_PIXELS = 1_000_000  # converted at once, so that wide modes cost no multiple of the picture
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 DECODE_ERRORS = (
@@ -35,6 +43,17 @@ DECODE_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    EOFError,
+    ArithmeticError,
+    AssertionError,
+    RuntimeError,
+    MemoryError,
+    struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
 
@@ -57,7 +76,7 @@ def read_image(path: Path) -> Pixels:
     """Decodes a picture to (H, W, 3) uint8 RGB.
 
     EXIF rotation is applied; transparency is laid on white; 16-bit and float greys are scaled to 8 bits; palettes and
-    CMYK are converted. Raises InputError naming the file when it is missing, damaged or above 120 megapixels.
+    CMYK are converted. Raises InputError naming the file when it is missing, damaged or too large (`check_pixels`).
     """
     with opened(path, "image") as image:
         image.load()
@@ -70,6 +89,8 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
 
     Raises InputError naming the file when it is missing, damaged (also if that shows while it is decoded) or too large.
     """
+    if path.exists() and not path.is_file():
+        raise InputError(f"{what} {path} is no plain file")
     try:
         with Image.open(path, formats=FORMATS) as image:
             check_pixels(image, path)
@@ -83,26 +104,43 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
 
 
 def check_pixels(image: Image.Image, path: Path) -> None:
-    """Raises InputError when a picture, of which only the header was read, is too large to decode."""
-    if image.width * image.height > MAX_PIXELS:
+    """Raises InputError when a picture, of which only the header was read, is too large to decode: longer than 65,535
+    pixels, above 120 megapixels, or above 16 and far more than a file of its size holds."""
+    if max(image.size) > MOST_SIDE:
         raise InputError(
-            f"{path} has {image.width}x{image.height} pixels, more than {MAX_PIXELS // 10**6} million; "
-            "scale it down first"
+            f"{path} is {image.width}x{image.height} pixels, and no side may be longer than {MOST_SIDE:,}; cut it first"
+        )
+    pixels = image.width * image.height
+    most = min(MAX_PIXELS, FREE_PIXELS + PIXELS_A_BYTE * path.stat().st_size)
+    if pixels > most:
+        raise InputError(
+            f"{path} has {image.width}x{image.height} pixels, more than {most // 10**6} million, which is the most for "
+            f"a file of {path.stat().st_size:,} bytes; scale it down first"
         )
 
 
 def to_rgb(image: Image.Image) -> Pixels:
-    """Any Pillow mode to (H, W, 3) uint8 RGB."""
+    """Any Pillow mode to (H, W, 3) uint8 RGB, band by band."""
+    top = None
     if image.mode.startswith("I") or image.mode == "F":
+        brightest = float(np.asarray(image).max(initial=0))
+        top = 65535.0 if brightest > 255 else 255.0 if image.mode != "F" or brightest > 1 else 1.0
+    rows = max(1, BAND_PIXELS // max(1, image.width))
+    if image.height <= rows:
+        return band_to_rgb(image, top)
+    pixels = np.empty((image.height, image.width, 3), np.uint8)
+    for first in range(0, image.height, rows):
+        last = min(first + rows, image.height)
+        pixels[first:last] = band_to_rgb(image.crop((0, first, image.width, last)), top)
+    return pixels
+
+
+def band_to_rgb(image: Image.Image, top: float | None) -> Pixels:
+    """Some rows of a picture; `top` is what white is in modes of wide greys."""
+    if top is not None:
         values = np.asarray(image, dtype=np.float64)
-        top = (
-            65535.0
-            if values.max(initial=0) > 255
-            else 255.0
-            if image.mode != "F" or values.max(initial=0) > 1
-            else 1.0
-        )
-        grey = np.clip(np.round(values / top * 255), 0, 255).astype(np.uint8)
+        with np.errstate(invalid="ignore"):
+            grey = np.clip(np.nan_to_num(np.round(values / top * 255)), 0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -148,17 +186,21 @@ def to_pixels(values: Floats) -> Pixels:
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 
 
-def write_image(path: Path, pixels: Pixels) -> None:
-    """Saves (H, W, 3) uint8 in the format of the suffix, atomically."""
+def write_image(path: Path, pixels: Pixels, software: str | None = None) -> None:
+    """Saves (H, W, 3) uint8 in the format of the suffix, atomically; a PNG may say what made it."""
     import io
+
+    from PIL.PngImagePlugin import PngInfo
 
     from edgegan.files import write_atomic
 
     buffer = io.BytesIO()
     image_format = {".jpg": "JPEG", ".jpeg": "JPEG"}.get(path.suffix.lower(), "PNG")
-    Image.fromarray(pixels).save(
-        buffer, image_format, **({"quality": 92} if image_format == "JPEG" else {})
-    )
+    options: dict[str, Any] = {"quality": 92} if image_format == "JPEG" else {}
+    if software is not None and image_format == "PNG":
+        options["pnginfo"] = PngInfo()
+        options["pnginfo"].add_text("Software", software)
+    Image.fromarray(pixels).save(buffer, image_format, **options)
     write_atomic(path, buffer.getvalue())
 
 

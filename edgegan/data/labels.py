@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from edgegan.contracts.bounds import MOST_VALUES
 from edgegan.data.images import Floats, opened
 from edgegan.errors import InputError
 
 Labels = NDArray[np.int64]
+MOST_LABELS = 2**24
 LOSSY = ("JPEG", "MPO", "JPEG2000")
 
 
@@ -30,6 +32,11 @@ def read_labels(path: Path) -> Labels:
             raise InputError(
                 f"label map {path} has mode {image.mode}; class numbers need one channel: a grey, "
                 "palette or 16-bit PNG"
+            )
+        if image.width * image.height > MOST_LABELS:
+            raise InputError(
+                f"label map {path} has {image.width}x{image.height} pixels, more than {MOST_LABELS // 10**6} million; "
+                "scale it down first"
             )
         image.load()
         return np.asarray(ImageOps.exif_transpose(image)).astype(np.int64)
@@ -60,8 +67,12 @@ def check_labels(
 def one_hot(labels: NDArray[np.integer], classes: int) -> Floats:
     """(H, W) class numbers -> (classes, H, W) float32, 1 where the pixel is of the class.
 
-    Raises InputError when a number is not between 0 and `classes` - 1.
+    Raises InputError when a number is not between 0 and `classes` - 1, or when there are too many values.
     """
+    if labels.size * classes > MOST_VALUES:
+        raise InputError(
+            f"{labels.size:,} pixels of {classes} classes are more than {MOST_VALUES:,} values; scale the map down"
+        )
     lowest, highest = int(labels.min(initial=0)), int(labels.max(initial=0))
     if lowest < 0 or highest >= classes:
         wrong = lowest if lowest < 0 else highest

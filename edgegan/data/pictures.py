@@ -10,12 +10,12 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgegan.data.arrays import open_array, read_npz
 from edgegan.data.images import Pixels, list_images, read_image
 from edgegan.data.labels import Labels, check_labels, read_labels
 from edgegan.errors import InputError
 
 Half = Literal["left", "right"]
-MAX_ARRAY_BYTES = 2_000_000_000
 
 
 class Pictures(Protocol):
@@ -136,20 +136,11 @@ def open_pictures(path: Path) -> Files | Rows:
 def open_rows(path: Path) -> Rows:
     """A .npy file, mapped and not read, or the array `images` (or the only one) of a .npz file, held in memory.
 
-    Raises InputError when it is missing, damaged, above 2 GB as .npz, or not uint8 (N, H, W, 3) or (N, H, W).
+    Raises InputError when it is missing, damaged, above 1 GB unpacked as .npz, or not uint8 (N, H, W, 3) or (N, H, W).
     """
     if not path.is_file():
         raise InputError(f"picture array {path} does not exist")
-    try:
-        loaded = np.load(path, mmap_mode="r", allow_pickle=False)
-        if isinstance(loaded, np.lib.npyio.NpzFile):
-            with loaded:
-                if path.stat().st_size > MAX_ARRAY_BYTES:
-                    raise InputError(f"{path} is too large to hold in memory; save it as .npy")
-                key = "images" if "images" in loaded.files else loaded.files[0]
-                loaded = loaded[key]
-    except (OSError, ValueError, IndexError, EOFError) as error:
-        raise InputError(f"{path} is not a readable .npy or .npz file ({error})") from error
+    loaded = open_array(path) if path.suffix.lower() == ".npy" else read_npz(path, "images")
     if loaded.dtype != np.uint8 or not (loaded.ndim == 3 or loaded.shape[3:] == (3,)):
         raise InputError(
             f"{path} holds {loaded.dtype} {tuple(loaded.shape)}; pictures are uint8 (N, H, W, 3)"

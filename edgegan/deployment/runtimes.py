@@ -29,8 +29,10 @@ RUNTIMES: Final = {
     "tflite-runtime": Runtime("tflite_runtime", "tflite-runtime", "tflite-runtime"),
     "tensorflow": Runtime("tensorflow", "tensorflow", "tensorflow"),
     "onnxruntime": Runtime("onnxruntime", "onnxruntime", "bench"),
+    "torchscript": Runtime("torch", "torch", "train"),
 }
 LOADERS: Final = {
     ".tflite": Loader("tflite", ("litert", "tflite-runtime", "tensorflow")),
     ".onnx": Loader("onnx", ("onnxruntime",)),
 }
+TORCHSCRIPT: Final = (".pt", ".ts", ".torchscript")  # networks that judge, never artefacts

@@ -32,4 +32,9 @@ def read_evaluations(folder: Path) -> list[dict[str, Any]]:
         raise InputError(
             f"{path} is not what edgegan evaluate writes; remove it and evaluate again"
         )
-    return list(found["evaluations"])
+    listed = found.get("evaluations")
+    if not isinstance(listed, list) or not all(
+        isinstance(each, dict) and isinstance(each.get("subject"), str) for each in listed
+    ):
+        raise InputError(f"{path} lists no evaluations; remove it and evaluate again")
+    return listed

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
+import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +14,18 @@ import torch
 import torch.nn.functional as F
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edgegan.archives import ArchiveError, check_zip
+from edgegan.artefact import Loading, is_artefact
+from edgegan.deployment.runtimes import LOADERS, TORCHSCRIPT
 from edgegan.errors import CheckpointError, InputError, first_problem
 from edgegan.files import read_json, sha256_file
+from edgegan.runtime.failures import RuntimeFailed
 from edgegan.runtime.session import Session
 
-TORCHSCRIPT = (".pt", ".ts", ".torchscript")
 SUFFIXES = (*TORCHSCRIPT, ".onnx")
 MOST_UNPACKED = 100  # times the file: code packs well, but not as a bomb does
-FORBIDDEN = b"from_file"  # the one operator of TorchScript that touches files
+# Operators that open files: refused before anything is loaded. What this does not see, the worker's confinement does.
+TOUCHES_FILES = re.compile(rb"from_file|\b(torch|aten)\s*\.\s*save\s*\(")
 HALVES = (0.5, 0.5, 0.5)
 
 
@@ -71,8 +76,8 @@ def read_card(path: Path) -> NetworkCard:
 def open_network(path: Path, *, threads: int = 1) -> Iterator[Network]:
     """A TorchScript or ONNX network, fed as its card says; raises InputError or CheckpointError naming the file.
 
-    TorchScript is a closed language without Python; an archive that would touch files is refused all the same.
-    ONNX runs in a process of its own.
+    Either runs in a confined process of its own, within limits of memory and time. TorchScript sees a batch at once,
+    ONNX one picture after the other.
     """
     if not path.is_file():
         raise InputError(f"network {path} does not exist; give a TorchScript or ONNX file")
@@ -83,39 +88,33 @@ def open_network(path: Path, *, threads: int = 1) -> Iterator[Network]:
         )
     card = read_card(path)
     name, digest = card.name or path.name, sha256_file(path)
-    if path.suffix.lower() == ".onnx":
-        with Session(path, threads=threads) as session:
-            yield Network(name, digest, card, lambda x: from_session(session, prepare(x, card)))
-        return
-    module = load_torchscript(path)
-
-    def call(x: torch.Tensor) -> torch.Tensor:
-        with torch.inference_mode():
-            try:
-                made = module(prepare(x, card))
-            except RuntimeError as error:
-                reason = str(error).strip().splitlines()[-1]
-                raise InputError(
-                    f"{path} does not take pictures of shape {tuple(x.shape)} ({reason}); "
-                    f"state its size in {path.name}.json"
-                ) from error
-        if not isinstance(made, torch.Tensor):
-            raise InputError(f"{path} gives a {type(made).__name__}; it must give one tensor")
-        return made
-
-    yield Network(name, digest, card, call)
+    with open_session(path, threads) as session:
+        yield Network(name, digest, card, lambda x: from_session(session, prepare(x, card)))
 
 
-def load_torchscript(path: Path) -> torch.jit.ScriptModule:
-    """A TorchScript module in evaluation mode; raises CheckpointError naming the file."""
+def open_session(path: Path, threads: int) -> Session:
+    """The network in a worker; raises CheckpointError for an archive that is damaged, or that would touch files."""
+    if path.suffix.lower() not in TORCHSCRIPT:
+        how = Loading("onnx", path, LOADERS[".onnx"].runtimes, foreign=not is_artefact(path))
+        return Session(path, threads=threads, how=how)
+    check_torchscript(path)
     try:
+        return Session(path, runtime="torchscript", threads=max(threads, torch.get_num_threads()))
+    except RuntimeFailed as error:
+        reason = error.lines[0]
+        raise CheckpointError(
+            f"{path} is damaged or not TorchScript ({reason}); export it again with torch.jit.trace"
+        ) from error
+
+
+def check_torchscript(path: Path) -> None:
+    """Raises CheckpointError unless a file is an archive that all programs read alike, with code that opens none."""
+    try:
+        members = check_zip(path, MOST_UNPACKED * path.stat().st_size)
         with zipfile.ZipFile(path) as archive:
-            unpacked = sum(entry.file_size for entry in archive.infolist())
-            if unpacked > MOST_UNPACKED * path.stat().st_size:
-                raise ValueError(f"it would unpack to {unpacked / 1e6:,.0f} MB")
-            code = [name for name in archive.namelist() if name.endswith(".py")]
-            suspicious = [name for name in code if FORBIDDEN in archive.read(name)]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+            code = [each.filename for each in members if each.filename.endswith(".py")]
+            suspicious = [name for name in code if TOUCHES_FILES.search(archive.read(name))]
+    except (ArchiveError, zipfile.BadZipFile, zlib.error, OSError, EOFError) as error:
         raise CheckpointError(
             f"{path} is damaged or not TorchScript ({error}); export it again with torch.jit.trace"
         ) from error
@@ -125,15 +124,6 @@ def load_torchscript(path: Path) -> torch.jit.ScriptModule:
         raise CheckpointError(
             f"{path} holds no TorchScript code, only weights; export the whole network with torch.jit.trace"
         )
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return torch.jit.load(str(path), map_location="cpu").eval()
-    except (RuntimeError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{path} is damaged or not TorchScript ({reason}); export it again with torch.jit.trace"
-        ) from error
 
 
 def prepare(x: torch.Tensor, card: NetworkCard) -> torch.Tensor:
@@ -146,5 +136,14 @@ def prepare(x: torch.Tensor, card: NetworkCard) -> torch.Tensor:
 
 
 def from_session(session: Session, x: torch.Tensor) -> torch.Tensor:
-    """Pictures through an ONNX session, one by one."""
-    return torch.from_numpy(session.run(x.numpy()))
+    """Pictures through a session; raises InputError for a network that does not take or give what it should."""
+    try:
+        return torch.from_numpy(session.run(x.numpy()))
+    except RuntimeFailed as error:
+        reason = error.lines[-1]
+        if "it must give one tensor" in reason:
+            raise InputError(f"{session.model}: {reason}") from error
+        raise InputError(
+            f"{session.model} does not take pictures of shape {tuple(x.shape)} ({reason}); "
+            f"state its size in {session.model.name}.json"
+        ) from error

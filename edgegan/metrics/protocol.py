@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from edgegan.contracts.quantities import Finite, Number, Text
+
 CONFIDENCE = 0.95
 NORMAL_QUANTILE = 1.959964  # two-sided 95 %
 PERCENTILE = "95 % percentile bootstrap over pictures"
@@ -20,17 +22,17 @@ class Protocol(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    metric: str = Field(description="what was computed, such as FID or PSNR")
-    images: str = Field(description="which pictures were judged")
-    reference: str = Field(description="what they were compared with")
-    count: int = Field(ge=0, description="how many pictures were judged")
-    reference_count: int = Field(ge=0, description="how many pictures they were compared with")
-    split: str = Field("as given", description="which part of a data set they are")
-    resize: str = Field("none", description="how pictures were scaled or cropped before measuring")
-    network: str | None = Field(None, description="the network that saw them, by name")
-    weights_sha256: str | None = Field(None, description="sha256 of that network's weights file")
-    settings: str = Field("", description="constants of the metric")
-    interval: str = Field("none", description="how the interval was made")
+    metric: Text = Field(description="what was computed, such as FID or PSNR")
+    images: Text = Field(description="which pictures were judged")
+    reference: Text = Field(description="what they were compared with")
+    count: Number = Field(description="how many pictures were judged")
+    reference_count: Number = Field(description="how many pictures they were compared with")
+    split: Text = Field("as given", description="which part of a data set they are")
+    resize: Text = Field("none", description="how pictures were scaled or cropped before measuring")
+    network: Text | None = Field(None, description="the network that saw them, by name")
+    weights_sha256: Text | None = Field(None, description="sha256 of that network's weights file")
+    settings: Text = Field("", description="constants of the metric")
+    interval: Text = Field("none", description="how the interval was made")
 
     def line(self) -> str:
         """One line of text."""
@@ -50,13 +52,13 @@ class Figure(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(description="short name of the figure, unique within an evaluation")
-    value: float
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
+    name: Text = Field(description="short name of the figure, unique within an evaluation")
+    value: Finite
+    low: Finite | None = None
+    high: Finite | None = None
+    unit: Text = ""
     higher_is_better: bool
-    count: int = Field(description="pictures behind the value")
+    count: Number = Field(description="pictures behind the value")
     protocol: Protocol
 
     def text(self) -> str:

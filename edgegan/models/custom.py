@@ -22,6 +22,7 @@ from torch import nn
 from edgegan.channels.graph import ChannelGraph, trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
+from edgegan.contracts.quantities import MOST_WIDTH, Name, Side, Width
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import scale_width
 from edgegan.models.spec import Spec
@@ -37,10 +38,12 @@ class CustomSpec(Spec):
 
     OWN_CODE = True
 
-    factory: str = Field(description="package.module:factory, called without arguments")
-    input_shape: tuple[int, int, int] = Field(description="channels, height, width of its input")
-    out_channels: int = Field(3, ge=1)
-    widths: dict[str, int] = Field(default_factory=dict, description="channels of groups, by name")
+    factory: Name = Field(description="package.module:factory, called without arguments")
+    input_shape: tuple[Side, Side, Side] = Field(description="channels, height, width of its input")
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    widths: dict[Name, Width] = Field(
+        default_factory=dict, description="channels of groups, by name"
+    )
 
     @property
     def in_channels(self) -> int:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from edgegan.contracts.quantities import MOST_WIDTH
 from edgegan.models.blocks import make_norm
 from edgegan.recipe.student_section import Norm
 
@@ -20,9 +21,12 @@ class PatchSpec(BaseModel):
 
     kind: Literal["patch"] = "patch"
     in_channels: int = Field(
-        3, ge=1, description="channels of the judged image, plus the input's when conditional"
+        3,
+        ge=1,
+        le=MOST_WIDTH,
+        description="channels of the judged image, plus the input's when conditional",
     )
-    ndf: int = Field(64, ge=1, description="channels after the first convolution")
+    ndf: int = Field(64, ge=1, le=4096, description="channels after the first convolution")
     layers: int = Field(3, ge=1, le=6)
     norm: Norm = "instance"
     conditional: bool = Field(False, description="judge input and output together (pix2pix)")
@@ -62,8 +66,10 @@ class MultiscaleSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["multiscale"] = "multiscale"
-    in_channels: int = Field(39, ge=1, description="channels of labels, edge and image together")
-    ndf: int = Field(64, ge=1, description="channels after the first convolution")
+    in_channels: int = Field(
+        39, ge=1, le=MOST_WIDTH, description="channels of labels, edge and image together"
+    )
+    ndf: int = Field(64, ge=1, le=4096, description="channels after the first convolution")
     layers: int = Field(4, ge=2, le=6, description="convolutions before the one that scores")
     scales: int = Field(2, ge=1, le=4, description="how many sizes are judged")
 

@@ -17,6 +17,7 @@ from edgegan.models.discriminator import (
     PatchSpec,
 )
 from edgegan.models.sngan.network import SnganDiscriminator, SnganDiscriminatorSpec
+from edgegan.models.zoo import refuse_unweighed
 from edgegan.package import read_config, read_tensors
 
 JudgeSpec = PatchSpec | MultiscaleSpec | SnganDiscriminatorSpec
@@ -48,9 +49,11 @@ def load_judge(folder: Path) -> tuple[JudgeSpec, nn.Module]:
         spec = parse_judge(config.discriminator)
     except ValidationError as error:
         raise InputError(f"{folder}/config.json: discriminator: {first_problem(error)}") from error
+    weights = read_tensors(folder, config, "discriminator.safetensors")
+    refuse_unweighed(lambda: build_judge(spec), weights, folder)
     module = build_judge(spec)
     try:
-        module.load_state_dict(read_tensors(folder, config, "discriminator.safetensors"))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
             f"{folder}: discriminator.safetensors does not fit its config.json ({error})"

@@ -14,6 +14,7 @@ from edgegan.metrics.complexity import Complexity, measure
 from edgegan.models.catalogue import catalogue, measure_spec
 from edgegan.models.zoo import check_package_size, load_generator, parse_spec
 from edgegan.package import PackageConfig, input_shape
+from edgegan.streams import printable
 
 
 def zoo_rows() -> list[dict[str, Any]]:
@@ -156,12 +157,12 @@ def inspect_table(found: dict[str, Any]) -> str:
             for group in found["groups"]
         ],
     )
-    head = (
+    head = printable(
         f"{found['name']}: family {found['family']}, {found['role']}, {found['parameters']:,} parameters, "
         f"{found['macs'] / 1e9:.3f} GMACs at {found['size'][0]}x{found['size'][1]} "
         f"(output-sized {found['macs_output_sized'] / 1e9:.3f}, published {found['macs_published'] / 1e9:.3f})"
     )
-    tail = groups if found["groups"] else f"channel groups: {found['groups_missing']}"
+    tail = groups if found["groups"] else printable(f"channel groups: {found['groups_missing']}")
     return f"{head}\n\n{layers}\n\n{tail}"
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from edgegan.data.images import to_float
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
-from edgegan.files import atomic_folder, sha256_file
+from edgegan.files import sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
 from edgegan.models.contract import check_family
 from edgegan.models.custom import CUSTOM, allow_generator, describe_custom
@@ -26,14 +26,15 @@ from edgegan.models.zoo import (
     count_parameters,
     make_golden,
 )
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.package import (
-    CONFIG_FILE,
     InputIO,
     LabelMapIO,
     NoiseIO,
     PackageConfig,
     write_package,
 )
+from edgegan.streams import printable
 from edgegan.weights import State, read_state
 
 GOLDEN_COUNT = 1
@@ -101,7 +102,8 @@ def import_to_package(
 
     Raises CheckpointError, InputError, OutputError, or ConfigError, also for a family that forgot something.
     """
-    with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
+    inputs = [path for path in (checkpoint, discriminator) if path is not None]
+    with atomic_folder(folder, "package", overwrite=overwrite, inputs=inputs) as temporary:
         imported = import_checkpoint(
             checkpoint,
             stated.family,
@@ -141,7 +143,8 @@ def import_generator(
     Raises ConfigError when the factory cannot be used or an operation has no channel rule (named with its place),
     CheckpointError when the weights do not fit.
     """
-    with atomic_folder(folder, CONFIG_FILE, overwrite=overwrite) as temporary:
+    inputs = [checkpoint] if checkpoint is not None else []
+    with atomic_folder(folder, "package", overwrite=overwrite, inputs=inputs) as temporary:
         allow_generator(factory)
         spec, module = describe_custom(factory, input_shape)
         source: dict[str, Any] = {"generator": factory, "changes": []}
@@ -192,7 +195,8 @@ def store(
 
 def card(name: str, family: str, parameters: int, licence: str, lines: list[str]) -> str:
     """README.md of a package: model card with the front matter model hubs read."""
-    notes = "\n".join(f"- {line}" for line in lines) or "- none"
+    name, licence = printable(name), printable(licence)
+    notes = "\n".join(f"- {printable(line)}" for line in lines) or "- none"
     return (
         f"---\nlibrary_name: edgegan\npipeline_tag: image-to-image\nlicense: {licence}\n---\n\n# {name}\n\n"
         f"Generator of family `{family}`, {parameters:,} parameters. Images are RGB in [-1, 1], NCHW.\n\n"

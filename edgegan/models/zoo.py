@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from edgegan.models.custom import CUSTOM, CustomSpec
 from edgegan.models.spec import Spec
 from edgegan.package import ImageIO, InputIO, PackageConfig, read_config, read_tensors
 
+MOST_WEIGHTS = 2**31
 FAMILIES: dict[str, Family] = {
     each.name: each for each in vars(families).values() if isinstance(each, Family)
 }
@@ -49,7 +50,12 @@ def change_spec(family: str, spec: Spec, fields: Mapping[str, Any], key: str) ->
         raise ConfigError(
             f"{key}: family {family} has no '{unknown[0]}'; fields: {', '.join(known)}"
         )
-    return parse_spec(family, {**spec.model_dump(), **fields})
+    changed = parse_spec(family, {**spec.model_dump(), **fields})
+    if not changed.OWN_CODE and (weights := count_unbuilt(changed.build)) > MOST_WEIGHTS:
+        raise ConfigError(
+            f"{key}: that makes {weights:,} weights, and no more than {MOST_WEIGHTS:,} can be trained"
+        )
+    return changed
 
 
 def build(family: str, spec: Mapping[str, Any] | Spec) -> nn.Module:
@@ -60,14 +66,36 @@ def build(family: str, spec: Mapping[str, Any] | Spec) -> nn.Module:
 def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
     """A package's generator in evaluation mode; raises InputError or IntegrityError naming the file."""
     config = read_config(folder)
-    module = build(config.family, config.spec)
+    spec = parse_spec(config.family, config.spec)
+    weights = read_tensors(folder, config, "model.safetensors")
+    if not spec.OWN_CODE:
+        refuse_unweighed(spec.build, weights, folder)
+    module = build(config.family, spec)
     try:
-        module.load_state_dict(read_tensors(folder, config, "model.safetensors"))
+        module.load_state_dict(weights)
     except RuntimeError as error:
         raise CheckpointError(
             f"{folder}: weights do not fit its config.json ({error}); import the checkpoint again"
         ) from error
     return config, module.eval()
+
+
+def refuse_unweighed(
+    make: Callable[[], nn.Module], weights: Mapping[str, torch.Tensor], folder: Path
+) -> None:
+    """Raises CheckpointError when a module of a package's config.json has more weights than there are: found before
+    they take memory."""
+    wanted, held = count_unbuilt(make), sum(value.numel() for value in weights.values())
+    if wanted > held:
+        raise CheckpointError(
+            f"{folder}: weights do not fit its config.json ({wanted:,}, not {held:,}); import the checkpoint again"
+        )
+
+
+def count_unbuilt(make: Callable[[], nn.Module]) -> int:
+    """Numbers in the state of a module that is not built."""
+    with torch.device("meta"):
+        return sum(value.numel() for value in make().state_dict().values())
 
 
 def image_sides(family: str, spec: Spec | None = None) -> tuple[int, int]:

@@ -32,7 +32,7 @@ def budget_fields() -> dict[str, Any]:
     """A field for every cost, and for the place of each that is measured."""
     fields: dict[str, Any] = {}
     for kind, cost in COSTS.items():
-        fields[kind] = (float | None, Field(None, gt=0, description=cost.description))
+        fields[kind] = (float | None, Field(None, gt=0, le=1e18, description=cost.description))
         if cost.place is not None:
             told = Field(cost.place.default, description=cost.place.description)
             fields[cost.place.field] = (str, told)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
 from edgegan.recipe.section import Section
 
+Side = Annotated[int, Field(ge=1, le=4096)]
 DataKind = Literal["images", "paired", "unpaired", "labels", "noise"]
 
 
@@ -47,6 +48,7 @@ class Data(Section):
     unlabelled: int | None = Field(
         None,
         ge=0,
+        le=65_535,
         description="value in label maps that means no class; it gets a class of its own",
     )
     instances: Path | None = Field(
@@ -55,18 +57,19 @@ class Data(Section):
     validation_instances: Path | None = Field(
         None, description="folder of the instance maps of the validation label maps"
     )
-    size: tuple[PositiveInt, PositiveInt] = Field(
-        (256, 256), description="height and width of crops, pixels"
-    )
+    size: tuple[Side, Side] = Field((256, 256), description="height and width of crops, pixels")
     resize: int | None = Field(
         None,
         ge=16,
+        le=8_192,
         description="scale the shorter side to this many pixels before cropping; null: only when too small",
     )
-    crops: int = Field(400, ge=1, description="training crops whose teacher outputs are cached")
+    crops: int = Field(
+        400, ge=1, le=200_000, description="training crops whose teacher outputs are cached"
+    )
     flip: bool = Field(True, description="mirror crops left to right at random during training")
     validation_images: int = Field(
-        100, ge=1, description="validation images used at most (centre crops)"
+        100, ge=1, le=100_000, description="validation images used at most (centre crops)"
     )
     skip_bad: bool = Field(
         False, description="leave out pictures that cannot be read, named one by one, and go on"

@@ -12,12 +12,14 @@ from edgegan.recipe.section import Computing
 class Distill(Computing):
     """Training of the student on cached teacher outputs."""
 
-    steps: int = Field(6000, ge=1, description="optimiser steps")
-    batch: int = Field(1, ge=1, description="crops a step")
+    steps: int = Field(6000, ge=1, le=10_000_000, description="optimiser steps")
+    batch: int = Field(1, ge=1, le=1_024, description="crops a step")
     learning_rate: float = Field(
-        2e-3, gt=0, description="Adam's step size after warm-up; falls linearly to zero"
+        2e-3, gt=0, le=10, description="Adam's step size after warm-up; falls linearly to zero"
     )
-    warmup: int = Field(100, ge=0, description="steps in which the learning rate rises linearly")
+    warmup: int = Field(
+        100, ge=0, le=10_000_000, description="steps in which the learning rate rises linearly"
+    )
     teacher: Literal["cached", "loop"] = Field(
         "cached",
         description="cached: run once over data.crops crops; loop: run in every step, on fresh crops (data.crops "
@@ -28,25 +30,38 @@ class Distill(Computing):
         description="what the student's output is compared with; auto: the true picture when data are paired, else "
         "the teacher's output (GAN Compression, equation 2)",
     )
-    l1_weight: float = Field(1.0, ge=0, description="weight of mean |student - target|")
+    l1_weight: float = Field(
+        1.0, ge=0, le=1_000_000, description="weight of mean |student - target|"
+    )
     gradient_weight: float = Field(
-        1.0, ge=0, description="weight of the same on horizontal and vertical differences"
+        1.0,
+        ge=0,
+        le=1_000_000,
+        description="weight of the same on horizontal and vertical differences",
     )
     feature_weight: float = Field(
-        0.05, ge=0, description="weight of intermediate features through 1x1 maps at the taps"
+        0.05,
+        ge=0,
+        le=1_000_000,
+        description="weight of intermediate features through 1x1 maps at the taps",
     )
     tap_pool: int = Field(
         2,
         ge=1,
+        le=64,
         description="features are averaged over squares of this side before they are cached",
     )
     relation_weight: float = Field(
         0.0,
         ge=0,
+        le=1_000_000,
         description="weight of relations between places: kernel alignment of the taps' features, without maps",
     )
     perceptual_weight: float = Field(
-        0.0, ge=0, description="weight of the distance in the features of `perceptual`"
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="weight of the distance in the features of `perceptual`",
     )
     perceptual: str = Field(
         "teacher",
@@ -56,6 +71,7 @@ class Distill(Computing):
     gan_weight: float = Field(
         0.0,
         ge=0,
+        le=1_000_000,
         description="weight of the adversarial term with the teacher's inherited discriminator; 0: none",
     )
     gan_mode: Literal["lsgan", "hinge"] = Field(
@@ -63,9 +79,9 @@ class Distill(Computing):
         description="adversarial loss: lsgan (CycleGAN) or hinge (pix2pix of GAN Compression, SPADE)",
     )
     discriminator_learning_rate: float = Field(
-        2e-4, gt=0, description="Adam's step size of the discriminator"
+        2e-4, gt=0, le=10, description="Adam's step size of the discriminator"
     )
-    terms: dict[str, Annotated[float, Field(ge=0)]] = Field(
+    terms: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
         default_factory=dict,
         description="weights of further terms by name, such as those that you add (docs/extending.md)",
     )
@@ -75,10 +91,15 @@ class Distill(Computing):
         lt=1,
         description="share of the steps, at the end, in which BatchNorm uses the statistics it will be exported with",
     )
-    log_every: int = Field(50, ge=1, description="steps between entries of metrics.jsonl")
-    validate_every: int = Field(500, ge=1, description="steps between validations")
+    log_every: int = Field(
+        50, ge=1, le=10_000_000, description="steps between entries of metrics.jsonl"
+    )
+    validate_every: int = Field(500, ge=1, le=10_000_000, description="steps between validations")
     checkpoint_seconds: float = Field(
-        60.0, gt=0, description="seconds between checkpoints that a killed run resumes from"
+        60.0,
+        gt=0,
+        le=86_400,
+        description="seconds between checkpoints that a killed run resumes from",
     )
 
     @model_validator(mode="after")

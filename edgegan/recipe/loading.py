@@ -9,8 +9,30 @@ from typing import Any, get_args
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from edgegan.errors import ConfigError, nearest
+from edgegan.contracts.bounds import check_values, read_whole
+from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.recipe.schema import Recipe
+
+MOST_BYTES = 1_000_000
+MOST_SHOWN = 200  # characters of a wrong value
+MOST_KEYS = 100_000  # of a recipe, names of classes included
+NOT_YAML = (  # a parser's other errors: a date of month 13, a key that is a list, a number of 5,000 digits
+    yaml.YAMLError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    RecursionError,
+)
+
+
+def read_yaml(text: str) -> Any:
+    """The value of a YAML text; raises one of NOT_YAML, also for one that is out of bounds, such as aliases of aliases
+    that stand for millions of values."""
+    value = yaml.safe_load(text)
+    check_values(value, MOST_KEYS, finite=False)
+    return value
 
 
 def shipped_recipes() -> dict[str, Path]:
@@ -51,8 +73,8 @@ def load_recipe(source: str, overrides: list[str]) -> Recipe:
             f"no recipe '{source}'{nearest(source, shipped)}; shipped: {', '.join(shipped)}; or give a YAML file"
         )
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
+        values = read_yaml(read_whole(path, MOST_BYTES).decode())
+    except (OSError, InputError, *NOT_YAML) as error:
         raise ConfigError(f"recipe {path} is not readable YAML: {error}") from error
     if not isinstance(values, dict):
         raise ConfigError(
@@ -78,8 +100,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
             raise ConfigError(f"--set {override!r}: '{parent}' is a value, not a section")
         target = child
     try:
-        target[last] = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        target[last] = read_yaml(text)
+    except NOT_YAML as error:
         raise ConfigError(f"--set {override!r}: the value is not YAML: {error}") from error
 
 
@@ -95,5 +117,11 @@ def parse_recipe(values: dict[str, Any], where: str) -> Recipe:
             raise ConfigError(f"recipe {where}: unknown key '{key}'{hint}") from error
         message = first["msg"].removeprefix("Value error, ")
         raise ConfigError(
-            f"recipe {where}: {key or 'recipe'}: {message} (got {first['input']!r})"
+            f"recipe {where}: {key or 'recipe'}: {message} (got {shortened(first['input'])})"
         ) from error
+
+
+def shortened(value: Any) -> str:
+    """A wrong value as a message shows it."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 3] + "..."

@@ -45,7 +45,7 @@ class Recipe(Section):
     search: Search = Search()
     slim: Slim = Slim()
     budget: Budget = Budget()
-    seed: int = Field(0, ge=0, description="seed of crops, weights and order")
+    seed: int = Field(0, ge=0, le=10**15, description="seed of crops, weights and order")
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="where to train; auto: CUDA when there is one"
     )

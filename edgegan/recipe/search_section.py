@@ -15,6 +15,7 @@ class Supernet(Section):
     pretrain_steps: int = Field(
         0,
         ge=0,
+        le=10_000_000,
         description="steps in which the widest network alone is distilled before weights are shared (the original "
         "pipeline's pre-distillation); 0: shared from the first step (the fast pipeline)",
     )
@@ -23,7 +24,7 @@ class Supernet(Section):
         description="after pre-distillation channels are put in order of importance: l1 of the weights that read them, "
         "norm scales, or taylor on the distillation loss",
     )
-    steps: int = Field(6000, ge=1, description="optimiser steps of weight sharing")
+    steps: int = Field(6000, ge=1, le=10_000_000, description="optimiser steps of weight sharing")
     sampling: Literal["sandwich", "uniform"] = Field(
         "sandwich",
         description="sub-networks of a step: sandwich (widest, narrowest, the rest random) or uniform (all random)",
@@ -34,7 +35,9 @@ class Supernet(Section):
     smallest: float = Field(
         0.25, gt=0, lt=1, description="narrowest choice, as a part of the widest"
     )
-    round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
+    round_to: int = Field(
+        8, ge=1, le=1_024, description="widths are multiples of this many channels"
+    )
 
     @model_validator(mode="after")
     def enough_networks(self) -> Supernet:
@@ -52,13 +55,19 @@ class Search(Section):
         description="to the teacher on the search images: psnr, ssim, or feature (minus the feature loss at the taps)",
     )
     images: int = Field(
-        24, ge=2, description="training images held out for the search; never the validation images"
+        24,
+        ge=2,
+        le=10_000,
+        description="training images held out for the search; never the validation images",
     )
     exhaustive: int = Field(
-        300, ge=1, description="a space of at most this many sub-networks is evaluated whole"
+        300,
+        ge=1,
+        le=100_000,
+        description="a space of at most this many sub-networks is evaluated whole",
     )
-    population: int = Field(32, ge=4, description="sub-networks of a generation")
-    generations: int = Field(8, ge=1, description="generations after the first")
+    population: int = Field(32, ge=4, le=10_000, description="sub-networks of a generation")
+    generations: int = Field(8, ge=1, le=10_000, description="generations after the first")
     parents: float = Field(0.25, gt=0, le=1, description="part of a generation that has children")
     mutated: float = Field(
         0.5, ge=0, le=1, description="part of the children made by mutation; the rest by crossover"
@@ -69,15 +78,18 @@ class Search(Section):
     check_networks: int = Field(
         4,
         ge=0,
+        le=100,
         description="sub-networks trained alone to measure the rank correlation of the search; 0: none",
     )
     check_steps: int = Field(
         1000,
         ge=1,
+        le=10_000_000,
         description="steps each of them is trained; after too few, their order is chance",
     )
     finetune_steps: int = Field(
         2000,
         ge=0,
+        le=10_000_000,
         description="steps in which the chosen sub-network is distilled further; 0: it keeps the supernet's weights",
     )

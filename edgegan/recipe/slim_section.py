@@ -19,6 +19,7 @@ class Slim(Section):
     start: float = Field(
         2.0,
         ge=0,
+        le=1_000,
         description="the start network costs this many budgets (its scale is found); 0: student.scale",
     )
     initial: Literal["random", "teacher"] = Field(
@@ -36,28 +37,45 @@ class Slim(Section):
     prune_until: float = Field(
         0.4, gt=0, le=1, description="part of the steps after which no channel goes any more"
     )
-    prune_times: int = Field(10, ge=1, description="how often channels are taken away between them")
+    prune_times: int = Field(
+        10, ge=1, le=10_000, description="how often channels are taken away between them"
+    )
     quantize_from: float = Field(
         0.6, ge=0, le=1, description="part of the steps after which int8 is simulated (form budget)"
     )
-    round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
+    round_to: int = Field(
+        8, ge=1, le=1_024, description="widths are multiples of this many channels"
+    )
     remove_blocks: bool = Field(
         True,
         description="residual blocks may go entirely (families with spec field inner; not for budgets of ms or "
         "instructions)",
     )
-    beta: float = Field(20.0, ge=0, description="paper: weight of the distillation terms")
-    rho: float = Field(
-        0.0, ge=0, description="L1 of norm scales and gates, by soft threshold after each step"
+    beta: float = Field(
+        20.0, ge=0, le=1_000_000, description="paper: weight of the distillation terms"
     )
-    gan_weight: float = Field(1.0, ge=0, description="paper: weight of the adversarial term")
+    rho: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="L1 of norm scales and gates, by soft threshold after each step",
+    )
+    gan_weight: float = Field(
+        1.0, ge=0, le=1_000_000, description="paper: weight of the adversarial term"
+    )
     scale_learning_rate: float = Field(
-        0.1, gt=0, description="paper: SGD's step size of norm scales and gates (cosine to zero)"
+        0.1,
+        gt=0,
+        le=10,
+        description="paper: SGD's step size of norm scales and gates (cosine to zero)",
     )
     scale_momentum: float = Field(0.5, ge=0, lt=1, description="paper: SGD's momentum of them")
-    weight_decay: float = Field(0.0, ge=0, description="paper: Adam's weight decay")
+    weight_decay: float = Field(0.0, ge=0, le=10, description="paper: Adam's weight decay")
     finetune_steps: int = Field(
-        0, ge=0, description="distillation steps after extraction, at a tenth of the learning rate"
+        0,
+        ge=0,
+        le=10_000_000,
+        description="distillation steps after extraction, at a tenth of the learning rate",
     )
 
     @model_validator(mode="after")

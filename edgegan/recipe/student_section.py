@@ -21,7 +21,9 @@ class Student(Section):
         le=1,
         description="every width of the teacher times this; method distill finds it where a budget is set",
     )
-    round_to: int = Field(8, ge=1, description="widths are multiples of this many channels")
+    round_to: int = Field(
+        8, ge=1, le=1_024, description="widths are multiples of this many channels"
+    )
     widths: dict[str, Any] = Field(
         default_factory=dict,
         description="spec fields set by hand after scaling, such as {stem: 16}",

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, check_artefact, is_artefact, read_model
+from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
 from edgegan.console import progress
 from edgegan.data.images import (
     Floats,
+    Pixels,
     list_images,
     read_image,
     resize_image,
@@ -23,13 +25,18 @@ from edgegan.data.images import (
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
+from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
+from edgegan.runtime.tiling import ramp as ramp
+from edgegan.runtime.tiling import reflect_to, tiled, tiled_bands
+from edgegan.runtime.tiling import starts as starts
 from edgegan.tensors import from_artefact, to_artefact
 
-OVERLAP = 0.25
 WHOLE_PIXELS = 1_500_000  # larger pictures go through a package in tiles, to bound memory
+MOST_PADDED = 2  # times as many pixels, padded to what the generator takes
+MOST_BAND = 8192  # pixels of a row; longer ones are taken as columns
 PACKAGE_TILE = (768, 768)
 
 
@@ -72,6 +79,7 @@ def open_generator(
     if takes.encoding == "index":
         channels = (takes.classes or 0) + int(takes.instance_edge)
     with Session(source, threads=threads, signature=signature) as session:
+        check_takes(source, model, session.inputs)
 
         def call(x: Floats) -> Floats:
             return from_artefact(session.run(to_artefact(x[None], takes)), gives)[0]
@@ -144,11 +152,70 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
             large = resize_image(to_pixels(made), height, width, bilinear=True)
             return to_float(large, made.shape[0])
         return tiled(generator.call, x, generator.size)
-    if height * width > WHOLE_PIXELS:
-        return tiled(generator.call, x, PACKAGE_TILE)
-    tall = max(generator.min_size, -(-height // generator.stride) * generator.stride)
-    wide = max(generator.min_size, -(-width // generator.stride) * generator.stride)
+    tall, wide = padded(generator, height, width)
+    if is_tiled(height, width, tall * wide):
+        return tiled(generator.call, x, package_tile(tall, wide))
     return generator.call(reflect_to(x, tall, wide))[:, :height, :width]
+
+
+def padded(generator: Generator, height: int, width: int) -> tuple[int, int]:
+    """The smallest height and width that a generator of any size takes and that hold this one."""
+    stride, least = generator.stride, generator.min_size
+    return max(least, -(-height // stride) * stride), max(least, -(-width // stride) * stride)
+
+
+def is_tiled(height: int, width: int, padded_pixels: int) -> bool:
+    """Whether a picture is too large to go through a generator of any size at once."""
+    return height * width > WHOLE_PIXELS or padded_pixels > MOST_PADDED * WHOLE_PIXELS
+
+
+def package_tile(tall: int, wide: int) -> tuple[int, int]:
+    """The tile of a generator of any size: never larger than the padded picture."""
+    return min(tall, PACKAGE_TILE[0]), min(wide, PACKAGE_TILE[1])
+
+
+def apply_to_pixels(generator: Generator, pixels: Pixels, fit: str) -> Pixels:
+    """A colour picture (H, W, 3) through a generator of three channels, as `apply_generator` takes it; of a large one
+    only a band is in memory as floating point."""
+    height, width = pixels.shape[:2]
+    tall, wide = padded(generator, height, width)
+    if generator.size is None and not is_tiled(height, width, tall * wide):
+        return to_pixels(apply_generator(generator, to_float(pixels, 3), fit))
+    if generator.size is not None and fit == "resize" and (height, width) != generator.size:
+        small = to_float(resize_image(pixels, *generator.size, bilinear=True), 3)
+        made = to_pixels(generator.call(small))
+        return resize_image(made, height, width, bilinear=True)
+    tile = generator.size or package_tile(tall, wide)
+    if width > MOST_BAND:  # bands along the shorter side
+        turned = replace(generator, call=lambda x: turn(generator.call(turn(x))))
+        made = np.empty((width, height, 3), np.uint8)
+        fill_bands(turned, pixels.transpose(1, 0, 2), tile[::-1], made)
+        return np.ascontiguousarray(made.transpose(1, 0, 2))
+    made = np.empty((height, width, 3), np.uint8)
+    fill_bands(generator, pixels, tile, made)
+    return made
+
+
+def turn(x: Floats) -> Floats:
+    """(C, H, W) -> (C, W, H)."""
+    return np.ascontiguousarray(x.transpose(0, 2, 1))
+
+
+def fill_bands(generator: Generator, pixels: Pixels, tile: tuple[int, int], made: Pixels) -> None:
+    """What a generator makes of a picture in tiles, written into `made`."""
+
+    def read(rows: slice, columns: slice) -> Floats:
+        return to_float(np.ascontiguousarray(pixels[rows, columns]), 3)
+
+    for top, band in tiled_bands(generator.call, read, pixels.shape[:2], tile):
+        made[top : top + band.shape[1]] = to_pixels(band)
+
+
+def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels:
+    """A picture or label map in a file through a generator, as a picture."""
+    if generator.kind == "image" and generator.channels == 3:
+        return apply_to_pixels(generator, read_image(path), fit)
+    return to_pixels(apply_generator(generator, read_input(generator, path), fit))
 
 
 def scale_input(generator: Generator, x: Floats, size: tuple[int, int]) -> Floats:
@@ -169,45 +236,6 @@ def label_channels(generator: Generator, labels: Labels) -> Floats:
     if generator.instance_edge:
         channels = np.concatenate([channels, find_edges(labels)[None]])
     return channels
-
-
-def reflect_to(x: Floats, height: int, width: int) -> Floats:
-    """Extends (C, H, W) at the bottom and right by reflection to at least this size."""
-    down, right = max(0, height - x.shape[1]), max(0, width - x.shape[2])
-    return np.ascontiguousarray(np.pad(x, ((0, 0), (0, down), (0, right)), mode="reflect"))
-
-
-def starts(length: int, tile: int) -> list[int]:
-    """Where tiles begin so that they cover `length` and overlap by at least a quarter."""
-    if length <= tile:
-        return [0]
-    count = -(-(length - tile) // int(tile * (1 - OVERLAP))) + 1
-    return [round(index * (length - tile) / (count - 1)) for index in range(count)]
-
-
-def ramp(length: int) -> Floats:
-    """Blending weights along a tile's side: low at the ends, one in the middle, never zero."""
-    edge = max(1, int(length * OVERLAP))
-    position = np.minimum(np.arange(length), np.arange(length)[::-1]) + 1
-    return np.minimum(1, position / edge).astype(np.float32)
-
-
-def tiled(call: Callable[[Floats], Floats], x: Floats, tile: tuple[int, int]) -> Floats:
-    """Covers the picture with overlapping tiles and blends what comes out."""
-    height, width = x.shape[1:]
-    padded = reflect_to(x, *tile)
-    weight = np.outer(ramp(tile[0]), ramp(tile[1]))
-    total: Floats | None = None
-    weights = np.zeros(padded.shape[1:], np.float32)
-    for top in starts(padded.shape[1], tile[0]):
-        for left in starts(padded.shape[2], tile[1]):
-            made = call(np.ascontiguousarray(padded[:, top : top + tile[0], left : left + tile[1]]))
-            if total is None:
-                total = np.zeros((made.shape[0], *padded.shape[1:]), np.float32)
-            total[:, top : top + tile[0], left : left + tile[1]] += made * weight
-            weights[top : top + tile[0], left : left + tile[1]] += weight
-    assert total is not None
-    return (total / weights)[:, :height, :width]
 
 
 def collect_inputs(inputs: list[Path]) -> list[tuple[Path, Path]]:
@@ -249,6 +277,7 @@ def run_on_noise(
     """Draws `count` pictures from seeded noise and writes them as PNGs named by seed and number."""
     targets = [output / f"seed{seed}_{number:03d}.png" for number in range(count)]
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [])
     with open_generator(source, threads) as generator, progress("pictures", count) as bar:
         if generator.kind != "noise":
             raise InputError(
@@ -258,18 +287,47 @@ def run_on_noise(
         chance = np.random.default_rng(seed)
         for number, target in enumerate(targets):
             z = chance.standard_normal(generator.channels).astype(np.float32)
-            write_image(target, to_pixels(generator.call(z)))
+            write_image(target, to_pixels(generator.call(z)), SOFTWARE)
             bar.step(number + 1, target.name)
     return targets
 
 
 def refuse_existing(targets: list[Path], *, overwrite: bool) -> None:
-    """Raises OutputError when a result would replace a file and `overwrite` is not given."""
-    existing = [path for path in targets if path.exists()]
-    if existing and not overwrite:
+    """Raises OutputError when a result would replace a file and `overwrite` is not given. Each folder is listed once,
+    which takes less than asking for every file."""
+    if overwrite:
+        return
+    held = {folder: names_in(folder) for folder in {target.parent for target in targets}}
+    existing = next((path for path in targets if path.name in held[path.parent]), None)
+    if existing is not None:
         raise OutputError(
-            f"{existing[0]} exists; add --overwrite to replace it or choose another folder with -o"
+            f"{existing} exists; add --overwrite to replace it or choose another folder with -o"
         )
+
+
+def names_in(folder: Path) -> set[str]:
+    """The names in a folder; none where there is no such folder yet."""
+    try:
+        return {path.name for path in folder.iterdir()}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def first_double(paths: list[Path]) -> Path | None:
+    """The first in order of those that stand there twice."""
+    return min((path for path, count in Counter(paths).items() if count > 1), default=None)
+
+
+def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
+    """Raises OutputError when a result would replace an input, or a file that is no result of `edgegan run`."""
+    existing = [path for path in targets if path.is_symlink() or path.exists()]
+    read = {path.resolve() for path in inputs} if existing else set()
+    for path in existing:
+        check_replaceable(path, is_result)
+        if path.resolve() in read:
+            raise OutputError(
+                f"{path} is read and would be replaced; choose another folder with -o"
+            )
 
 
 def run_on_images(
@@ -278,12 +336,13 @@ def run_on_images(
     """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`."""
     pairs = collect_inputs(inputs)
     targets = [output / name for _, name in pairs]
-    doubles = {path for path in targets if targets.count(path) > 1}
-    if doubles:
+    double = first_double(targets)
+    if double is not None:
         raise InputError(
-            f"two inputs would both be written as {sorted(doubles)[0]}; rename one or run them apart"
+            f"two inputs would both be written as {double}; rename one or run them apart"
         )
     refuse_existing(targets, overwrite=overwrite)
+    refuse_foreign(targets, [path for path, _ in pairs])
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,
@@ -292,7 +351,6 @@ def run_on_images(
         if generator.kind == "noise":
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
-            x = read_input(generator, path)
-            write_image(target, to_pixels(apply_generator(generator, x, fit)))
+            write_image(target, apply_to_file(generator, path, fit), SOFTWARE)
             bar.step(index + 1, path.name)
     return targets

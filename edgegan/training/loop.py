@@ -13,9 +13,11 @@ from typing import Any
 import torch
 
 from edgegan.console import progress, say
+from edgegan.contracts.bounds import parse_json
 from edgegan.distributed import average, is_main, wait
 from edgegan.errors import TrainingError
 from edgegan.files import make_folder, write_atomic
+from edgegan.ownership.journal import claim
 from edgegan.training.checkpoint import (
     Stateful,
     Trainable,
@@ -145,6 +147,7 @@ def append(path: Path, entry: dict[str, Any]) -> None:
     """Adds one JSON line; only the first of several processes does."""
     if not is_main():
         return
+    claim(path)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
 
@@ -153,11 +156,13 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
     """Complete lines of a metrics file; a line cut short by a kill is passed over."""
     if not path.is_file():
         return
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
+            entry = parse_json(line)
+        except (ValueError, RecursionError):
             continue
+        if isinstance(entry, dict) and isinstance(entry.get("step"), int) and "stage" in entry:
+            yield entry
 
 
 def keep_metrics(path: Path, stage: str, step: int) -> None:

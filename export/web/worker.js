@@ -1,5 +1,8 @@
 // Service worker: keeps the page, its models and the runtime's wasm in a cache, so that it opens without a network.
-const CACHE = "edgegan-@VERSION@";
+// Caches belong to an origin, not to a page: the name holds the page's own address, and no other page's is touched.
+const OWN = `edgegan ${self.registration.scope} `;
+const CACHE = `${OWN}@VERSION@`;
+const RUNTIME = `${self.registration.scope}vendor/`; // the one wasm variant that this browser loads is kept when it comes
 
 self.addEventListener("install", (event) => {
   event.waitUntil((async () => {
@@ -14,20 +17,21 @@ self.addEventListener("install", (event) => {
 self.addEventListener("activate", (event) => {
   event.waitUntil((async () => {
     for (const name of await caches.keys()) {
-      if (name.startsWith("edgegan-") && name !== CACHE) await caches.delete(name);
+      if (name.startsWith(OWN) && name !== CACHE) await caches.delete(name);
     }
     await self.clients.claim();
   })());
 });
 
 self.addEventListener("fetch", (event) => {
-  if (event.request.method !== "GET" || new URL(event.request.url).origin !== self.location.origin) return;
+  const {method, url} = event.request;
+  if (method !== "GET" || !url.startsWith(self.registration.scope)) return;
   event.respondWith((async () => {
     const cache = await caches.open(CACHE);
     const kept = await cache.match(event.request, {ignoreSearch: true, ignoreVary: true});
     if (kept) return kept;
     const answer = await fetch(event.request);
-    if (answer.ok) await cache.put(event.request, answer.clone());
+    if (answer.ok && url.startsWith(RUNTIME)) await cache.put(event.request, answer.clone());
     return answer;
   })());
 });

@@ -21,7 +21,7 @@ MODEL = "resnet_int8"
 SETTLED = "['ready', 'problem'].includes(document.documentElement.dataset.state)"
 ON_PIXELS = """
 const {resize} = await import('./pixels.js');
-const blob = await (await fetch('data:image/png;base64,' + args[0])).blob();
+const blob = new Blob([Uint8Array.from(atob(args[0]), (letter) => letter.charCodeAt(0))], {type: 'image/png'});
 const bitmap = await createImageBitmap(blob, {colorSpaceConversion: 'none'});
 const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
 const context = canvas.getContext('2d');
@@ -109,6 +109,17 @@ def test_page_works_and_then_without_a_network(
         assert "is empty, damaged or not a picture" in browser.run(
             "return document.getElementById('problem').textContent"
         )
+        assert browser.run("return caches.keys()")[0].startswith(f"edgegan {url}/ ")
+        outside = (
+            "try { await fetch('http://127.0.0.2/'); return '' } catch (e) { return String(e) }"
+        )
+        assert "Failed to fetch" in browser.run(outside)
+        refused = "document.addEventListener('securitypolicyviolation', (e) => document.title = e.violatedDirective);"
+        browser.run(
+            refused
+            + "const s = document.createElement('script'); s.textContent = '1'; document.body.append(s)"
+        )
+        browser.wait("document.title.startsWith('script-src')")
     browser.open("about:blank")
     browser.open(f"{url}/")
     browser.wait(SETTLED)

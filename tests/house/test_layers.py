@@ -17,8 +17,23 @@ from support.house import (
 )
 
 LAYERS: list[set[str]] = [
-    {"edgegan", "edgegan.errors", "edgegan.distributed"},
-    {"edgegan.console", "edgegan.files", "edgegan.recipe", "edgegan.recipes", "edgegan.deployment"},
+    {
+        "edgegan",
+        "edgegan.errors",
+        "edgegan.contracts",
+        "edgegan.distributed",
+        "edgegan.streams",
+    },
+    {
+        "edgegan.console",
+        "edgegan.files",
+        "edgegan.ownership",
+        "edgegan.archives",
+        "edgegan.processes",
+        "edgegan.recipe",
+        "edgegan.recipes",
+        "edgegan.deployment",
+    },
     {
         "edgegan.run",
         "edgegan.package",

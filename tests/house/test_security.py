@@ -21,7 +21,7 @@ from edgegan.data.labels import read_labels
 from edgegan.errors import CheckpointError, ConfigError, InputError, MissingDependency
 from edgegan.export import npm
 from edgegan.export.bundle import Choice, bundle_run
-from edgegan.metrics.networks import load_torchscript
+from edgegan.metrics.networks import check_torchscript
 from edgegan.weights import read_state
 
 SOURCES = [
@@ -111,7 +111,7 @@ def test_archives_are_bounded(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="would unpack to 67 MB"):
         read_state(checkpoint)
     with pytest.raises(CheckpointError, match="would unpack to 67 MB"):
-        load_torchscript(script)
+        check_torchscript(script)
 
 
 def test_postscript_named_png_starts_nothing(
@@ -172,7 +172,7 @@ def test_nothing_is_downloaded_without_a_flag(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a program was started")
 
-    monkeypatch.setattr(npm.subprocess, "run", refuse)
+    monkeypatch.setattr(npm, "run_bounded", refuse)
     with pytest.raises(MissingDependency, match="add --download"):
         npm.fetch(npm.Package("@scope/x", "1.0", "0" * 64), download=False)
 

@@ -203,11 +203,11 @@ def following(run: Path) -> list[list[object]]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Hashes of all files but logs and locks."""
+    """Hashes of all files but logs, locks and lists."""
     return {
         str(path.relative_to(folder)): sha256_file(path)
         for path in folder.rglob("*")
-        if path.is_file() and path.suffix != ".log" and path.name != ".lock"
+        if path.is_file() and path.suffix != ".log" and path.name not in (".lock", ".edgegan")
     }
 
 

@@ -14,7 +14,6 @@ from edgegan.compress.teacher import outputs
 from edgegan.errors import InputError, IntegrityError, MissingDependency, OutputError
 from edgegan.export import npm
 from edgegan.files import (
-    atomic_folder,
     cache_folder,
     check_sha256,
     folder_lock,
@@ -24,6 +23,7 @@ from edgegan.files import (
     write_atomic,
 )
 from edgegan.metrics import download
+from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import differing_keys
 
 
@@ -34,13 +34,16 @@ def test_write_is_all_or_nothing(tmp_path: Path) -> None:
 
 
 def test_folder_appears_only_when_the_block_ends_well(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "p", "m") as folder:
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "p", "package") as folder:
         (folder / "m").write_text("x")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
-    with atomic_folder(tmp_path / "p", "m") as folder:
-        (folder / "m").write_text("x")
-    with pytest.raises(OutputError, match="--overwrite"), atomic_folder(tmp_path / "p", "m"):
+    with atomic_folder(tmp_path / "p", "package") as folder:
+        (folder / "config.json").write_text("{}")
+    with (
+        pytest.raises(OutputError, match="was not written by edgegan"),
+        atomic_folder(tmp_path / "p", "package"),
+    ):
         pass
 
 
@@ -49,7 +52,7 @@ def test_overwrite_never_empties_a_foreign_folder(tmp_path: Path) -> None:
     (tmp_path / "home" / "letters.txt").write_text("dear")
     with (
         pytest.raises(OutputError, match="was not written by edgegan"),
-        atomic_folder(tmp_path / "home", "config.json", overwrite=True),
+        atomic_folder(tmp_path / "home", "package", overwrite=True),
     ):
         pass
     assert (tmp_path / "home" / "letters.txt").read_text() == "dear"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,8 +12,19 @@ import pytest
 from support.commands import edgegan, make_pictures
 
 from edgegan.data.images import read_image, to_float, to_pixels
+from edgegan.errors import OutputError
 from edgegan.metrics.quality import psnr
-from edgegan.runtime.apply import Generator, apply_generator, open_generator, ramp, starts, tiled
+from edgegan.runtime.apply import (
+    Generator,
+    apply_generator,
+    collect_inputs,
+    first_double,
+    open_generator,
+    ramp,
+    refuse_existing,
+    starts,
+    tiled,
+)
 
 
 def image(height: int, width: int) -> np.ndarray:
@@ -67,3 +80,45 @@ def test_command_keeps_sizes(finished_run: Path, tmp_path: Path, fit: str) -> No
 def test_pixels_are_rounded_once() -> None:
     pixels = to_pixels(image(6, 5))
     assert np.array_equal(to_pixels(to_float(pixels)), pixels)
+
+
+@pytest.mark.parametrize("count", [200, 800])
+def test_many_pictures_are_looked_at_once_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Comparisons and questions to the file system before the first picture: a fixed number for each."""
+    source = make_pictures(tmp_path / "one", 1) / "picture0.png"
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for number in range(count):
+        os.link(source, folder / f"{number:04d}.png")
+    calls: Counter[str] = Counter()
+
+    def counted(owner: type, name: str) -> None:
+        real = getattr(owner, name)
+
+        def call(*arguments: object) -> object:
+            calls[name] += 1
+            return real(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    for name in ("stat", "__eq__"):
+        counted(Path, name)
+    pairs = collect_inputs([folder])
+    targets = [tmp_path / "out" / name for _, name in pairs]
+    assert first_double(targets) is None
+    refuse_existing(targets, overwrite=False)
+    assert calls["stat"] <= 2 * count + 10
+    assert calls["__eq__"] <= 2 * count + 10
+    assert first_double([*targets, targets[7], targets[3]]) == targets[3]
+
+
+def test_what_exists_is_found_in_its_folder(tmp_path: Path) -> None:
+    targets = [tmp_path / "a" / "1.png", tmp_path / "b" / "2.png"]
+    refuse_existing(targets, overwrite=False)
+    targets[1].parent.mkdir()
+    targets[1].touch()
+    with pytest.raises(OutputError, match=r"2\.png exists"):
+        refuse_existing(targets, overwrite=False)
+    refuse_existing(targets, overwrite=True)

@@ -95,7 +95,7 @@ def compress_arguments(checkpoint: Path, pictures: Path, run: Path, *more: str) 
     settings = [
         f"data.size=[{SIZE},{SIZE}]",
         "data.crops=8",
-        "distill.steps=40",
+        "distill.steps=60",
         "distill.batch=2",
         *more,
     ]

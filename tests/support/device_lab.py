@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edgegan.benchmarks.devices import root
-from edgegan.files import atomic_folder, cache_folder, write_json
+from edgegan.files import cache_folder, write_json
 
 BACKPORTS = "bookworm-backports"
 ADB_PACKAGES = (
@@ -79,7 +79,7 @@ def lab_root() -> Path:
     with root.only_one(cache_folder()):
         if not (folder / MARKER).is_file():
             shutil.rmtree(folder, ignore_errors=True)
-            with atomic_folder(folder, MARKER) as temporary:
+            with root.rebuilt(folder) as temporary:
                 root.install_debian(temporary / "root", PACKAGES, (f"{BACKPORTS} main",))
                 finish(temporary / "root", main)
                 write_json(temporary / MARKER, {})

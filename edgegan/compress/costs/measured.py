@@ -29,8 +29,9 @@ from edgegan.distributed import is_main
 from edgegan.errors import EdgeGANError
 from edgegan.export.exporter import export
 from edgegan.export.request import ExportOptions
-from edgegan.files import atomic_folder, make_folder
-from edgegan.package import CONFIG_FILE, is_package
+from edgegan.files import make_folder
+from edgegan.ownership.replacement import atomic_folder
+from edgegan.package import is_package
 from edgegan.recipe.cost import CostFunction, Place, Widths
 from edgegan.recipe.kinds import COSTS
 
@@ -133,7 +134,7 @@ def export_sample(
         module = extract(shared.module, shared.graph, plan).eval()
         made = Made(job.spec_of(shared.graph, plan), module)
         x = job.cache.load(job.cache.inputs[:GOLDEN_COUNT], torch.device("cpu"))
-        with atomic_folder(package, CONFIG_FILE, overwrite=True) as temporary:
+        with atomic_folder(package, "package", overwrite=True) as temporary:
             write_student(job, made, temporary, "sample", x, ["a sub-network, to be measured"])
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # lines for each of eleven exports

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
@@ -41,6 +41,7 @@ from edgegan.models.zoo import build
 from edgegan.package import input_shape
 from edgegan.recipe.schema import Recipe
 from edgegan.training.schedule import Schedule, schedule_of
+from edgegan.weights import load_tensors
 
 States = dict[str, dict[str, torch.Tensor]]
 
@@ -203,7 +204,8 @@ def say_found(found: Found, uniform: Candidate | None, why: str) -> None:
     """Prints the front, the best sub-network and what scaling by hand would give."""
     recipe, chosen = found.sharing.job.recipe, found.chosen
     cost, metric = next(iter(recipe.budget.limits())), recipe.search.fitness
-    say(front_table(found.candidates, chosen, cost, metric))
+    for line in front_table(found.candidates, chosen, cost, metric).splitlines():
+        say(line)
     beside = ""
     if uniform is not None:
         beside = f"; scaling every width alike gives {uniform.fitness:.3f}"
@@ -345,7 +347,7 @@ def save_states(path: Path, trainer: Trainer) -> None:
 def load_states(path: Path) -> States:
     """What `save_states` wrote, by part."""
     states: States = {"student": {}, "maps": {}, "judge": {}}
-    for key, value in load_file(path).items():
+    for key, value in load_tensors(path).items():
         part, _, name = key.partition("/")
         states[part][name] = value
     return states

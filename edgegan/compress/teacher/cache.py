@@ -9,15 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pydantic import TypeAdapter
 
 from edgegan.compress.teacher.live import Live
 from edgegan.compress.teacher.outputs import tap_file
+from edgegan.data.arrays import open_array
 from edgegan.data.batches import choose
+from edgegan.data.kept import open_inputs, open_outputs, read_kept
 from edgegan.data.stored import Codec, load_pictures
 from edgegan.distributed import rank, world_size
-from edgegan.files import read_json
-from edgegan.package import InputIO, NoiseIO
+from edgegan.package import NoiseIO
 from edgegan.recipe.distill_section import Distill
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
@@ -30,19 +30,20 @@ class Cache:
     """
 
     def __init__(self, folder: Path, live: Callable[[list[str]], Live] | None = None) -> None:
-        about = read_json(folder / "cache.json")
-        spec: InputIO = TypeAdapter(InputIO).validate_python(about["input"])
+        about = read_kept(folder)
+        spec = about.input
         self.codec = Codec(spec)
         self.mirrors = not isinstance(spec, NoiseIO)
-        self.taps: list[str] = about["taps"]
-        self.scales: list[float] = about["tap_mean_squares"]
-        self.inputs = np.load(folder / "train_input.npy", mmap_mode="r")
-        self.outputs = np.load(folder / "train_output.npy", mmap_mode="r")
+        self.taps: list[str] = about.taps
+        self.scales: list[float] = about.tap_mean_squares
+        self.inputs = open_inputs(folder / "train_input.npy", spec)
+        self.outputs = open_outputs(folder / "train_output.npy", self.inputs)
         self.truths = optional(folder / "train_truth.npy")
         self.reals = optional(folder / "train_real.npy")
         self.features = self.tap_arrays(folder, "train")
-        self.validation_inputs = np.load(folder / "validation_input.npy", mmap_mode="r")
-        self.validation_outputs = np.load(folder / "validation_output.npy", mmap_mode="r")
+        self.validation_inputs = open_inputs(folder / "validation_input.npy", spec)
+        given = self.validation_inputs
+        self.validation_outputs = open_outputs(folder / "validation_output.npy", given)
         self.search_inputs = optional(folder / "search_input.npy")
         self.search_outputs = optional(folder / "search_output.npy")
         self.search_features = self.tap_arrays(folder, "search")
@@ -65,7 +66,7 @@ class Cache:
     def tap_arrays(self, folder: Path, split: str) -> list[np.ndarray]:
         """A split's features, one array a tap."""
         paths = [folder / tap_file(split, index) for index in range(len(self.taps))]
-        return [np.load(path, mmap_mode="r") for path in paths if path.is_file()]
+        return [open_array(path) for path in paths if path.is_file()]
 
     def load(self, stored: np.ndarray, device: torch.device) -> torch.Tensor:
         """Stored inputs (N, ...) as the generator takes them."""
@@ -74,7 +75,7 @@ class Cache:
 
 def optional(path: Path) -> np.ndarray:
     """An array that only some runs have; empty where it was not made."""
-    return np.load(path, mmap_mode="r") if path.is_file() else np.empty(0)
+    return open_array(path) if path.is_file() else np.empty(0)
 
 
 def sample(cache: Cache, settings: Distill, training: Training, step: int) -> Lesson:

@@ -16,15 +16,24 @@ from torch import nn
 
 from edgegan.compress.teacher.examples import Examples, check_kind
 from edgegan.console import progress
+from edgegan.data.arrays import open_array
 from edgegan.data.stored import Codec, store_picture
 from edgegan.distributed import is_main
 from edgegan.errors import ConfigError, OutputError
 from edgegan.files import read_json, sha256_file, sha256_json, write_json
 from edgegan.models.packaging import import_to_package
-from edgegan.models.recording import recorder
+from edgegan.models.recording import hooked
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import check_package_size, load_generator
-from edgegan.package import PackageConfig, input_shape, is_package, package_hash, read_config
+from edgegan.ownership.journal import claim
+from edgegan.package import (
+    PackageConfig,
+    input_shape,
+    is_package,
+    package_files,
+    package_hash,
+    read_config,
+)
 from edgegan.recipe.schema import Recipe
 from edgegan.run import Run
 from edgegan.training.objective import needs_taps
@@ -57,7 +66,7 @@ def resolve_teacher(run: Run, recipe: Recipe) -> Path:
                 size=recipe.data.size,
                 overwrite=True,
             )
-            stage.wrote(*(path for path in sorted(folder.iterdir()) if path.is_file()))
+            stage.wrote(*package_files(folder))
     return folder
 
 
@@ -149,68 +158,78 @@ def tap_file(split: str, index: int) -> str:
 
 def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     """Writes one split's arrays chunk by chunk, noting after each how far it got."""
-    folder, recipe, config = filler.folder, filler.recipe, filler.config
-    crops = filler.examples.crops(split, recipe.seed)
-    codec = Codec(config.input)
-    note = folder / f"{split}.progress.json"
-    done = 0
-    if note.is_file():
-        state = read_json(note)
-        done = state["done"] if state.get("inputs") == filler.inputs else 0
-    paths = [folder / f"{split}_input.npy", folder / f"{split}_output.npy"]
-    if recipe.data.kind in ("paired", "labels"):
-        paths.append(folder / f"{split}_truth.npy")
-    paths += [folder / tap_file(split, index) for index in range(len(tap_names))]
-    if not all(path.is_file() for path in paths):
-        done = 0
-    arrays: list[np.memmap] = []
-    if done:
-        arrays = [open_memmap(path, mode="r+") for path in paths]
-    recorded: dict[str, torch.Tensor] = {}
-    handles = [
-        filler.module.get_submodule(name).register_forward_hook(recorder(recorded, name))
-        for name in tap_names
-    ]
-    try:
-        with (
-            progress(f"teacher on {split} inputs", len(crops), done) as bar,
-            torch.inference_mode(),
-        ):
-            for start in range(done, len(crops), CHUNK):
-                for position in range(start, min(start + CHUNK, len(crops))):
-                    x, truth = filler.examples.read(
-                        split, crops[position], config.input, config.output.channels, recipe.seed
-                    )
-                    y = filler.module(torch.from_numpy(x)[None].to(filler.device))
-                    row = [codec.store(x), y[0].half().cpu().numpy()]
-                    row += [] if truth is None else [store_picture(truth)]
-                    row += [
-                        F.avg_pool2d(recorded[name], recipe.distill.tap_pool)[0]
-                        .half()
-                        .cpu()
-                        .numpy()
-                        for name in tap_names
+    crops = filler.examples.crops(split, filler.recipe.seed)
+    note = filler.folder / f"{split}.progress.json"
+    paths = split_files(filler, split, len(tap_names))
+    done = rows_done(filler, note, paths, len(crops))
+    arrays = [open_memmap(path, mode="r+") for path in paths] if done else []
+    with (
+        hooked(filler.module, tap_names) as recorded,
+        progress(f"teacher on {split} inputs", len(crops), done) as bar,
+        torch.inference_mode(),
+    ):
+        for start in range(done, len(crops), CHUNK):
+            end = min(start + CHUNK, len(crops))
+            for position in range(start, end):
+                row = teacher_row(filler, split, crops[position])
+                row += [
+                    pooled(recorded[name], filler.recipe.distill.tap_pool) for name in tap_names
+                ]
+                if not arrays:
+                    arrays = [
+                        new_array(path, value.dtype, (len(crops), *value.shape))
+                        for path, value in zip(paths, row, strict=True)
                     ]
-                    if not arrays:
-                        arrays = [
-                            new_array(path, value.dtype, (len(crops), *value.shape))
-                            for path, value in zip(paths, row, strict=True)
-                        ]
-                    for array, value in zip(arrays, row, strict=True):
-                        array[position] = value
-                    bar.step(position + 1)
-                for array in arrays:
-                    array.flush()
-                write_json(note, {"inputs": filler.inputs, "done": min(start + CHUNK, len(crops))})
-    finally:
-        for handle in handles:
-            handle.remove()
+                for array, value in zip(arrays, row, strict=True):
+                    array[position] = value
+                bar.step(position + 1)
+            for array in arrays:
+                array.flush()
+            write_json(note, {"inputs": filler.inputs, "done": end})
     return paths
+
+
+def split_files(filler: Filler, split: str, taps: int) -> list[Path]:
+    """The arrays of a split, in the order in which a row has them."""
+    names = ["input", "output"]
+    names += ["truth"] if filler.recipe.data.kind in ("paired", "labels") else []
+    paths = [filler.folder / f"{split}_{name}.npy" for name in names]
+    return [*paths, *(filler.folder / tap_file(split, index) for index in range(taps))]
+
+
+def rows_done(filler: Filler, note: Path, paths: list[Path], count: int) -> int:
+    """How many of `count` rows an earlier, killed filling of the same inputs left in these arrays."""
+    if not note.is_file() or not all(path.is_file() for path in paths):
+        return 0
+    state = read_json(note)
+    known = isinstance(state, dict) and state.get("inputs") == filler.inputs
+    if not known or not isinstance(state.get("done"), int):
+        return 0
+    if any(len(open_array(path)) != count for path in paths):
+        return 0  # of another number of crops: filled anew
+    return min(max(state["done"], 0), count)
+
+
+def teacher_row(filler: Filler, split: str, crop: Any) -> list[np.ndarray]:
+    """An input as it is kept, what the teacher makes of it, and the true picture where there is one."""
+    config = filler.config
+    x, truth = filler.examples.read(
+        split, crop, config.input, config.output.channels, filler.recipe.seed
+    )
+    y = filler.module(torch.from_numpy(x)[None].to(filler.device))
+    row = [Codec(config.input).store(x), y[0].half().cpu().numpy()]
+    return row if truth is None else [*row, store_picture(truth)]
+
+
+def pooled(features: torch.Tensor, side: int) -> np.ndarray:
+    """Features (1, C, H, W) averaged over squares of a side, (C, H / side, W / side) in float16."""
+    return F.avg_pool2d(features, side)[0].half().cpu().numpy()
 
 
 def new_array(path: Path, dtype: np.dtype[Any], shape: tuple[int, ...]) -> np.memmap:
     """An array on disk with all its room reserved: writing to a mapped file on a full disk would kill the process.
     It is a new file: runs that share an old one by hard link keep theirs."""
+    claim(path)
     path.unlink(missing_ok=True)
     array = open_memmap(path, "w+", dtype, shape)
     try:

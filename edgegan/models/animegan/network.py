@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
@@ -29,20 +30,24 @@ class AnimeSpec(Spec):
     STRIDE = 4
     MIN_SIZE = 16
 
-    in_channels: int = Field(3, ge=1)
-    out_channels: int = Field(3, ge=1)
-    stem: int = Field(32, ge=1, description="channels after the first 7x7 convolution")
-    half: tuple[int, int] = Field((64, 64), description="the two convolutions at half size")
-    quarter: tuple[int, int, int] = Field(
+    in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    stem: int = Field(
+        32, ge=1, le=MOST_WIDTH, description="channels after the first 7x7 convolution"
+    )
+    half: tuple[Width, Width] = Field((64, 64), description="the two convolutions at half size")
+    quarter: tuple[Width, Width, Width] = Field(
         (128, 128, 128), description="the three convolutions at a quarter of the size"
     )
-    expanded: tuple[int, ...] = Field(
+    expanded: Layers = Field(
         (256, 512, 512, 512), min_length=1, description="inner channels of each inverted residual"
     )
-    trunk: int = Field(256, ge=1, description="channels between the inverted residuals")
-    narrow: int = Field(128, ge=1, description="channels after them")
-    up1: tuple[int, int] = Field((128, 128), description="after the first doubling")
-    up2: tuple[int, int, int] = Field(
+    trunk: int = Field(
+        256, ge=1, le=MOST_WIDTH, description="channels between the inverted residuals"
+    )
+    narrow: int = Field(128, ge=1, le=MOST_WIDTH, description="channels after them")
+    up1: tuple[Width, Width] = Field((128, 128), description="after the first doubling")
+    up2: tuple[Width, Width, Width] = Field(
         (64, 64, 32), description="after the second doubling; the last convolution is 7x7"
     )
     norm: AnyNorm = "layer"

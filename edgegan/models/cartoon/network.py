@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
@@ -27,23 +28,25 @@ class CartoonSpec(Spec):
     STRIDE = 4
     MIN_SIZE = 16
 
-    in_channels: int = Field(3, ge=1)
-    out_channels: int = Field(3, ge=1)
-    stem: int = Field(64, ge=1, description="channels after the first 7x7 convolution")
-    down1: tuple[int, ...] = Field(
+    in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    stem: int = Field(
+        64, ge=1, le=MOST_WIDTH, description="channels after the first 7x7 convolution"
+    )
+    down1: Layers = Field(
         (128, 128), min_length=1, max_length=2, description="widths of the first halving"
     )
-    down2: tuple[int, ...] = Field(
+    down2: Layers = Field(
         (256, 256),
         min_length=1,
         max_length=2,
         description="widths of the second halving; the last is the trunk",
     )
-    inner: tuple[int, ...] = Field((256,) * 8, description="inner channels of each residual block")
-    up1: tuple[int, ...] = Field(
+    inner: Layers = Field((256,) * 8, description="inner channels of each residual block")
+    up1: Layers = Field(
         (128, 128), min_length=1, max_length=2, description="widths of the first doubling"
     )
-    up2: tuple[int, ...] = Field(
+    up2: Layers = Field(
         (64, 64), min_length=1, max_length=2, description="widths of the second doubling"
     )
     block: Block = Field("dense", description="residual convolutions: dense or separable")

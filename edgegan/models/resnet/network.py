@@ -6,6 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import (
     ResidualBlock,
     check_written,
@@ -32,13 +33,19 @@ class ResnetSpec(Spec):
     STRIDE = 4
     MIN_SIZE = 16
 
-    in_channels: int = Field(3, ge=1)
-    out_channels: int = Field(3, ge=1)
-    stem: int = Field(64, ge=1, description="channels after the first 7x7 convolution")
-    down: int = Field(128, ge=1, description="channels after the first strided convolution")
-    trunk: int = Field(256, ge=1, description="channels of the residual trunk")
-    inner: tuple[int, ...] = Field((256,) * 9, description="inner channels of each residual block")
-    up: tuple[int, int] = Field((128, 64), description="channels after each transposed convolution")
+    in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    stem: int = Field(
+        64, ge=1, le=MOST_WIDTH, description="channels after the first 7x7 convolution"
+    )
+    down: int = Field(
+        128, ge=1, le=MOST_WIDTH, description="channels after the first strided convolution"
+    )
+    trunk: int = Field(256, ge=1, le=MOST_WIDTH, description="channels of the residual trunk")
+    inner: Layers = Field((256,) * 9, description="inner channels of each residual block")
+    up: tuple[Width, Width] = Field(
+        (128, 64), description="channels after each transposed convolution"
+    )
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Norm = "instance"
     separable_norm: Norm | None = Field(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import NoiseIO
@@ -24,14 +25,12 @@ class SnganSpec(Spec):
         WidthField(r"blocks\.(\d+)\.conv2", "width", 0),
     )
 
-    latent: int = Field(128, ge=1, description="noise values a picture")
-    out_channels: int = Field(3, ge=1)
-    bottom: int = Field(4, ge=1, description="height and width of the first map")
-    stem: int = Field(256, ge=1, description="channels of the first map")
-    width: tuple[int, ...] = Field(
-        (256, 256, 256), min_length=1, description="channels after each block"
-    )
-    inner: tuple[int, ...] = Field(
+    latent: int = Field(128, ge=1, le=MOST_WIDTH, description="noise values a picture")
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    bottom: int = Field(4, ge=1, le=256, description="height and width of the first map")
+    stem: int = Field(256, ge=1, le=MOST_WIDTH, description="channels of the first map")
+    width: Layers = Field((256, 256, 256), min_length=1, description="channels after each block")
+    inner: Layers = Field(
         (256, 256, 256), min_length=1, description="channels between a block's convolutions"
     )
     norm: Norm = "batch"
@@ -131,9 +130,9 @@ class SnganDiscriminatorSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: Literal["sngan"] = "sngan"
-    in_channels: int = Field(3, ge=1)
-    ndf: int = Field(128, ge=1, description="channels of every block")
-    blocks: int = Field(4, ge=2, description="residual blocks, the first two of which halve")
+    in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    ndf: int = Field(128, ge=1, le=MOST_WIDTH, description="channels of every block")
+    blocks: int = Field(4, ge=2, le=16, description="residual blocks, the first two of which halve")
 
 
 class JudgingBlock(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import (
     SeparableConv,
     check_written,
@@ -38,20 +39,22 @@ class SpadeSpec(Spec):
         WidthField(r"up(\d)\.\w+\.shared", "hidden", 3),
     )
 
-    classes: int = Field(35, ge=1, description="label classes, one channel each")
+    classes: int = Field(35, ge=1, le=MOST_WIDTH, description="label classes, one channel each")
     instance_edge: bool = Field(True, description="one more channel, 1 on instance borders")
-    out_channels: int = Field(3, ge=1)
-    trunk: int = Field(1024, ge=1, description="channels of the head and the middle blocks")
-    up: tuple[int, int, int, int] = Field(
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    trunk: int = Field(
+        1024, ge=1, le=MOST_WIDTH, description="channels of the head and the middle blocks"
+    )
+    up: tuple[Width, Width, Width, Width] = Field(
         (512, 256, 128, 64), description="channels after each of the last four blocks"
     )
-    inner: tuple[int, ...] = Field(
+    inner: Layers = Field(
         (1024, 1024, 1024, 512, 256, 128, 64),
         min_length=7,
         max_length=7,
         description="channels between a block's convolutions",
     )
-    hidden: tuple[int, ...] = Field(
+    hidden: Layers = Field(
         (128,) * 7,
         min_length=7,
         max_length=7,

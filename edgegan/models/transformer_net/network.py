@@ -10,6 +10,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
@@ -29,13 +30,15 @@ class TransformerSpec(Spec):
     STRIDE = 4
     MIN_SIZE = 16
 
-    in_channels: int = Field(3, ge=1)
-    out_channels: int = Field(3, ge=1)
-    stem: int = Field(32, ge=1, description="channels after the first 9x9 convolution")
-    down: int = Field(64, ge=1, description="channels after the first halving")
-    trunk: int = Field(128, ge=1, description="channels of the residual trunk")
-    inner: tuple[int, ...] = Field((128,) * 5, description="inner channels of each residual block")
-    up: tuple[int, int] = Field((64, 32), description="channels after each doubling")
+    in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    stem: int = Field(
+        32, ge=1, le=MOST_WIDTH, description="channels after the first 9x9 convolution"
+    )
+    down: int = Field(64, ge=1, le=MOST_WIDTH, description="channels after the first halving")
+    trunk: int = Field(128, ge=1, le=MOST_WIDTH, description="channels of the residual trunk")
+    inner: Layers = Field((128,) * 5, description="inner channels of each residual block")
+    up: tuple[Width, Width] = Field((64, 32), description="channels after each doubling")
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Norm = "instance_affine"
 

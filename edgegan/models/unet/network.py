@@ -6,6 +6,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
+from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
@@ -19,14 +20,14 @@ class UnetSpec(Spec):
         WidthField(r"up\.(\d+)", "up", 0),
     )
 
-    in_channels: int = Field(3, ge=1)
-    out_channels: int = Field(3, ge=1)
-    down: tuple[int, ...] = Field(
+    in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    down: Layers = Field(
         (64, 128, 256, 512, 512, 512, 512, 512),
         min_length=2,
         description="channels after each halving",
     )
-    up: tuple[int, ...] = Field(
+    up: Layers = Field(
         (512, 512, 512, 512, 256, 128, 64),
         min_length=1,
         description="channels after each doubling but the last, deepest first, before the skip joins",

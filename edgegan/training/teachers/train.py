@@ -16,14 +16,15 @@ from edgegan.data.batches import middle_batch
 from edgegan.data.checking import check_dataset, keep_findings, listing_hash
 from edgegan.data.datasets import Dataset, open_dataset
 from edgegan.errors import ConfigError
-from edgegan.files import atomic_folder, sha256_file, sha256_json
+from edgegan.files import sha256_file, sha256_json
 from edgegan.metrics.complexity import format_macs, measure
 from edgegan.metrics.perceptual import open_perceptual, perceptual_loss
 from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.packaging import store
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import build, check_size, describe_io
-from edgegan.package import CONFIG_FILE, NoiseIO, input_shape
+from edgegan.ownership.replacement import atomic_folder
+from edgegan.package import NoiseIO, input_shape, package_files
 from edgegan.recipe.schema import Recipe
 from edgegan.recipe.train_section import Train
 from edgegan.run import MANIFEST, Run
@@ -220,7 +221,7 @@ def write_teachers(
         about = {"name": name, "source": source, "licence": recipe.train.licence} | (
             {"input": takes} if takes else {}
         )
-        with atomic_folder(folder, CONFIG_FILE, overwrite=True) as temporary:
+        with atomic_folder(folder, "package", overwrite=True) as temporary:
             store(
                 temporary,
                 family,
@@ -232,7 +233,7 @@ def write_teachers(
                 if generator == "to_a"
                 else (judge, judge_state),
             )
-        files += sorted(path for path in folder.iterdir() if path.is_file())
+        files += package_files(folder)
     return files
 
 

@@ -1,0 +1,1 @@
+"""What files may hold: bounds before memory is taken, and the schemas of manifests."""

@@ -1,0 +1,35 @@
+"""Where converters work: a hidden folder in the export's, which goes when they are done, or with the next export."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from edgegan.ownership.descriptors import Folder
+from edgegan.ownership.journal import Journal, listing, read_list
+
+PREFIX = ".convert-"
+KIND = "scratch"  # of a folder that is ours with all that is in it
+
+
+@contextmanager
+def scratch(folder: Path) -> Iterator[Path]:
+    """A new folder below one that is held."""
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=folder) as work:
+        Journal(Path(work), KIND).begin({})
+        with listing(Journal(Path(work), KIND)):
+            yield Path(work)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Removes what killed exports left; no link is followed."""
+    for path in folder.glob(f"{PREFIX}*"):
+        found = None if path.is_symlink() else read_list(path)
+        if found is not None and found[0] == KIND:
+            shutil.rmtree(path, ignore_errors=True)
+        elif not path.is_symlink():
+            with suppress(OSError), Folder(folder) as opened:
+                opened.remove_empty(path.name)
