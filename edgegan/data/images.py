@@ -31,10 +31,8 @@ FORMATS = (
 )  # EPS would start Ghostscript
 MOST_SIDE = 65_535
 MAX_PIXELS = 120_000_000
-FREE_PIXELS = (
-    16_000_000  # of a picture of any file size; more must be paid for in bytes of the file
-)
-PIXELS_A_BYTE = 6
+FREE_PIXELS = 12_000_000  # of a file of any size; more must be paid for in bytes of the file
+PIXELS_A_BYTE = 3
 BAND_PIXELS = 1_000_000  # converted at once, so that wide modes cost no multiple of the picture
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
@@ -105,7 +103,7 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
 
 def check_pixels(image: Image.Image, path: Path) -> None:
     """Raises InputError when a picture, of which only the header was read, is too large to decode: longer than 65,535
-    pixels, above 120 megapixels, or above 16 and far more than a file of its size holds."""
+    pixels, above 120 megapixels, or above 12 and far more than a file of its size holds."""
     if max(image.size) > MOST_SIDE:
         raise InputError(
             f"{path} is {image.width}x{image.height} pixels, and no side may be longer than {MOST_SIDE:,}; cut it first"

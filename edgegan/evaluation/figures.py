@@ -18,7 +18,7 @@ from edgegan.metrics.inception_score import inception_score, score_interval, sof
 from edgegan.metrics.networks import Network
 from edgegan.metrics.perceptual import SMALLEST_SIDE, PerceptualNetwork, perceptual_distance
 from edgegan.metrics.protocol import NORMAL, PERCENTILE, Figure, Protocol, mean_interval
-from edgegan.metrics.quality import MS_SSIM_SIDE, WINDOW, ms_ssim, psnr, ssim
+from edgegan.metrics.quality import MS_SSIM_SIDE, WINDOW, ms_ssim, picture_psnr, psnr, ssim
 from edgegan.metrics.segmentation import (
     PrecisionCurve,
     confusion,
@@ -29,6 +29,8 @@ from edgegan.metrics.segmentation import (
 )
 
 MOST_DB = 200.0  # PSNR of equal pictures, so that means and JSON stay finite
+MOST_PIXELS = 4_000_000
+LARGE_VALUES = 1_000_000  # of a picture, whose squares are summed band by band
 MEAN_REPEATS = 1000
 SIDES = {"ssim": WINDOW, "ms_ssim": MS_SSIM_SIDE}  # the smallest side that a figure needs
 PAIRED = {  # title, unit, settings
@@ -141,7 +143,16 @@ def paired_values(
                 )
             side = min(a.shape[2:])
             smallest = min(smallest, side)
-            values["psnr"].append(min(MOST_DB, psnr(a.numpy(), b.numpy())))
+            if a.shape[2] * a.shape[3] > MOST_PIXELS:
+                raise InputError(
+                    f"{judged.pictures.name(index)} has {a.shape[3]}x{a.shape[2]} pixels; more than "
+                    f"{MOST_PIXELS // 10**6} million are not judged at once: give --size to crop, or scale it down"
+                )
+            large = a[0].numel() > LARGE_VALUES
+            found = (
+                picture_psnr(a[0].numpy(), b[0].numpy()) if large else psnr(a.numpy(), b.numpy())
+            )
+            values["psnr"].append(min(MOST_DB, found))
             if side >= WINDOW:
                 values["ssim"].append(ssim(a, b))
             if side >= MS_SSIM_SIDE:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from edgegan.errors import InputError
-from edgegan.metrics.quality import ms_ssim, psnr, ssim
+from edgegan.metrics.quality import ms_ssim, picture_psnr, psnr, ssim
 
 
 def test_psnr_by_hand() -> None:
@@ -74,3 +74,14 @@ def test_ms_ssim_against_another_way_of_computing_it() -> None:
     assert ms_ssim(first, first) == pytest.approx(1)
     with pytest.raises(InputError, match="at least 176 pixels"):
         ms_ssim(first[..., :175], second[..., :175])
+
+
+def test_large_pictures_are_judged_band_by_band(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same figures, with a few rows in float64 at a time."""
+    chance = torch.Generator().manual_seed(0)
+    a = torch.rand(1, 3, 180, 190, generator=chance) * 2 - 1
+    b = (a + 0.1 * torch.randn(a.shape, generator=chance)).clamp(-1, 1)
+    whole = ssim(a, b), ms_ssim(a, b), psnr(a.numpy(), b.numpy())
+    monkeypatch.setattr("edgegan.metrics.quality.BAND_PIXELS", 190 * 8)
+    banded = ssim(a, b), ms_ssim(a, b), picture_psnr(a[0].numpy(), b[0].numpy())
+    assert banded == pytest.approx(whole, rel=1e-12)

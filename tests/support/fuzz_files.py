@@ -97,6 +97,8 @@ def descendants(process: int) -> Iterator[int]:
     try:
         for task in Path(f"/proc/{process}/task").iterdir():
             for child in map(int, (task / "children").read_text().split()):
+                if b"--serve" in program(child):
+                    continue  # the server of converters, which stays for the next command
                 yield child
                 yield from descendants(child)
     except OSError:
