@@ -29,7 +29,6 @@ from edgegan.metrics.segmentation import (
 )
 
 MOST_DB = 200.0  # PSNR of equal pictures, so that means and JSON stay finite
-MOST_PIXELS = 4_000_000
 LARGE_VALUES = 1_000_000  # of a picture, whose squares are summed band by band
 MEAN_REPEATS = 1000
 SIDES = {"ssim": WINDOW, "ms_ssim": MS_SSIM_SIDE}  # the smallest side that a figure needs
@@ -143,11 +142,6 @@ def paired_values(
                 )
             side = min(a.shape[2:])
             smallest = min(smallest, side)
-            if a.shape[2] * a.shape[3] > MOST_PIXELS:
-                raise InputError(
-                    f"{judged.pictures.name(index)} has {a.shape[3]}x{a.shape[2]} pixels; more than "
-                    f"{MOST_PIXELS // 10**6} million are not judged at once: give --size to crop, or scale it down"
-                )
             large = a[0].numel() > LARGE_VALUES
             found = (
                 picture_psnr(a[0].numpy(), b[0].numpy()) if large else psnr(a.numpy(), b.numpy())

@@ -24,6 +24,7 @@ from edgegan.recipe.loading import parse_recipe
 from edgegan.run import MANIFEST, Run
 from edgegan.runtime.apply import open_generator
 
+MOST_PIXELS = 4_000_000
 MIDDLE = Crop(0, 0.5, 0.5)
 
 
@@ -49,8 +50,15 @@ class PictureSet:
         return read if self.size is None else take_crop(read, MIDDLE, self.size, self.resize)
 
     def tensor(self, index: int) -> torch.Tensor:
-        """(3, H, W) in [-1, 1]."""
-        values = from_stored(self.pixels(index))
+        """(3, H, W) in [-1, 1]; raises InputError naming a picture that is too large to be judged."""
+        pixels = self.pixels(index)
+        height, width = pixels.shape[:2]
+        if height * width > MOST_PIXELS:
+            raise InputError(
+                f"{self.pictures.name(index)} has {width}x{height} pixels; more than {MOST_PIXELS // 10**6} million are "
+                "not judged at once: give --size to crop, or scale it down"
+            )
+        values = from_stored(pixels)
         return torch.from_numpy(np.ascontiguousarray(values.transpose(2, 0, 1)))
 
     def tensors(self) -> Iterator[torch.Tensor]:
