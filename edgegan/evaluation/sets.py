@@ -24,7 +24,7 @@ from edgegan.recipe.loading import parse_recipe
 from edgegan.run import MANIFEST, Run
 from edgegan.runtime.apply import open_generator
 
-MOST_PIXELS = 4_000_000
+MOST_PIXELS = 3_000_000  # of a picture that is judged in floating point
 MIDDLE = Crop(0, 0.5, 0.5)
 
 
@@ -55,7 +55,7 @@ class PictureSet:
         height, width = pixels.shape[:2]
         if height * width > MOST_PIXELS:
             raise InputError(
-                f"{self.pictures.name(index)} has {width}x{height} pixels; more than {MOST_PIXELS // 10**6} million are "
+                f"{self.pictures.name(index)} has {width}x{height} pixels; more than {MOST_PIXELS:,} are "
                 "not judged at once: give --size to crop, or scale it down"
             )
         values = from_stored(pixels)
