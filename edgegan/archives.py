@@ -52,7 +52,7 @@ def check_zip(path: Path, most_bytes: int) -> list[zipfile.ZipInfo]:
                 raise ArchiveError("its members reach into the list at its end")
             return members
     except (zipfile.BadZipFile, struct.error, NotImplementedError, UnicodeDecodeError) as error:
-        raise ArchiveError(f"it is no zip file ({error})") from error
+        raise ArchiveError(f"it is damaged or cut short ({error})") from error
 
 
 def check_end(file: IO[bytes]) -> None:

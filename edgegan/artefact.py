@@ -246,16 +246,22 @@ def check_artefact(path: Path, model: ModelManifest) -> None:
         check_sha256(path.parent / name, info.sha256)
 
 
-def check_takes(path: Path, model: ModelManifest, found: Sequence[Mapping[str, Any]]) -> None:
-    """Raises InputError when a runtime finds inputs of another shape than model.json says: memory is taken by what the
-    artefact is, not by what is said of it."""
+def check_takes(
+    path: Path,
+    model: ModelManifest,
+    found: Sequence[Mapping[str, Any]],
+    size: tuple[int, int] | None = None,
+) -> None:
+    """Raises InputError when a runtime finds inputs of another shape than model.json says, or than it has at `size`
+    (height, width), one of its several: memory is taken by what the artefact is, not by what is said of it."""
     for info, tensor in zip(model.inputs, found, strict=False):
+        said = info.shape if size is None else info.shape_at(size)
         sides = list(tensor["shape"])
-        pairs = zip(info.shape, sides, strict=False)
+        pairs = zip(said, sides, strict=False)
         differ = any(a != b for a, b in pairs if a != -1 and isinstance(b, int) and b > 0)
-        if len(sides) != len(info.shape) or differ:
+        if len(sides) != len(said) or differ:
             raise InputError(
-                f"{manifest_of(path)} says that {info.name} has shape {info.shape}, but {path.name} takes {sides}; "
+                f"{manifest_of(path)} says that {info.name} has shape {said}, but {path.name} takes {sides}; "
                 "export it again with --overwrite"
             )
 

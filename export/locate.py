@@ -138,8 +138,13 @@ def convert_and_run(
     part: nn.Module, x: torch.Tensor, target: Target, takes: TensorInfo
 ) -> np.ndarray:
     """The result (N, C, H, W) of a graph's artefact, in this process."""
+    n, channels, *size = part(x).shape
     gives = TensorInfo(
-        name="output", shape=[], layout=target.layout, colour="other", range=(-1.0, 1.0)
+        name="output",
+        shape=[n, *size, channels] if target.layout == "NHWC" else [n, channels, *size],
+        layout=target.layout,
+        colour="other",
+        range=(-1.0, 1.0),
     )
     tensor = to_artefact(x.numpy(), takes)
     boundaries = [(Boundary(part, takes, gives), Example(torch.from_numpy(tensor), (0, 0)))]

@@ -68,6 +68,13 @@ class TensorInfo(BaseModel):
         first = {"NHWC": 1, "NCHW": 2}.get(self.layout)
         return None if first is None else (self.shape[first], self.shape[first + 1])
 
+    def shape_at(self, size: tuple[int, int]) -> list[int]:
+        """The shape with another height and width; noise has none."""
+        if self.layout == "NC":
+            return self.shape
+        batch, channels = self.shape[0], self.channels
+        return [batch, *size, channels] if self.layout == "NHWC" else [batch, channels, *size]
+
 
 class Parity(BaseModel):
     """The artefact against PyTorch on the same inputs."""

@@ -79,7 +79,7 @@ def open_generator(
     if takes.encoding == "index":
         channels = (takes.classes or 0) + int(takes.instance_edge)
     with Session(source, threads=threads, signature=signature) as session:
-        check_takes(source, model, session.inputs)
+        check_takes(source, model, session.inputs, None if free else size)
 
         def call(x: Floats) -> Floats:
             return from_artefact(session.run(to_artefact(x[None], takes)), gives)[0]

@@ -152,8 +152,8 @@ def append(path: Path, entry: dict[str, Any]) -> None:
         file.write(json.dumps(entry) + "\n")
 
 
-def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
-    """Complete lines of a metrics file; a line cut short by a kill is passed over."""
+def read_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects that the lines of a file are; a line cut short by a kill is passed over."""
     if not path.is_file():
         return
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -161,7 +161,14 @@ def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
             entry = parse_json(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(entry, dict) and isinstance(entry.get("step"), int) and "stage" in entry:
+        if isinstance(entry, dict):
+            yield entry
+
+
+def read_metrics(path: Path) -> Iterator[dict[str, Any]]:
+    """Complete lines of a metrics file: those with a stage and a step."""
+    for entry in read_entries(path):
+        if isinstance(entry.get("step"), int) and "stage" in entry:
             yield entry
 
 

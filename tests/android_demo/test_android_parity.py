@@ -91,7 +91,7 @@ def jvm(
                 make_folder(assets / "models" / identity), identity, family, path, model, golden
             )
             models.append(Model(identity, path))
-    write_index(assets)
+    write_index(assets, [model.identity for model in models], [])
     yield Jvm([folder / "core", folder / "host"], assets, models)
 
 

@@ -29,7 +29,7 @@ def test_every_number_of_threads_has_its_file(finished_run: Path, tmp_path: Path
     write_records(tmp_path, [one])
     write_records(tmp_path, [two])
     write_records(tmp_path, [one, two])
-    assert {path.name for path in tmp_path.iterdir()} == {
+    assert {path.name for path in tmp_path.glob("*.json")} == {
         "host__student_int8.tflite.json",
         "host__student_int8.tflite__2threads.json",
     }

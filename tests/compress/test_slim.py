@@ -32,7 +32,9 @@ from edgegan.recipe.slim_section import Slim
 from edgegan.run import Run
 
 BUDGET = 106_000
+STEPS = 40
 SLIM = ["method=gan-slimming", f"budget.bytes={BUDGET}", "slim.prune_times=3"]
+SLIM += [f"distill.steps={STEPS}"]
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,7 @@ def teacher(tmp_path_factory: pytest.TempPathFactory, resnet_checkpoint: Path) -
 
 
 def recipe_for(teacher: Path, pictures: Path | None, *more: str) -> Recipe:
-    settings = ["data.size=[32,32]", "data.crops=8", "distill.steps=40", "distill.batch=2", *SLIM]
+    settings = ["data.size=[32,32]", "data.crops=8", "distill.batch=2", *SLIM]
     settings += [f"teacher={json.dumps(str(teacher))}", "data.validation_images=1", *more]
     if pictures is not None:
         settings.append(f"data.train={json.dumps(str(pictures))}")
@@ -69,7 +71,7 @@ def test_budget_is_met_and_the_curve_is_kept(slimmed: Path) -> None:
     assert 0.97 * BUDGET <= figures["budget"]["met_at"] <= BUDGET
     cuts = [entry for entry in lines(slimmed) if "widths" in entry]
     assert [entry["step"] for entry in cuts] == [
-        step + 1 for step in sorted(cut_steps(40, Slim(prune_times=3)))
+        step + 1 for step in sorted(cut_steps(STEPS, Slim(prune_times=3)))
     ]
     assert {entry["stage"] for entry in cuts} == {"slim"}
     costs = [entry["cost"] for entry in cuts]

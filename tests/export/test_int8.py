@@ -115,7 +115,7 @@ def test_sensitivity_names_layers(global_export: Path) -> None:
     assert macs["stem"] == SIZE * SIZE * 8 * 3 * 49
     assert macs["blocks.0.conv1.depthwise"] == (SIZE // 4) ** 2 * 32 * 9
     model = read_model(global_export / "out" / "student_int8.tflite")
-    assert [each["layer"] for each in model.sensitivity] == [row["layer"] for row in rows]
+    assert [each.layer for each in model.sensitivity] == [row["layer"] for row in rows]
 
 
 def test_policies(global_export: Path, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ def test_an_unknown_target_is_never_taken_for_a_known_one(tmp_path: Path) -> Non
     [
         ({"entry": "../evil.onnx"}, "lies outside the folder"),
         ({"entry": "/evil.onnx"}, "lies outside the folder"),
-        ({"files": {"a/../../b": {"sha256": "", "bytes": 1}}}, "lies outside the folder"),
+        ({"files": {"a/../../b": {"sha256": "0" * 64, "bytes": 1}}}, "lies outside the folder"),
         ({"runs_in": ["shell"]}, "is not a runtime"),
     ],
 )

@@ -202,7 +202,12 @@ def small_recipe(folder: Path, **settings: object) -> Recipe:
 
 
 def test_nan_names_step_term_and_checkpoint(tmp_path: Path) -> None:
-    recipe = small_recipe(tmp_path, learning_rate=1e30, checkpoint_seconds=1e-3)
+    recipe = small_recipe(tmp_path, checkpoint_seconds=1e-3)
+    assert recipe.train is not None
+    diverging = recipe.train.model_copy(
+        update={"learning_rate": 1e30}
+    )  # more than a recipe may say
+    recipe = recipe.model_copy(update={"train": diverging})
     with pytest.raises(TrainingError, match=r"step \d: the (term|weight) '\w+.*checkpoint"):
         train(recipe, tmp_path / "run")
     checkpoint = tmp_path / "run/stages/train/checkpoint.pt"

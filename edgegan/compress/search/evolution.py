@@ -16,7 +16,7 @@ from edgegan.console import progress, say
 from edgegan.distributed import is_main, rank, share, world_size
 from edgegan.files import write_atomic
 from edgegan.recipe.search_section import Search
-from edgegan.training.loop import append, read_metrics
+from edgegan.training.loop import append, read_entries
 
 TRIES = 200  # random draws before a draw is shrunk until it fits
 Costs = dict[str, float]
@@ -121,7 +121,7 @@ class Searcher:
 
     def remember(self, inputs: str) -> None:
         """Reads the journal of an interrupted search of the same inputs; another's is started anew."""
-        entries = list(read_metrics(self.journal))
+        entries = list(read_entries(self.journal))
         if not entries or entries[0].get("inputs") != inputs:
             if is_main():
                 write_atomic(self.journal, (json.dumps({"inputs": inputs}) + "\n").encode())
