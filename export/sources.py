@@ -13,7 +13,7 @@ from edgegan.data.images import center_crop, list_images, read_image, to_float
 from edgegan.data.kept import open_inputs, open_outputs
 from edgegan.data.labels import find_edges, one_hot, read_labels
 from edgegan.data.stored import Codec
-from edgegan.errors import ConfigError
+from edgegan.errors import ConfigError, InputError
 from edgegan.models.packaging import golden_inputs
 from edgegan.models.zoo import check_package_size, parse_spec
 from edgegan.package import (
@@ -133,7 +133,7 @@ def run_sources(
         )
     chosen, note, others = calibration_inputs(folder, config, (shape, *more), calibration)
     validation = outputs = None
-    if shape == config.size:
+    if shape == config.size and (teacher_cache(folder) / "validation_input.npy").is_file():
         validation, outputs = validation_pairs(folder, config)
     proof = chosen if validation is None else validation
     common: dict[str, Any] = {
@@ -167,8 +167,12 @@ def calibration_inputs(
 ) -> tuple[np.ndarray, str, tuple[tuple[Size, np.ndarray], ...]]:
     """What a run's packages are calibrated with, in words too, and the inputs of its further sizes."""
     if calibration is None:
-        cache = folder / "stages" / "teacher_cache"
-        kept = open_inputs(cache / "train_input.npy", config.input)[:CALIBRATION_IMAGES]
+        path = teacher_cache(folder) / "train_input.npy"
+        if not path.is_file():
+            raise InputError(
+                f"{path} is missing: run edgegan compress again, or give --calibration DIR with images to prove it on"
+            )
+        kept = open_inputs(path, config.input)[:CALIBRATION_IMAGES]
         chosen = Codec(config.input).load(kept).numpy()
         return chosen, f"{len(chosen)} training crops of the run", ()
     chosen = load_folder(calibration, sizes[0], config.input)
@@ -179,9 +183,14 @@ def calibration_inputs(
     return chosen, f"{len(chosen)} images of {calibration}", others
 
 
+def teacher_cache(folder: Path) -> Path:
+    """Where a run keeps its crops and what its teacher makes of them."""
+    return folder / "stages" / "teacher_cache"
+
+
 def validation_pairs(folder: Path, config: PackageConfig) -> tuple[np.ndarray, np.ndarray]:
     """A run's validation inputs and what its teacher makes of them."""
-    cache = folder / "stages" / "teacher_cache"
+    cache = teacher_cache(folder)
     inputs = open_inputs(cache / "validation_input.npy", config.input)
     outputs = open_outputs(cache / "validation_output.npy", inputs).astype(np.float32)
     return Codec(config.input).load(inputs).numpy(), outputs

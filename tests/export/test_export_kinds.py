@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 from support.commands import SIZE, edgegan
 
 from edgegan.artefact import read_model
 from edgegan.data.images import read_image
+from edgegan.errors import InputError
 from edgegan.export.flatbuffer import read_operations
+from edgegan.export.sources import run_sources
 from edgegan.export.to_tflite import pad_channel_last
 from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.packaging import store
@@ -141,3 +145,15 @@ def test_padding_rule_by_hand() -> None:
     for pad in ([1, 2], [1, 2, 3, 0], [0, 1, 2, 3, 1, 0], [1, 0, 0, 2, 0, 1, 1, 1]):
         expected = torch.nn.functional.pad(x, pad, value=7.0).permute(0, 2, 3, 1)
         assert torch.equal(pad_channel_last(x.permute(0, 2, 3, 1), pad, 7.0), expected)
+
+
+def test_a_run_without_its_crops_asks_for_pictures(
+    tmp_path: Path, finished_run: Path, pictures: Path
+) -> None:
+    """Shared runs come without `stages`: they are exported on pictures that are given."""
+    run = shutil.copytree(finished_run, tmp_path / "run", ignore=shutil.ignore_patterns("stages"))
+    with pytest.raises(InputError, match=r"train_input\.npy is missing: .*--calibration DIR"):
+        run_sources(run, "both", (), None)
+    student, teacher = run_sources(run, "both", (), pictures)
+    assert student.teacher_outputs is None
+    assert len(student.images) and len(teacher.images)
