@@ -13,11 +13,13 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from edgegan.archives import check_zip
 from edgegan.errors import InputError
 
 MOST_HEADER = 10_000
 MOST_RANK = 8
 MOST_UNPACKED = 1_000_000_000
+MOST_ALTOGETHER = 1 << 40  # what is not asked for is not unpacked
 MOST_RATIO = 40  # of the bytes in an .npz, unpacked to packed
 SMALL_BYTES = 50_000_000  # may be packed as tightly as it likes
 KINDS = "biuf"
@@ -64,8 +66,9 @@ def read_npz(path: Path, name: str) -> NDArray[Any]:
     if not path.is_file():
         raise InputError(f"array {path} does not exist")
     try:
+        unpacked = check_zip(path, MOST_ALTOGETHER)
         with zipfile.ZipFile(path) as archive:
-            members = [each for each in archive.infolist() if each.filename.endswith(".npy")]
+            members = [each for each in unpacked if each.filename.endswith(".npy")]
             if not members:
                 raise ValueError("there is no array in it")
             chosen = next((m for m in members if m.filename == f"{name}.npy"), members[0])

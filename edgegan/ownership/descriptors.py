@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import mmap
 import os
 import stat
 from collections.abc import Iterator, Sequence
@@ -170,14 +171,15 @@ def create(folder: Folder, name: str) -> int:
     raise OSError(errno.EBUSY, "another process is writing it", str(folder.path / name))
 
 
-def write_whole(folder: Folder, name: str, data: bytes) -> None:
+def write_whole(folder: Folder, name: str, data: bytes | mmap.mmap) -> None:
     """Writes a file under a partial name, syncs it, gives it its name, and syncs the folder."""
     partial = partial_name(name)
     descriptor = create(folder, partial)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        with memoryview(data) as view:
+            done = 0
+            while done < len(view):
+                done += os.write(descriptor, view[done:])
         os.fsync(descriptor)
         if fcntl is None:
             os.close(descriptor)
@@ -191,6 +193,22 @@ def write_whole(folder: Folder, name: str, data: bytes) -> None:
         if descriptor >= 0:
             os.close(descriptor)
     folder.sync()
+
+
+def detach(folder: Folder, name: str) -> None:
+    """Gives a file that has other names too (hard links) a content of its own: what is written into it then changes no
+    other."""
+    descriptor = folder.open(name, os.O_RDONLY)
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink > 1:
+            if found.st_size == 0:
+                write_whole(folder, name, b"")
+            else:
+                with mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ) as content:
+                    write_whole(folder, name, content)
+    finally:
+        os.close(descriptor)
 
 
 def partial_name(name: str) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from edgegan.errors import OutputError
-from edgegan.ownership.descriptors import Folder, entered, write_whole
+from edgegan.ownership.descriptors import Folder, detach, entered, write_whole
 
 LIST_FILE = ".edgegan"
 LOCK_FILE = ".lock"
@@ -61,6 +61,7 @@ class Journal:
             return
         line = (json.dumps(entry(path, sha256)) + "\n").encode()
         with Folder(self.folder) as folder:
+            detach(folder, LIST_FILE)
             descriptor = folder.open(LIST_FILE, os.O_RDWR | os.O_APPEND)
             try:
                 size = os.lseek(descriptor, 0, os.SEEK_END)
@@ -143,7 +144,10 @@ def place(path: Path) -> tuple[Journal | None, Path, tuple[str, ...]]:
 
 
 def claim(path: Path, sha256: str | None = None) -> None:
-    """Lists a file that is about to be written; raises OutputError where it is the user's, or lies behind a link."""
+    """Lists a file that is about to be written; raises OutputError where it is the user's, or lies behind a link.
+
+    Without a hash it is written in place, so one that has other names too (hard links) is made a file of its own.
+    """
     journal, root, parts = place(path)
     if journal is None:
         return
@@ -151,12 +155,14 @@ def claim(path: Path, sha256: str | None = None) -> None:
     try:
         with entered(root, parts[:-1], make=True) as folder:
             mode = folder.mode(parts[-1])
-        if mode and (stat.S_ISLNK(mode) or not journal.lists(name)):
-            raise OutputError(
-                f"{path} is not edgegan's ({'a link' if stat.S_ISLNK(mode) else 'not in'} "
-                f"{root / LIST_FILE}); move it away or choose another folder with -o"
-            )
-        journal.note(name, sha256)
+            if mode and (stat.S_ISLNK(mode) or not journal.lists(name)):
+                raise OutputError(
+                    f"{path} is not edgegan's ({'a link' if stat.S_ISLNK(mode) else 'not in'} "
+                    f"{root / LIST_FILE}); move it away or choose another folder with -o"
+                )
+            journal.note(name, sha256)
+            if mode and sha256 is None:
+                detach(folder, parts[-1])
     except OSError as error:
         raise refusal(path, error) from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from edgegan.ownership.folders import clear, held, is_ours, listed_below
 from edgegan.ownership.journal import LIST_FILE, read_list
 from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import Run
+from edgegan.training.loop import append
 
 
 def write_export(folder: Path, **files: str) -> None:
@@ -282,3 +284,19 @@ def test_a_list_of_another_kind_is_not_ours(tmp_path: Path) -> None:
             pass
     with listed_below(tmp_path / "out", "export") as journal:
         assert journal.lists("export.json")
+
+
+def test_a_backup_of_hard_links_stays_what_it_was(tmp_path: Path) -> None:
+    """`cp -al` shares every file: what is written in place is made a file of its own first."""
+    folder, log = tmp_path / "run", tmp_path / "run" / "metrics.jsonl"
+    with held(folder, "run"):
+        append(log, {"stage": "student", "step": 1})
+    backup = tmp_path / "backup"
+    shutil.copytree(folder, backup, copy_function=os.link)
+    before = {name: (backup / name).read_bytes() for name in ("metrics.jsonl", LIST_FILE)}
+    with held(folder, "run"):
+        append(log, {"stage": "student", "step": 2})
+        write_atomic(folder / "recipe.yaml", b"name: a")
+    assert len(log.read_text().splitlines()) == 2
+    assert "recipe.yaml" in read_list(folder)[1]  # type: ignore[index]
+    assert {name: (backup / name).read_bytes() for name in before} == before

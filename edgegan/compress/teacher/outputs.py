@@ -162,6 +162,8 @@ def fill(filler: Filler, split: str, tap_names: list[str]) -> list[Path]:
     note = filler.folder / f"{split}.progress.json"
     paths = split_files(filler, split, len(tap_names))
     done = rows_done(filler, note, paths, len(crops))
+    for path in paths if done else ():
+        claim(path)
     arrays = [open_memmap(path, mode="r+") for path in paths] if done else []
     with (
         hooked(filler.module, tap_names) as recorded,
