@@ -23,7 +23,7 @@ from edgegan.console import format_duration, say
 from edgegan.files import read_json
 from edgegan.metrics.complexity import Complexity, format_macs, measure
 from edgegan.models.taps import tap_modules
-from edgegan.models.zoo import build, load_generator
+from edgegan.models.zoo import build, check_package_size, load_generator
 from edgegan.ownership.folders import check_place
 from edgegan.package import input_shape, is_package
 from edgegan.recipe.schema import Recipe
@@ -221,6 +221,7 @@ class Probe:
         """Shapes and MACs of teacher and student."""
         order = self.shaped.order
         config, recipe = order.config, order.recipe
+        check_package_size(config, recipe.data.size)
         shape = input_shape(config.input, recipe.data.size)
         example = torch.zeros(shape)
         teacher = measure(build(config.family, config.spec), example, cross_check=False)

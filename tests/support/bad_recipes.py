@@ -21,6 +21,7 @@ CHANGED_KEYS: list[tuple[str, dict[str, object], str]] = [
     ("negative width", {"student.widths": {"stem": -8}}, "stem"),
     ("one side of a size", {"data.size": [32]}, "data.size"),
     ("size of zero", {"data.size": [0, 32]}, "0x32|size"),
+    ("truth for a side", {"data.size": [32, True]}, "data.size: .*no numbers"),
     ("no crops", {"data.crops": 0}, "data.crops"),
     ("tiny resize", {"data.resize": 3}, "data.resize"),
     ("unknown device", {"device": "gpu"}, "device.*'gpu'"),
@@ -44,6 +45,12 @@ RECIPES += [
         COMPRESS,
         "unknown key 'distil'; did you mean 'distill",
         recipe({"distil": {}}),
+    ),
+    Bad(
+        "recipe: too thin a size",
+        f"{COMPRESS} --dry-run",
+        "at least 16, not 32x4",
+        recipe({"data.size": [32, 4]}),
     ),
     Bad(
         "recipe: word for a number",
