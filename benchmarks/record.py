@@ -154,7 +154,7 @@ def parse_record(path: Path) -> AnyRecord:
     """A record of any kind and schema version; raises InputError naming a bad one."""
     values = read_json(path)
     kind = values.get("kind", "measured") if isinstance(values, dict) else None
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise InputError(
             f"{path}: kind is {kind!r}, not one of {', '.join(KINDS)}; measure it again with: edgegan bench"
         )

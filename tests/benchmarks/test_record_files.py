@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from edgegan.benchmarks.record import BenchRecord, read_records
 from edgegan.benchmarks.record_files import write_records
 from edgegan.benchmarks.reporting.headline import make_headline
 from edgegan.benchmarks.reporting.verdicts import warning_texts
+from edgegan.errors import InputError
 
 QUALITY = {"psnr_to_teacher_db": 20.0, "ssim_to_teacher": 0.9, "validation_images": 1}
 
@@ -106,3 +108,13 @@ def test_the_command_asks_before_it_replaces(finished_run: Path, tmp_path: Path)
     edgegan(*arguments, "--threads", "2")
     edgegan(*arguments, "--overwrite")
     assert sorted(record.threads for record in read_records(tmp_path)) == [1, 2]
+
+
+@pytest.mark.parametrize("kind", [["measured"], {}, 1, "guessed"])
+def test_a_record_of_no_kind_is_named(tmp_path: Path, kind: object) -> None:
+    path = tmp_path / "host__student_int8.tflite.json"
+    path.write_text(json.dumps({"kind": kind}))
+    with pytest.raises(
+        InputError, match=r"host__student_int8\.tflite\.json: kind is .*edgegan bench"
+    ):
+        read_records(tmp_path)
