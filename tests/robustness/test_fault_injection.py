@@ -13,7 +13,7 @@ from support.fuzz_outputs import CALLS, attempt
 
 # How many are drawn of each command's; those that take long get fewer.
 TRIED = {"import": 8, "import --overwrite": 10, "bundle": 5, "run": 5, "report": 4}
-PLACES_TRIED = 60
+PLACES_TRIED = 24
 
 
 @pytest.fixture(scope="module")

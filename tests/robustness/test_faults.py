@@ -63,7 +63,7 @@ def test_killed_compressing_ends_as_undisturbed(
     undisturbed: Path, tmp_path: Path, resnet_checkpoint: Path, pictures: Path
 ) -> None:
     command = compress_command(resnet_checkpoint, pictures, tmp_path / "run")
-    assert kill_often(command, tmp_path / "log", 14, (0.02, 0.9), seed=1) >= 5
+    assert kill_often(command, tmp_path / "log", 14, (0.02, 0.9), seed=1) >= 3
     assert finish_command(command, tmp_path / "log")[0] == 0
     assert sha256_file(tmp_path / "run" / STUDENT) == sha256_file(undisturbed / STUDENT)
     lines = (tmp_path / "run/metrics.jsonl").read_text().splitlines()
