@@ -14,6 +14,8 @@ from support.commands import ROOT, compress_arguments, edgegan, made_once, make_
 
 LONGEST_FIRST = [  # a long file begun last would keep one core busy alone
     "test_faults.py",
+    "test_fuzz.py",
+    "test_fault_injection.py",
     "test_export.py",
     "test_random_nets.py",
     "test_readme.py",
@@ -28,6 +30,9 @@ LONGEST_FIRST = [  # a long file begun last would keep one core busy alone
     "test_arm64.py",
     "test_devices_adb.py",
     "test_devices_ssh.py",
+    "test_hostile_networks.py",
+    "test_streams.py",
+    "test_entry_points.py",
 ]
 
 

@@ -19,12 +19,14 @@ import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
 from support.warm_python import write_launcher
 
+TESTS = Path(__file__).resolve().parents[1]
 Place = tuple[
     str, dict[str, str], str, str
 ]  # working directory, environment, files of stdout and stderr
@@ -71,6 +73,24 @@ def compress(settings: list[str], folder: str) -> None:
 
 
 @cache
+def start_server() -> None:
+    """Starts the server that commands are forked from. It takes its paths from the environment: those that
+    multiprocessing hands on reach its children alone, and what is to be imported beforehand would not be found."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(
+        [str(TESTS), str(TESTS.parent), *filter(None, [before])]
+    )
+    try:
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["support.warm"])
+        forkserver.ensure_running()
+    finally:
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
+@cache
 def converters() -> str:
     """The folder of the server that converters of commands are forked from; it starts with the first of them."""
     folder = tempfile.mkdtemp(prefix="edgegan-warm-")
@@ -91,7 +111,7 @@ def start(
     The caller waits for it (`join`, `exitcode`) or kills it.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["support.warm"])
+    start_server()
     for path in {output, errors or output}:
         path.write_bytes(b"")
     files = [str(path.absolute()) for path in (output, errors or output)]
@@ -116,8 +136,6 @@ def finish_command(arguments: list[object], log: Path) -> tuple[int | None, str]
 
 def stop_server() -> None:
     """Ends both servers, if they were started."""
-    from multiprocessing import forkserver
-
     if converters.cache_info().currsize:
         shutil.rmtree(converters(), ignore_errors=True)
     forkserver._forkserver._stop()  # type: ignore[attr-defined]
