@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 import struct
 import warnings
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 
 from edgegan.archives import ArchiveError, check_zip, is_zip
 from edgegan.errors import CheckpointError, InputError
+from edgegan.parts import AVERAGES, choose_mapping, say_chosen, strip, take_part, under_prefix
 from edgegan.streams import is_text
 
 State = dict[str, torch.Tensor]
 WRAPPERS = (
+    *AVERAGES,
     "state_dict",
     "model_state_dict",
     "params",
-    "params_ema",
-    "netG",
-    "netG_A",
-    "G",
-    "generator",
     "model",
-    "avg_gen_state_dict",
     "gen_state_dict",
 )
 MAX_NESTING = 4
@@ -37,6 +37,11 @@ HOW_TO_CLEAN = (
 )
 AGAIN = "copy or download it again"
 UNPACKED_BYTES = 1 << 20
+OTHER_KINDS = (  # first bytes, where they stand, suffix, what it is
+    (b"TFL3", 4, ".tflite", "a TFLite model"),
+    (b"\x89HDF\r\n", 0, ".h5", "a Keras file (HDF5)"),
+    (b"\x08", 0, ".onnx", "an ONNX model"),
+)
 DAMAGE = (
     RuntimeError,
     EOFError,
@@ -54,19 +59,23 @@ DAMAGE = (
 )
 
 
-def read_state(path: Path) -> State:
+def read_state(path: Path, part: str | None = None, notes: list[str] | None = None) -> State:
     """A flat state dict from a .pth or .safetensors file, floating point as float32.
 
-    Nothing in the file is executed. Raises InputError when it is absent, CheckpointError when it
-    is not a state dict of finite real tensors.
+    Of a file with several parts the generator is taken, its moving average before the raw weights,
+    or the `part` of this name; `notes` takes what was chosen. Nothing in the file is executed.
+    Raises InputError when it is absent, CheckpointError when it is not a state dict of finite real
+    tensors.
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a checkpoint file (.pth or .safetensors)")
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
     check_kind(path)
-    raw = read_safetensors(path) if path.suffix == ".safetensors" else read_torch(path)
-    state = flatten(raw, path)
+    raw = read_safetensors(path) if is_safetensors(path) else read_torch(path)
+    if part is not None and isinstance(raw, Mapping):
+        raw = take_part(raw, part, path)
+    state = flatten(raw, path, [] if notes is None else notes)
     for key, value in state.items():
         check_tensor(key, value, path)
     claimed = sum(value.numel() * value.element_size() for value in state.values())
@@ -94,7 +103,15 @@ def read_state(path: Path) -> State:
 def check_kind(path: Path) -> None:
     """Raises CheckpointError for the usual files that are no checkpoint at all."""
     with path.open("rb") as file:
-        head = file.read(512).lstrip()
+        raw = file.read(512)
+    head = raw.lstrip()
+    for mark, place, suffix, kind in OTHER_KINDS:
+        certain = len(mark) > 1 or path.suffix == suffix
+        if certain and raw[place:].startswith(mark):
+            raise CheckpointError(
+                f"{path} is {kind}, a finished network and not a checkpoint: edgegan lint and edgegan bench "
+                "look at .onnx and .tflite; to compress, give the PyTorch weights it was made of"
+            )
     if not head:
         raise CheckpointError(f"{path} is empty; {AGAIN}")
     if head[:1] == b"<":
@@ -110,6 +127,27 @@ def load_tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load, load_file
 
     return load_file(path) if is_text(path) else load(path.read_bytes())
+
+
+def is_safetensors(path: Path) -> bool:
+    """By the suffix, or by the length and the brace that such a file begins with."""
+    with path.open("rb") as file:
+        head = file.read(9)
+    return path.suffix == ".safetensors" or (head[8:] == b"{" and head[4:8] == bytes(4))
+
+
+def harmless_globals() -> list[Any]:
+    """What trainings keep beside weights that only holds values: numpy's numbers and arrays, options, counters."""
+    core = np.float64(0).__reduce__()[0]
+    array = np.zeros(1).__reduce__()[0]
+    kinds = ("bool", "int8", "uint8", "int16", "int32", "int64", "float16", "float32", "float64")
+    named = [
+        (each, f"numpy.{place}.multiarray.{name}")
+        for each, name in ((core, "scalar"), (array, "_reconstruct"))
+        for place in ("core", "_core")
+    ]
+    plain = [np.ndarray, np.dtype, argparse.Namespace, Counter]
+    return [*named, *plain, *(type(np.dtype(kind)) for kind in kinds)]
 
 
 def read_safetensors(path: Path) -> object:
@@ -134,7 +172,7 @@ def read_torch(path: Path) -> object:
                 raise CheckpointError(
                     f"{path} is a TorchScript archive, which holds code; {HOW_TO_CLEAN}"
                 )
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), torch.serialization.safe_globals(harmless_globals()):
             warnings.simplefilter("ignore")  # torch warns about formats it then refuses
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -159,20 +197,20 @@ def is_pickle(path: Path) -> bool:
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
-def flatten(raw: object, path: Path, nesting: int = 0) -> State:
+def flatten(raw: object, path: Path, notes: list[str], nesting: int = 0) -> State:
     """Unwraps the usual containers and prefixes; raises CheckpointError without a state dict inside."""
     if not isinstance(raw, Mapping):
         raise CheckpointError(
             f"{path} holds a {type(raw).__name__}, not a state dict; {HOW_TO_CLEAN}"
         )
-    for wrapper in WRAPPERS:
-        if isinstance(raw.get(wrapper), Mapping):
-            if nesting == MAX_NESTING:
-                raise CheckpointError(
-                    f"{path}: '{wrapper}' is nested {MAX_NESTING} deep; {HOW_TO_CLEAN}"
-                )
-            return flatten(raw[wrapper], path, nesting + 1)
     tensors = {str(key): value for key, value in raw.items() if isinstance(value, torch.Tensor)}
+    wrapper = find_wrapper(raw, bool(tensors), path, notes)
+    if wrapper is not None:
+        if nesting == MAX_NESTING:
+            raise CheckpointError(
+                f"{path}: '{wrapper}' is nested {MAX_NESTING} deep; {HOW_TO_CLEAN}"
+            )
+        return flatten(raw[wrapper], path, notes, nesting + 1)
     if not tensors:
         keys = ", ".join(str(key)[:60] for key in list(raw)[:5]) or "none"
         raise CheckpointError(
@@ -180,13 +218,23 @@ def flatten(raw: object, path: Path, nesting: int = 0) -> State:
         )
     state: State = {}
     for key, value in tensors.items():
-        short = key.removeprefix("module.")
+        short = strip(key)
         if short in state:
             raise CheckpointError(
                 f"{path}: both '{short}' and 'module.{short}' are there; keep one of them"
             )
         state[short] = value.detach()
-    return state
+    return under_prefix(state, path, notes)
+
+
+def find_wrapper(raw: Mapping[Any, Any], tensors: bool, path: Path, notes: list[str]) -> str | None:
+    """The key under which the generator lies: a usual one, or the only one that holds a generator's tensors."""
+    usual = [name for name in WRAPPERS if isinstance(raw.get(name), Mapping)]
+    if usual:
+        if usual[0] in AVERAGES:
+            say_chosen(usual[0], set(usual), notes)
+        return usual[0]
+    return None if tensors else choose_mapping(raw, path, notes)
 
 
 def check_tensor(key: str, value: torch.Tensor, path: Path) -> None:

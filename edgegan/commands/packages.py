@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,18 @@ def import_command(
         typer.Option("--legacy", help="read --widths by the rule of the paper's edges2shoes net"),
     ] = False,
     upsampling: Annotated[str | None, typer.Option(help="of SPADE: more or normal")] = None,
+    part: Annotated[
+        str | None, typer.Option(help="generator to take of a file that holds several, by its name")
+    ] = None,
+    padding: Annotated[
+        str | None, typer.Option(help="of residual blocks: reflect, replicate or zero")
+    ] = None,
+    statistics: Annotated[
+        str | None,
+        typer.Option(
+            help="of norms: saved (in training) or picture (each picture's own, as in training mode)"
+        ),
+    ] = None,
     generator: Annotated[
         str | None, typer.Option(help="your own nn.Module: package.module:factory")
     ] = None,
@@ -53,6 +66,7 @@ def import_command(
 ) -> None:
     """Read a public checkpoint, or your own generator, into a generator package."""
     from edgegan.models.packaging import Stated, import_generator, import_to_package
+    from edgegan.models.readings import Reading
 
     if generator is not None:
         refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
@@ -73,13 +87,23 @@ def import_command(
         config = import_to_package(
             checkpoint,
             output,
-            Stated(family, widths, legacy, upsampling, name, licence),
+            Stated(
+                family,
+                widths,
+                legacy,
+                upsampling,
+                name,
+                licence,
+                part,
+                Reading(padding, statistics),
+            ),
             discriminator=discriminator,
             size=parse_size(size) or (256, 256),
             overwrite=overwrite,
         )
     changes = config.source["changes"]
     shown, lines = printable(output), "".join(f"\n  {printable(change)}" for change in changes)
+    pasted = shlex.quote(shown)
     show(
         {
             "package": str(output),
@@ -89,7 +113,7 @@ def import_command(
         },
         as_json,
         f"{shown}: family {config.family}, {config.parameters:,} parameters{lines}\n"
-        f"next: edgegan inspect {shown}, or edgegan compress RECIPE --teacher {shown} --data IMAGES -o runs/NAME",
+        f"next: edgegan inspect {pasted}, or edgegan compress RECIPE --teacher {pasted} --data IMAGES -o runs/NAME",
     )
 
 

@@ -61,7 +61,9 @@ def list_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise InputError(f"image folder {folder} does not exist")
     files = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file()
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and path.is_file()
     )
     if not files:
         raise InputError(
@@ -122,7 +124,8 @@ def to_rgb(image: Image.Image) -> Pixels:
     top = None
     if image.mode.startswith("I") or image.mode == "F":
         brightest = float(np.asarray(image).max(initial=0))
-        top = 65535.0 if brightest > 255 else 255.0 if image.mode != "F" or brightest > 1 else 1.0
+        deep = image.mode.startswith("I;16") or brightest > 255
+        top = 65535.0 if deep else 255.0 if image.mode != "F" or brightest > 1 else 1.0
     rows = max(1, BAND_PIXELS // max(1, image.width))
     if image.height <= rows:
         return band_to_rgb(image, top)

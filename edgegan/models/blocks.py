@@ -10,16 +10,21 @@ from torch import nn
 
 from edgegan.errors import ConfigError
 from edgegan.models.spec import Spec
-from edgegan.recipe.student_section import Block, Norm
+from edgegan.recipe.student_section import Block
 
-AnyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "layer"]
+AnyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "layer", "none"]
+FamilyNorm = Literal["instance", "instance_affine", "batch", "batch-global", "none"]
+Padding = Literal["reflect", "replicate", "zero"]
+PADS = {"reflect": nn.ReflectionPad2d, "replicate": nn.ReplicationPad2d, "zero": nn.ZeroPad2d}
 PROBE = 8
 GLOBAL_WIDTH = 32
 
 
 def make_norm(kind: AnyNorm, channels: int, eps: float = 1e-5) -> nn.Module:
     """The normalisation layer of a family: InstanceNorm without or with scale and shift, BatchNorm, or one norm over
-    all channels and pixels with scale and shift a channel ("layer")."""
+    all channels and pixels with scale and shift a channel ("layer"); nothing for "none"."""
+    if kind == "none":
+        return nn.Identity()
     if kind in ("batch", "batch-global"):
         return nn.BatchNorm2d(channels, eps=eps)
     if kind == "layer":
@@ -58,7 +63,12 @@ class SeparableConv(nn.Module):
     """Depthwise 3x3, norm, pointwise 1x1, no activation between (GAN Compression, Li et al. 2020, section 3.2)."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, norm: Norm, eps: float = 1e-5, padding: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm: AnyNorm,
+        eps: float = 1e-5,
+        padding: int = 0,
     ) -> None:
         super().__init__()
         self.depthwise = nn.Conv2d(in_channels, in_channels, 3, padding=padding, groups=in_channels)
@@ -71,7 +81,7 @@ class SeparableConv(nn.Module):
 
 
 def block_conv(
-    block: Block, in_channels: int, out_channels: int, norm: Norm, eps: float
+    block: Block, in_channels: int, out_channels: int, norm: AnyNorm, eps: float
 ) -> nn.Module:
     """The unpadded 3x3 convolution of a residual block, dense or separable."""
     if block == "separable":
@@ -80,7 +90,7 @@ def block_conv(
 
 
 class ResidualBlock(nn.Module):
-    """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with reflection padding and no activation after the sum.
+    """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with the padding given and no activation after the sum.
 
     `trunk` is the width outside, `inner` the width between the two convolutions; `separable_norm` stands between
     depthwise and pointwise where it is not `norm`.
@@ -91,19 +101,20 @@ class ResidualBlock(nn.Module):
         trunk: int,
         inner: int,
         block: Block,
-        norm: Norm,
+        norm: AnyNorm,
         eps: float = 1e-5,
         dropout: float = 0.0,
-        separable_norm: Norm | None = None,
+        separable_norm: AnyNorm | None = None,
+        padding: Padding = "reflect",
     ) -> None:
         super().__init__()
         inside = separable_norm or norm
-        self.pad1 = nn.ReflectionPad2d(1)
+        self.pad1 = PADS[padding](1)
         self.conv1 = block_conv(block, trunk, inner, inside, eps)
         self.norm1 = make_norm(norm, inner, eps)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(dropout)
-        self.pad2 = nn.ReflectionPad2d(1)
+        self.pad2 = PADS[padding](1)
         self.conv2 = block_conv(block, inner, trunk, inside, eps)
         self.norm2 = make_norm(norm, trunk, eps)
 

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.matching import Imported, expected_state, rename, shape_of
+from edgegan.models.readings import USUAL, Reading, apply_reading
 from edgegan.models.zoo import FAMILIES
 from edgegan.weights import State, read_state
 
@@ -23,16 +24,20 @@ def import_checkpoint(
     widths: str | None = None,
     legacy: bool = False,
     upsampling: str | None = None,
+    part: str | None = None,
+    reading: Reading = USUAL,
 ) -> Imported:
     """Reads a checkpoint and maps it onto a family, recognised from its keys unless forced.
 
     `widths` is a GAN Compression config such as 32_32_48_32_48_48_16_16: a super net is cut to that
     sub-network, a sub net is checked against it; `legacy` reads it by the rule of the paper's
-    edges2shoes net. `upsampling`, "more" or "normal", is SPADE's. Raises CheckpointError listing
+    edges2shoes net. `upsampling`, "more" or "normal", is SPADE's. `part` is the generator
+    to take of a file with several, `reading` what the weights do not tell. Raises CheckpointError listing
     missing, unexpected and misshapen keys in the checkpoint's own names, ConfigError for an option
     that does not fit the family.
     """
-    state = read_state(path)
+    notes: list[str] = []
+    state = read_state(path, part, notes)
     if family is not None and family not in FAMILIES:
         raise ConfigError(
             f"unknown family '{family}'{nearest(family, FAMILIES)}; families: {', '.join(FAMILIES)}; "
@@ -60,6 +65,8 @@ def import_checkpoint(
         raise CheckpointError(
             f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
         ) from error
+    imported = replace(imported, changes=[*notes, *imported.changes])
+    imported = apply_reading(imported, reading, path)
     if upsampling is not None:
         imported = set_upsampling(imported, upsampling)
     return cut_to_widths(imported, widths, path, legacy=legacy) if widths else imported
@@ -122,13 +129,19 @@ def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) 
     return replace(imported, spec=spec, state=state, changes=changes, layout=layout)
 
 
-def import_discriminator(path: Path) -> tuple[PatchSpec, State]:
+def import_discriminator(path: Path, channels: tuple[int, int] = (3, 3)) -> tuple[PatchSpec, State]:
     """A PatchGAN discriminator in the public layout (model.0, model.2, model.5, ...).
 
-    Taken as conditional when it judges more than three channels. Raises CheckpointError.
+    `channels` go into and out of the generator beside it: one that judges both together is
+    conditional. Raises CheckpointError, also where it judges neither that nor the output.
     """
     state = read_state(path)
     first = shape_of(state, "model.0.weight", path)
+    if first[1] not in (channels[1], sum(channels)):
+        raise CheckpointError(
+            f"{path} judges {first[1]} channels; beside a generator of {channels[0]} channels to {channels[1]} it "
+            f"must judge {channels[1]}, or {sum(channels)} when conditional: is it this generator's?"
+        )
     weights = [key for key, value in state.items() if key.endswith(".weight") and value.dim() == 4]
     batch = any(key.endswith("running_mean") for key in state)
     try:
@@ -137,7 +150,7 @@ def import_discriminator(path: Path) -> tuple[PatchSpec, State]:
             ndf=first[0],
             layers=len(weights) - 2,
             norm="batch" if batch else "instance",
-            conditional=first[1] > 3,
+            conditional=first[1] == sum(channels),
         )
     except ValidationError as error:
         raise CheckpointError(

@@ -65,9 +65,21 @@ def drop_statistics(state: State, changes: list[str]) -> State:
     stale = [key for key in state if key.rsplit(".", 1)[-1] in STATISTICS]
     if stale:
         changes.append(
-            f"{len(stale)} running statistics of old InstanceNorm layers dropped (unused)"
+            f"{len(stale)} running statistics tracked by InstanceNorm layers dropped, as the public loaders of old "
+            "InstanceNorm do (unused there; --statistics saved uses them, as the net itself does in evaluation)"
         )
     return {key: value for key, value in state.items() if key not in stale}
+
+
+def tracked_to_batch(state: State) -> State:
+    """InstanceNorm without scale that uses tracked statistics is BatchNorm of scale 1 and shift 0."""
+    result = dict(state)
+    for key, value in state.items():
+        if key.endswith(".running_mean"):
+            place = key.removesuffix(".running_mean")
+            result.setdefault(f"{place}.weight", torch.ones_like(value))
+            result.setdefault(f"{place}.bias", torch.zeros_like(value))
+    return result
 
 
 def expected_state(spec: Spec) -> State:

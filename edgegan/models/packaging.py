@@ -19,6 +19,7 @@ from edgegan.models.contract import check_family
 from edgegan.models.custom import CUSTOM, allow_generator, describe_custom
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.matching import rename
+from edgegan.models.readings import USUAL, Reading
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import (
     FAMILIES,
@@ -78,7 +79,7 @@ def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Ten
 class Stated:
     """What the user says of a checkpoint: how it is read where its keys do not tell, its name and its licence.
 
-    `family`, `widths`, `legacy` and `upsampling` are those of `import_checkpoint`.
+    `family`, `widths`, `legacy`, `upsampling`, `part` and `reading` are those of `import_checkpoint`.
     """
 
     family: str | None = None
@@ -87,6 +88,8 @@ class Stated:
     upsampling: str | None = None
     name: str | None = None
     licence: str = "unstated"
+    part: str | None = None
+    reading: Reading = USUAL
 
 
 def import_to_package(
@@ -110,11 +113,14 @@ def import_to_package(
             widths=stated.widths,
             legacy=stated.legacy,
             upsampling=stated.upsampling,
+            part=stated.part,
+            reading=stated.reading,
         )
         check_family(FAMILIES[imported.family])
         size = imported.spec.size or size
         check_size(imported.family, size, imported.spec)
-        judge = import_discriminator(discriminator) if discriminator else None
+        ends = imported.spec.in_channels, imported.spec.out_channels
+        judge = import_discriminator(discriminator, ends) if discriminator else None
         module = imported.spec.build()
         module.load_state_dict(imported.state)
         module.eval()

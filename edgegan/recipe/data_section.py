@@ -5,12 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from edgegan.recipe.section import Section
 
 Side = Annotated[int, Field(ge=1, le=4096)]
 DataKind = Literal["images", "paired", "unpaired", "labels", "noise"]
+
+
+def square(size: object) -> object:
+    """One number, for a height and width that are the same, as (height, width)."""
+    return (size, size) if isinstance(size, int) and not isinstance(size, bool) else size
 
 
 class Data(Section):
@@ -57,7 +62,9 @@ class Data(Section):
     validation_instances: Path | None = Field(
         None, description="folder of the instance maps of the validation label maps"
     )
-    size: tuple[Side, Side] = Field((256, 256), description="height and width of crops, pixels")
+    size: Annotated[tuple[Side, Side], BeforeValidator(square)] = Field(
+        (256, 256), description="height and width of crops, pixels"
+    )
     resize: int | None = Field(
         None,
         ge=16,

@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
         "edgegan.artefact",
         "edgegan.tensors",
         "edgegan.runtime",
+        "edgegan.parts",
         "edgegan.weights",
     },
     {"edgegan.data", "edgegan.metrics"},

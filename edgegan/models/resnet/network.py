@@ -8,6 +8,8 @@ from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
 from edgegan.models.blocks import (
+    FamilyNorm,
+    Padding,
     ResidualBlock,
     check_written,
     global_branch,
@@ -47,8 +49,9 @@ class ResnetSpec(Spec):
         (128, 64), description="channels after each transposed convolution"
     )
     block: Block = Field("dense", description="residual convolutions: dense or separable")
-    norm: Norm = "instance"
-    separable_norm: Norm | None = Field(
+    norm: FamilyNorm = "instance"
+    padding: Padding = Field("reflect", description="padding inside residual blocks")
+    separable_norm: FamilyNorm | None = Field(
         None, description="norm between depthwise and pointwise; null: the same as norm"
     )
     dropout: float = Field(
@@ -149,6 +152,7 @@ class ResnetGenerator(nn.Module):
                 norm,
                 dropout=spec.dropout,
                 separable_norm=spec.separable_norm,
+                padding=spec.padding,
             )
             for inner in spec.inner
         )

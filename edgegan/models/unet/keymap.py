@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgegan.errors import CheckpointError
+from edgegan.models.blocks import FamilyNorm
 from edgegan.models.matching import (
     Imported,
     adopt,
@@ -39,7 +40,9 @@ def read(state: State, path: Path) -> Imported:
         raise CheckpointError(
             f"{path}: missing key '{level_prefix(depth)}1.weight': a U-Net has three levels or more"
         )
-    norm = find_norm(state, f"{level_prefix(1)}2")
+    norm: FamilyNorm = find_norm(state, f"{level_prefix(1)}2")
+    if norm == "instance" and f"{level_prefix(1)}1.bias" not in state:
+        norm = "none"
     if norm != "batch":
         state = drop_statistics(state, changes)
 
@@ -54,7 +57,12 @@ def read(state: State, path: Path) -> Imported:
         up=tuple(width(name(f"up.{index}.x")[:-2], 1) for index in range(depth - 1)),
         norm=norm,
     )
-    return adopt(Imported("unet", spec, state, changes), name, path)
+    return adopt(
+        Imported("unet", spec, state, changes),
+        name,
+        path,
+        lambda own: norm == "none" and own.endswith(".bias") and not own.startswith("head"),
+    )
 
 
 def write(imported: Imported) -> State:

@@ -7,7 +7,13 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers
-from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
+from edgegan.models.blocks import (
+    FamilyNorm,
+    make_norm,
+    refuse_global,
+    refuse_separable,
+    scale_width,
+)
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -32,7 +38,7 @@ class UnetSpec(Spec):
         min_length=1,
         description="channels after each doubling but the last, deepest first, before the skip joins",
     )
-    norm: Norm = "batch"
+    norm: FamilyNorm = "batch"
     dropout: float = Field(
         0.5, ge=0.0, lt=1.0, description="dropout after the doublings next to the deepest"
     )

@@ -1,0 +1,76 @@
+"""What weights do not tell of a generator, as the user states it: the padding of blocks, the statistics of norms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from edgegan.errors import ConfigError
+from edgegan.models.matching import Imported, expected_state
+
+PADDINGS = ("reflect", "replicate", "zero")
+STATISTICS = ("saved", "picture")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`padding` of residual blocks, "reflect", "replicate" or "zero"; `statistics` of norms, those "saved" in training
+    or those of the "picture" itself. None where the family's usual reading holds."""
+
+    padding: str | None = None
+    statistics: str | None = None
+
+
+USUAL = Reading()
+
+
+def apply_reading(imported: Imported, reading: Reading, path: Path) -> Imported:
+    """The checkpoint as the user says it is meant; raises ConfigError where an option does not fit the family."""
+    check_choice("padding", reading.padding, PADDINGS)
+    check_choice("statistics", reading.statistics, STATISTICS)
+    if reading.padding is not None:
+        imported = set_padding(imported, reading.padding, path)
+    if imported.spec.norm == "batch":
+        if reading.statistics == "picture":
+            return use_picture(imported, path)
+        note = "BatchNorm with the statistics saved in training (--statistics picture: the picture's own)"
+        return replace(imported, changes=[*imported.changes, note])
+    return imported
+
+
+def check_choice(option: str, value: str | None, allowed: tuple[str, ...]) -> None:
+    """Raises ConfigError for a value that there is not."""
+    if value is not None and value not in allowed:
+        raise ConfigError(f"--{option} {value!r}: choose from {', '.join(allowed)}")
+
+
+def set_padding(imported: Imported, padding: str, path: Path) -> Imported:
+    """The spec with this padding of residual blocks; zero padding shows in the keys and cannot be changed."""
+    have = getattr(imported.spec, "padding", None)
+    if have is None or (padding != have and "zero" in (padding, have)):
+        what = f"are padded with {have}" if have else "have no choice of padding"
+        raise ConfigError(
+            f"--padding {padding}: the blocks of {path} ({imported.family}) {what}; drop --padding"
+        )
+    changes = [line for line in imported.changes if "padding" not in line]
+    spec = imported.spec.model_copy(update={"padding": padding})
+    return replace(imported, spec=spec, changes=[*changes, f"{padding} padding as given"])
+
+
+def use_picture(imported: Imported, path: Path) -> Imported:
+    """BatchNorm of one picture in training mode is InstanceNorm with the same scale and shift."""
+    spec = imported.spec.model_copy(update={"norm": "instance_affine"})
+    try:
+        expected = expected_state(spec)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(
+            f"--statistics picture: family {imported.family} ({path}) has BatchNorm only"
+        ) from error
+    state = {}
+    for key, wanted in expected.items():
+        value = imported.state.get(key)
+        state[key] = torch.zeros(wanted.shape) if value is None else value
+    note = "BatchNorm with the statistics of each picture: InstanceNorm with its scale and shift"
+    return replace(imported, spec=spec, state=state, changes=[*imported.changes, note])
