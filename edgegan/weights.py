@@ -18,7 +18,14 @@ import torch
 
 from edgegan.archives import ArchiveError, check_zip, is_zip
 from edgegan.errors import CheckpointError, InputError
-from edgegan.parts import AVERAGES, choose_mapping, say_chosen, strip, take_part, under_prefix
+from edgegan.generator_part import (
+    AVERAGES,
+    choose_mapping,
+    say_chosen,
+    strip,
+    take_part,
+    under_prefix,
+)
 from edgegan.streams import is_text
 
 State = dict[str, torch.Tensor]

@@ -70,6 +70,7 @@ def import_command(
 
     if generator is not None:
         refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
+        refuse_with_generator(part=part, padding=padding, statistics=statistics)
         config = import_generator(
             generator,
             parse_input_shape(input_shape),

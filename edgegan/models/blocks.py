@@ -90,7 +90,7 @@ def block_conv(
 
 
 class ResidualBlock(nn.Module):
-    """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with the padding given and no activation after the sum.
+    """x + norm(conv(pad(dropout(relu(norm(conv(pad(x)))))))) with reflection padding and no activation after the sum.
 
     `trunk` is the width outside, `inner` the width between the two convolutions; `separable_norm` stands between
     depthwise and pointwise where it is not `norm`.
@@ -105,16 +105,15 @@ class ResidualBlock(nn.Module):
         eps: float = 1e-5,
         dropout: float = 0.0,
         separable_norm: AnyNorm | None = None,
-        padding: Padding = "reflect",
     ) -> None:
         super().__init__()
         inside = separable_norm or norm
-        self.pad1 = PADS[padding](1)
+        self.pad1: nn.Module = nn.ReflectionPad2d(1)
         self.conv1 = block_conv(block, trunk, inner, inside, eps)
         self.norm1 = make_norm(norm, inner, eps)
         self.relu = nn.ReLU()
         self.dropout = nn.Dropout(dropout)
-        self.pad2 = PADS[padding](1)
+        self.pad2: nn.Module = nn.ReflectionPad2d(1)
         self.conv2 = block_conv(block, inner, trunk, inside, eps)
         self.norm2 = make_norm(norm, trunk, eps)
 
@@ -122,6 +121,11 @@ class ResidualBlock(nn.Module):
         """(N, trunk, H, W) -> the same shape."""
         y = self.dropout(self.relu(self.norm1(self.conv1(self.pad1(x)))))
         return x + self.norm2(self.conv2(self.pad2(y)))
+
+    def set_padding(self, padding: Padding) -> ResidualBlock:
+        """The block itself, padded in this way."""
+        self.pad1, self.pad2 = PADS[padding](1), PADS[padding](1)
+        return self
 
 
 def scale_width(width: int, scale: float, round_to: int) -> int:

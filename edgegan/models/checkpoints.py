@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
 from edgegan.models.matching import Imported, expected_state, rename, shape_of
-from edgegan.models.readings import USUAL, Reading, apply_reading
+from edgegan.models.readings import USUAL, Reading, apply_reading, as_stated
 from edgegan.models.zoo import FAMILIES
 from edgegan.weights import State, read_state
 
@@ -56,7 +56,8 @@ def import_checkpoint(
         )
     name = family or recognised or ""
     try:
-        imported = FAMILIES[name].keymap.read(state, path)
+        stated = as_stated(state, name, reading, path)
+        imported = FAMILIES[name].keymap.read(stated, path)
         if imported.family != name:
             raise ConfigError(
                 f"family {name}: its key map says family '{imported.family}'; both need one name"

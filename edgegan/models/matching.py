@@ -66,7 +66,7 @@ def drop_statistics(state: State, changes: list[str]) -> State:
     if stale:
         changes.append(
             f"{len(stale)} running statistics tracked by InstanceNorm layers dropped, as the public loaders of old "
-            "InstanceNorm do (unused there; --statistics saved uses them, as the net itself does in evaluation)"
+            "InstanceNorm do (a ResNet of today's torch uses them in evaluation: --statistics saved)"
         )
     return {key: value for key, value in state.items() if key not in stale}
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 
 from edgegan.errors import ConfigError
-from edgegan.models.matching import Imported, expected_state
+from edgegan.models.matching import Imported, expected_state, tracked_to_batch
+from edgegan.weights import State
 
 PADDINGS = ("reflect", "replicate", "zero")
 STATISTICS = ("saved", "picture")
@@ -35,9 +36,29 @@ def apply_reading(imported: Imported, reading: Reading, path: Path) -> Imported:
     if imported.spec.norm == "batch":
         if reading.statistics == "picture":
             return use_picture(imported, path)
+        if imported.family not in ("resnet", "unet"):
+            return imported
         note = "BatchNorm with the statistics saved in training (--statistics picture: the picture's own)"
         return replace(imported, changes=[*imported.changes, note])
     return imported
+
+
+def as_stated(state: State, family: str, reading: Reading, path: Path) -> State:
+    """The public state with the statistics that InstanceNorm tracked where "saved" asks for them; ConfigError for a
+    family other than resnet whose norms have no scale."""
+    plain = [
+        key.removesuffix(".running_mean")
+        for key in state
+        if key.endswith(".running_mean")
+        and f"{key.removesuffix('.running_mean')}.weight" not in state
+    ]
+    if reading.statistics != "saved" or not plain:
+        return state
+    if family != "resnet":
+        raise ConfigError(
+            f"--statistics saved: {path} is of family {family}; for InstanceNorm only resnet has it"
+        )
+    return tracked_to_batch(state)
 
 
 def check_choice(option: str, value: str | None, allowed: tuple[str, ...]) -> None:
@@ -61,13 +82,12 @@ def set_padding(imported: Imported, padding: str, path: Path) -> Imported:
 
 def use_picture(imported: Imported, path: Path) -> Imported:
     """BatchNorm of one picture in training mode is InstanceNorm with the same scale and shift."""
-    spec = imported.spec.model_copy(update={"norm": "instance_affine"})
-    try:
-        expected = expected_state(spec)
-    except (TypeError, ValueError) as error:
+    if imported.family not in ("resnet", "unet"):
         raise ConfigError(
-            f"--statistics picture: family {imported.family} ({path}) has BatchNorm only"
-        ) from error
+            f"--statistics picture: {path} is of family {imported.family}; resnet and unet have it"
+        )
+    spec = imported.spec.model_copy(update={"norm": "instance_affine"})
+    expected = expected_state(spec)
     state = {}
     for key, wanted in expected.items():
         value = imported.state.get(key)

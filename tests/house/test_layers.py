@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
         "edgegan.artefact",
         "edgegan.tensors",
         "edgegan.runtime",
-        "edgegan.parts",
+        "edgegan.generator_part",
         "edgegan.weights",
     },
     {"edgegan.data", "edgegan.metrics"},

@@ -152,8 +152,7 @@ class ResnetGenerator(nn.Module):
                 norm,
                 dropout=spec.dropout,
                 separable_norm=spec.separable_norm,
-                padding=spec.padding,
-            )
+            ).set_padding(spec.padding)
             for inner in spec.inner
         )
         self.up1 = nn.ConvTranspose2d(

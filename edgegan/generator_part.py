@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from edgegan.errors import CheckpointError, nearest
 
 AVERAGES = ("params_ema", "g_ema", "G_ema", "ema", "model_ema", "avg_gen_state_dict")
+MOST_NESTED = 4
 PREFIXES = ("module.", "_orig_mod.")
 GENERATOR = re.compile(
     r"(net_?G(_\w+)?|generator(_\w+)?|gen|gen_?[AB]2[AB]|G|G_[AB]|G_?[AB]2[AB]|[gG](en)?_ema)"
@@ -59,7 +61,7 @@ def say_chosen(name: str, names: set[str], notes: list[str]) -> None:
         notes.append(f"'{name}' was taken; also in the file: {others} (--part chooses)")
 
 
-def take_part(raw: Mapping[Any, Any], part: str, path: Path) -> Mapping[Any, Any]:
+def take_part(raw: Mapping[Any, Any], part: str, path: Path, nesting: int = 0) -> Mapping[Any, Any]:
     """The entry, or the tensors under the prefix, that the user named; raises CheckpointError listing what there is."""
     for key, value in raw.items():
         if str(key) == part and isinstance(value, Mapping):
@@ -72,11 +74,9 @@ def take_part(raw: Mapping[Any, Any], part: str, path: Path) -> Mapping[Any, Any
     if under:
         return under
     for value in raw.values():
-        if isinstance(value, Mapping) and value is not raw:
-            try:
-                return take_part(value, part, path)
-            except CheckpointError:
-                continue
+        if isinstance(value, Mapping) and nesting < MOST_NESTED:
+            with suppress(CheckpointError):
+                return take_part(value, part, path, nesting + 1)
     names = {str(key).split(".")[0] for key in raw}
     raise CheckpointError(
         f"{path} has no part '{part}'{nearest(part, names)}; it holds: {', '.join(sorted(names)[:12])}"
