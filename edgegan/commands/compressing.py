@@ -12,6 +12,7 @@ from edgegan.commands.options import (
     AsJson,
     Overwrite,
     OwnGenerator,
+    SkipBad,
     allow,
     choose,
     show,
@@ -55,9 +56,7 @@ def compress(
     round_to: Annotated[
         int | None, typer.Option(help="gan-slimming: widths are multiples of this, such as 8")
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="leave out files that cannot be read, by name")
-    ] = False,
+    skip_bad: SkipBad = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="change a recipe key: distill.steps=2000")
     ] = None,

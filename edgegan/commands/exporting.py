@@ -12,6 +12,7 @@ from edgegan.commands.options import (
     Deadline,
     Overwrite,
     OwnGenerator,
+    SkipBad,
     Trust,
     allow,
     choose,
@@ -197,6 +198,7 @@ def run_command(
     generator: OwnGenerator = None,
     trust: Trust = False,
     deadline: Deadline = None,
+    skip_bad: SkipBad = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
@@ -214,6 +216,12 @@ def run_command(
         files = run_on_noise(source, count, seed, output, threads=threads, overwrite=overwrite)
     else:
         files = run_on_images(
-            source, images or [], output, fit=fit, threads=threads, overwrite=overwrite
+            source,
+            images or [],
+            output,
+            fit=fit,
+            threads=threads,
+            overwrite=overwrite,
+            skip_bad=skip_bad,
         )
     show([str(path) for path in files], as_json, f"{len(files)} pictures in {printable(output)}")

@@ -16,6 +16,9 @@ from edgegan.recipe.kinds import COSTS
 from edgegan.streams import printable
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace an output that exists")]
+SkipBad = Annotated[
+    bool, typer.Option("--skip-bad", help="leave out files that cannot be read, by name")
+]
 OwnGenerator = Annotated[
     str | None,
     typer.Option(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from edgegan.commands.options import AsJson, Overwrite, show
+from edgegan.commands.options import AsJson, Overwrite, SkipBad, show
 from edgegan.streams import printable
 
 
@@ -44,9 +44,7 @@ def train(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="change a recipe key: train.steps=2000")
     ] = None,
-    skip_bad: Annotated[
-        bool, typer.Option("--skip-bad", help="leave out unreadable files, each named, and go on")
-    ] = False,
+    skip_bad: SkipBad = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from edgegan.recipe.data_section import Data
 SHOWN = 5
 SHOWN_BAD = 20
 ENDINGS = ("_leftImg8bit", "_gtFine_labelIds", "_gtFine_instanceIds", "_gtFine_labelTrainIds")
+RESULT = re.compile(r"_(fake|real|rec)(_[AB])?$")  # of the public test script's pictures
 INSTANCES = "_gtFine_instanceIds"
 OTHER_MAPS = ("_gtFine_color", INSTANCES)
 
@@ -138,25 +140,41 @@ def open_split(data: Data, folder: Path, target: Path | None, instances: Path | 
 def match(
     inputs: list[Path], input_folder: Path, targets: list[Path], target_folder: Path
 ) -> tuple[list[Path], list[Path]]:
-    """Files with the same name in both folders, apart from suffix and Cityscapes endings, in the order of the first.
+    """Files with the same name in both folders, apart from suffix, Cityscapes endings and, where no names are the same,
+    those of the public test script (_fake_B, _real_B), in the order of the first.
 
     Subfolders count. More targets than inputs are passed over with a word; an input without a target raises InputError.
     """
-    by_name = {key(path, target_folder): path for path in targets}
-    lacking = [path for path in inputs if key(path, input_folder) not in by_name]
+    names, theirs = common_names(inputs, input_folder, targets, target_folder)
+    by_name = dict(zip(theirs, targets, strict=True))
+    lacking = [index for index, name in enumerate(names) if name not in by_name]
     if lacking:
-        shown = ", ".join(path.name for path in lacking[:SHOWN])
-        hint = nearest(key(lacking[0], input_folder), by_name)
+        shown = ", ".join(inputs[index].name for index in lacking[:SHOWN])
+        hint = nearest(names[lacking[0]], by_name)
         raise InputError(
             f"{len(lacking)} of {len(inputs)} files in {input_folder} have no partner of the same name in "
             f"{target_folder}: {shown}{hint}; add or remove them"
         )
-    chosen = [by_name[key(path, input_folder)] for path in inputs]
+    chosen = [by_name[name] for name in names]
     if len(chosen) < len(targets):
         say(
             f"{len(targets) - len(chosen)} files in {target_folder} have no partner and are not used"
         )
     return inputs, chosen
+
+
+def common_names(
+    inputs: list[Path], input_folder: Path, targets: list[Path], target_folder: Path
+) -> tuple[list[str], list[str]]:
+    """What the files of two folders are matched by: without the endings of results where only that tells them apart
+    and leaves every file of a folder its own name."""
+    names = [key(path, input_folder) for path in inputs]
+    theirs = [key(path, target_folder) for path in targets]
+    if set(names).isdisjoint(theirs):
+        short, others = [[RESULT.sub("", name) for name in each] for each in (names, theirs)]
+        if len(set(short)) == len(short) and len(set(others)) == len(others):
+            return short, others
+    return names, theirs
 
 
 def key(path: Path, folder: Path) -> str:

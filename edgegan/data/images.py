@@ -169,7 +169,13 @@ def resize_nearest(values: NDArray[Any], height: int, width: int) -> NDArray[Any
 
 
 def to_float(pixels: Pixels, channels: int = 3) -> Floats:
-    """(H, W, 3) uint8 -> (channels, H, W) float32 in [-1, 1]; one channel is Rec. 601 luma."""
+    """(H, W, 3) uint8 -> (channels, H, W) float32 in [-1, 1]; one channel is Rec. 601 luma. Raises InputError for
+    another number of channels."""
+    if channels not in (1, 3):
+        raise InputError(
+            f"this generator takes {channels} channels, and pictures give 3 in colour or 1 in grey: it cannot be fed "
+            "with pictures; give one whose input is a picture"
+        )
     values = from_stored(pixels)
     if channels == 1:
         values = (values @ np.array([0.299, 0.587, 0.114], np.float32))[..., None]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
-from edgegan.console import progress
+from edgegan.console import progress, say
 from edgegan.data.images import (
     Floats,
     Pixels,
@@ -265,6 +265,16 @@ def read_input(generator: Generator, path: Path) -> Floats:
     return to_float(read_image(path), generator.channels)
 
 
+def is_readable(path: Path) -> bool:
+    """Whether a picture can be decoded whole; says so of one that cannot."""
+    try:
+        read_image(path)
+    except InputError as error:
+        say(f"left out: {error}", always=True)
+        return False
+    return True
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Height and width of a picture file, as stored."""
     pixels = read_image(path)
@@ -331,9 +341,17 @@ def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
 
 
 def run_on_images(
-    source: Path, inputs: list[Path], output: Path, *, fit: str, threads: int, overwrite: bool
+    source: Path,
+    inputs: list[Path],
+    output: Path,
+    *,
+    fit: str,
+    threads: int,
+    overwrite: bool,
+    skip_bad: bool = False,
 ) -> list[Path]:
-    """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`."""
+    """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`. Those
+    that cannot be read are named and left out with `skip_bad`, else InputError."""
     pairs = collect_inputs(inputs)
     targets = [output / name for _, name in pairs]
     double = first_double(targets)
@@ -343,6 +361,11 @@ def run_on_images(
         )
     refuse_existing(targets, overwrite=overwrite)
     refuse_foreign(targets, [path for path, _ in pairs])
+    if skip_bad:
+        pairs = [pair for pair in pairs if is_readable(pair[0])]
+        if not pairs:
+            raise InputError("no picture can be read: give others")
+        targets = [output / name for _, name in pairs]
     first = image_size(pairs[0][0])
     with (
         open_generator(source, threads, first) as generator,
