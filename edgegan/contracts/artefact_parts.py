@@ -82,7 +82,9 @@ class Parity(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     inputs: Number = Field(description="how many inputs were compared")
-    max_abs: Finite = Field(description="largest absolute difference, range [-1, 1]")
+    max_abs: Finite = Field(
+        description="largest absolute difference, range [-1, 1]; of bytes, beyond their rounding"
+    )
     psnr_db: Finite = Field(description="PSNR of the conversion, range [-1, 1]; 200 when equal")
     gate: Text = Field(description="the limit it passed, for people")
     metric: Literal["max_abs", "psnr_db"] | None = Field(

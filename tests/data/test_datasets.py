@@ -297,3 +297,15 @@ def test_camvid_labels(data_folder: Path) -> None:
     batch = draw_batch(open_dataset(data, 0).train, positions(2, 0), 0)
     assert batch.input.shape == (2, 12, 96, 128)
     assert torch.equal(batch.input.sum(1), torch.ones(2, 96, 128))
+
+
+def test_results_of_the_public_test_script_are_pairs(tmp_path: Path) -> None:
+    """1_fake_B.png and 1_real_B.png; a folder that holds both kinds is matched by whole names."""
+    fakes = [tmp_path / "fake" / f"{i}_fake_B.png" for i in range(2)]
+    reals = [tmp_path / "real" / f"{i}_real_B.png" for i in range(2)]
+    assert match(fakes, tmp_path / "fake", reals, tmp_path / "real") == (fakes, reals)
+    mixed = [tmp_path / "real" / fakes[0].name, *reals]
+    assert match(fakes[:1], tmp_path / "fake", mixed, tmp_path / "real")[1] == mixed[:1]
+    double = [*reals, tmp_path / "real" / "0_real_A.png"]
+    with pytest.raises(InputError, match="no partner"):
+        match(fakes, tmp_path / "fake", double, tmp_path / "real")

@@ -149,6 +149,10 @@ def test_gates_name_figure_and_limit() -> None:
     reference = np.zeros((1, 3, 8, 8), np.float32)
     with pytest.raises(ParityError, match=r"2\.00e-04, the gate is 0\.0001"):
         check(compare(reference + 2e-4, reference, "fp32"), "fp32", "x")
+    level = np.full_like(reference, 2 / 255)  # a byte may be half a level from what it stands for
+    check(compare(level, level, "fp32", level * 0.51), "fp32", "x")
+    with pytest.raises(ParityError, match=r"e-03, the gate is 0\.0001"):
+        check(compare(level, level, "fp32", level * 0.2), "fp32", "x")
     with pytest.raises(ParityError, match=r"20\.0 dB, the gate is 30 dB"):
         check(compare(reference + 0.2, reference, "int8"), "int8", "x")
     with pytest.raises(ParityError, match=r"1\.50 dB below"):

@@ -12,7 +12,7 @@ import pytest
 from support.commands import edgegan, make_pictures
 
 from edgegan.data.images import read_image, to_float, to_pixels
-from edgegan.errors import OutputError
+from edgegan.errors import InputError, OutputError
 from edgegan.metrics.quality import psnr
 from edgegan.runtime.apply import (
     Generator,
@@ -122,3 +122,24 @@ def test_what_exists_is_found_in_its_folder(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"2\.png exists"):
         refuse_existing(targets, overwrite=False)
     refuse_existing(targets, overwrite=True)
+
+
+def test_damaged_pictures_are_left_out_where_asked(finished_run: Path, tmp_path: Path) -> None:
+    make_pictures(tmp_path / "in", 2, (32, 32))
+    (tmp_path / "in" / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
+    (tmp_path / "in" / "._picture0.png").write_bytes(b"\0\5\x16\7")  # as copied from a Mac
+    arguments = ["run", finished_run, tmp_path / "in", "-o", tmp_path / "out"]
+    done = edgegan(*arguments, check=False)
+    assert done.returncode == 2
+    assert "damaged.jpg is damaged" in done.stderr
+    done = edgegan(*arguments, "--skip-bad", "--overwrite")
+    assert "left out: " in done.stderr
+    assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [
+        "picture0.png",
+        "picture1.png",
+    ]
+
+
+def test_channels_that_pictures_lack_are_named() -> None:
+    with pytest.raises(InputError, match="takes 4 channels, and pictures give 3"):
+        to_float(np.zeros((4, 4, 3), np.uint8), 4)
