@@ -33,10 +33,10 @@ def renumber_blocks(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor
 
 
 def tap_names(num_blocks: int) -> list[str]:
-    """The trunk entry's norm and the last block of each third of a trunk of `num_blocks` blocks."""
+    """The trunk's entry, behind its ReLU, and the last block of each third of a trunk of `num_blocks` blocks."""
     ends = (
         sorted({max(0, round(num_blocks * third / 3) - 1) for third in (1, 2, 3)})
         if num_blocks
         else []
     )
-    return ["down2_norm", *(f"blocks.{index}" for index in ends)]
+    return ["down2_relu", *(f"blocks.{index}" for index in ends)]

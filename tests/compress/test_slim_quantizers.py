@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
@@ -78,6 +79,51 @@ def test_published_quantizer_by_hand() -> None:
     assert paper_weight(torch.tensor([[1.27, 0.004], [0.016, -1.27]])).flatten().tolist() == (
         pytest.approx([1.27, 0.0, 0.02, -1.27])
     )
+
+
+def published_forward(state: dict[str, torch.Tensor], x: torch.Tensor) -> torch.Tensor:
+    """GS-8 of a one-block dense ResNet by its equations: weights on 127 steps of the largest; what convolutions read
+    clipped to [0, 4] in steps of 1/64, but for the picture."""
+
+    def weight(name: str) -> torch.Tensor:
+        step = state[f"{name}.weight"].abs().max() / 127
+        return torch.round(state[f"{name}.weight"] / step) * step
+
+    def read(values: torch.Tensor) -> torch.Tensor:
+        return torch.round(values.clamp(0, 4) * 64) / 64
+
+    def norm(name: str, values: torch.Tensor) -> torch.Tensor:
+        return F.instance_norm(
+            values, weight=state[f"{name}.weight"], bias=state[f"{name}.bias"], eps=1e-5
+        )
+
+    def conv(name: str, values: torch.Tensor, **geometry: int) -> torch.Tensor:
+        return F.conv2d(values, weight(name), state[f"{name}.bias"], **geometry)
+
+    def up(name: str, values: torch.Tensor) -> torch.Tensor:
+        geometry = {"stride": 2, "padding": 1, "output_padding": 1}
+        return F.conv_transpose2d(read(values), weight(name), state[f"{name}.bias"], **geometry)
+
+    def around(values: torch.Tensor, side: int) -> torch.Tensor:
+        return F.pad(values, (side,) * 4, mode="reflect")
+
+    x = F.relu(norm("stem_norm", conv("stem", around(x, 3))))
+    x = F.relu(norm("down1_norm", conv("down1", read(x), stride=2, padding=1)))
+    x = F.relu(norm("down2_norm", conv("down2", read(x), stride=2, padding=1)))
+    y = F.relu(norm("blocks.0.norm1", conv("blocks.0.conv1", read(around(x, 1)))))
+    x = x + norm("blocks.0.norm2", conv("blocks.0.conv2", read(around(y, 1))))
+    x = F.relu(norm("up1_norm", up("up1", x)))
+    x = F.relu(norm("up2_norm", up("up2", x)))
+    return torch.tanh(conv("head", read(around(x, 3))))
+
+
+def test_published_form_leaves_the_picture_alone_behind_its_padding() -> None:
+    """A clipped picture would lose everything darker than middle grey."""
+    module, x = student(block="dense"), torch.rand(2, 3, 16, 16) * 2 - 1
+    simulated = ImageOnly(simulate(module, x, "paper", []))
+    with torch.no_grad():
+        difference = (simulated(x) - published_forward(module.state_dict(), x)).abs().max()
+    assert float(difference) == 0.0
 
 
 def test_transposed_rows_and_back() -> None:

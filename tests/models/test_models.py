@@ -126,6 +126,20 @@ def test_taps_are_modules_that_give_maps(name: str) -> None:
     assert all(len(shape) == 4 for shape in shapes.values())
 
 
+@pytest.mark.parametrize("family", ["resnet", "cartoon", "transformer_net"])
+def test_first_tap_is_behind_the_activation(family: str) -> None:
+    """As GAN Compression's code taps it: nothing negative, and exactly what the trunk reads."""
+    _, spec, size, _ = SMALL[family]
+    module = build(family, spec).eval()
+    seen: dict[str, torch.Tensor] = {}
+    tap = module.taps()[0]  # type: ignore[operator]
+    module.get_submodule(tap).register_forward_hook(lambda _m, _x, y: seen.update(tap=y))
+    module.blocks[0].register_forward_pre_hook(lambda _m, x: seen.update(trunk=x[0]))  # type: ignore[operator, union-attr, index]
+    module(example(spec, size))
+    assert float(seen["tap"].detach().min()) >= 0
+    assert torch.equal(seen["tap"], seen["trunk"])
+
+
 @pytest.mark.parametrize("name", SMALL)
 def test_gradients_reach_every_parameter(name: str) -> None:
     family, spec, size, _ = SMALL[name]

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import torch
+import torch.nn.functional as F
 from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
@@ -33,9 +34,10 @@ from edgegan.deployment.saturation import TANH_LIMIT
 from edgegan.deployment.trunk import trunk_size
 from edgegan.package import LearnedEnds
 
+PADDINGS = (nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d, nn.Identity)
 PASSING = (
-    *(nn.ReflectionPad2d, nn.ReplicationPad2d, nn.ZeroPad2d, nn.Upsample, nn.UpsamplingNearest2d),
-    *(nn.Identity, nn.Dropout, nn.Dropout2d, nn.MaxPool2d, nn.PixelShuffle, nn.Unflatten),
+    *(*PADDINGS, nn.Upsample, nn.UpsamplingNearest2d),
+    *(nn.Dropout, nn.Dropout2d, nn.MaxPool2d, nn.PixelShuffle, nn.Unflatten),
 )
 
 
@@ -195,12 +197,19 @@ def insert_after(graph: fx.GraphModule, node: fx.Node, layer: nn.Module, name: s
     node.replace_all_uses_with(fresh, lambda user: user is not fresh)
 
 
+def is_picture(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is the network's input, padded or not: the released code leaves the picture alone."""
+    while isinstance(layer_of(graph, node), PADDINGS) or node.target is F.pad:
+        (node,) = node.all_input_nodes
+    return node.op == "placeholder"
+
+
 def quantize_around(graph: fx.GraphModule, node: fx.Node, scheme: Scheme) -> None:
     """Quantizers in front of a convolution and, in ONNX Runtime, behind it."""
     source = node.args[0]
     assert isinstance(source, fx.Node)
     if scheme == "paper":
-        if source.op != "placeholder":
+        if not is_picture(graph, source):
             name = f"reads_{node.name}"
             graph.add_submodule(name, PaperActivation())
             with graph.graph.inserting_before(node):

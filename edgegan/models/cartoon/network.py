@@ -96,6 +96,7 @@ class CartoonGenerator(nn.Module):
             nn.Conv2d(spec.down1[-1], spec.down2[0], 3, stride=2, padding=1), spec.down2
         )
         self.down2_norm = make_norm(norm, trunk, eps)
+        self.down2_relu = nn.ReLU()
         self.global_branch = global_branch(norm, spec.in_channels, trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(trunk, inner, spec.block, norm, eps) for inner in spec.inner
@@ -114,7 +115,7 @@ class CartoonGenerator(nn.Module):
         image = x
         x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
         x = self.relu(self.down1_norm(self.down1(x)))
-        x = self.relu(self.down2_norm(self.down2(x)))
+        x = self.down2_relu(self.down2_norm(self.down2(x)))
         if self.global_branch is not None:
             x = self.global_branch(image, x)
         for block in self.blocks:

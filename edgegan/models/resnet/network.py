@@ -143,6 +143,7 @@ class ResnetGenerator(nn.Module):
         self.down1_norm = make_norm(norm, spec.down)
         self.down2 = nn.Conv2d(spec.down, spec.trunk, 3, stride=2, padding=1)
         self.down2_norm = make_norm(norm, spec.trunk)
+        self.down2_relu = nn.ReLU()
         self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(
@@ -173,7 +174,7 @@ class ResnetGenerator(nn.Module):
         image = x
         x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
         x = self.relu(self.down1_norm(self.down1(x)))
-        x = self.relu(self.down2_norm(self.down2(x)))
+        x = self.down2_relu(self.down2_norm(self.down2(x)))
         if self.global_branch is not None:
             x = self.global_branch(image, x)
         for block in self.blocks:

@@ -95,6 +95,7 @@ class TransformerGenerator(nn.Module):
         self.down1_norm = make_norm(norm, spec.down)
         self.down2 = PaddedConv(spec.down, spec.trunk, 3, stride=2)
         self.down2_norm = make_norm(norm, spec.trunk)
+        self.down2_relu = nn.ReLU()
         self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(spec.trunk, inner, spec.block, norm) for inner in spec.inner
@@ -111,7 +112,7 @@ class TransformerGenerator(nn.Module):
         image = x
         x = self.relu(self.stem_norm(self.stem(x)))
         x = self.relu(self.down1_norm(self.down1(x)))
-        x = self.relu(self.down2_norm(self.down2(x)))
+        x = self.down2_relu(self.down2_norm(self.down2(x)))
         if self.global_branch is not None:
             x = self.global_branch(image, x)
         for block in self.blocks:
