@@ -23,7 +23,7 @@ def rewrite(
 
     The samples are typical inputs: channel ranges are read from them. `without` names rewrites to leave out.
     """
-    graph = prepare(module)
+    graph = prepare(module, samples[:1])
     records: list[Rewrite] = []
     changed = True
     for name, change in TARGETS[target].passes().items():

@@ -25,8 +25,8 @@ from edgegan.channels.program import (
     follow_channels,
     operands_of,
     shape_of,
-    symbolic_trace,
 )
+from edgegan.channels.tracing import symbolic_trace
 from edgegan.channels.ties import Layout, Variable, resolve
 from edgegan.errors import ConfigError
 
@@ -109,7 +109,7 @@ def trace_channels(
     Weights and modes are left alone. Raises ConfigError for control flow that depends on tensors
     and for an operation without a rule, naming it and its place in the module tree.
     """
-    program = symbolic_trace(module)
+    program = symbolic_trace(module, example)
     with evaluating(module):
         ShapeProp(program).propagate(*(example if isinstance(example, tuple) else (example,)))
     values: dict[fx.Node, Any] = {}

@@ -17,43 +17,6 @@ from edgegan.errors import ConfigError
 WAY_OUT = "widths cannot change around it; write it with supported layers, or leave it out"
 
 
-class ChannelTracer(fx.Tracer):
-    """Stops at every layer that has a rule, also at a user's subclass that keeps torch's
-    forward."""
-
-    place = ""
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """See fx.Tracer."""
-        known = type(m).forward in rules.KNOWN_FORWARDS
-        return known or super().is_leaf_module(m, module_qualified_name)
-
-    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
-        """Notes the module that tracing is in, for the message when it stops there."""
-        before, self.place = self.place, self.path_of_module(m)
-        result = super().call_module(m, forward, args, kwargs)
-        self.place = before
-        return result
-
-
-def symbolic_trace(module: nn.Module) -> fx.GraphModule:
-    """The fx trace, sharing the module's layers; raises ConfigError naming the module that cannot
-    be traced."""
-    tracer = ChannelTracer()
-    try:
-        return fx.GraphModule(module, tracer.trace(module), type(module).__name__)
-    except (TypeError, ValueError, RuntimeError, fx.proxy.TraceError) as error:
-        where = (
-            f"'{tracer.place}' of {type(module).__name__}"
-            if tracer.place
-            else type(module).__name__
-        )
-        raise ConfigError(
-            f"{where} cannot be traced ({error}); remove control flow that depends on tensors "
-            "from its forward"
-        ) from error
-
-
 @contextmanager
 def evaluating(*modules: nn.Module) -> Iterator[None]:
     """Context of evaluation mode without gradients; afterwards every layer is in the mode it was in."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import fx, nn
+from torch import nn
 from torch.fx.passes.shape_prop import ShapeProp
+
+from edgegan.channels.tracing import symbolic_trace
 
 MOST_TAPS = 4
 
@@ -27,7 +29,7 @@ def tap_modules(module: nn.Module, example: torch.Tensor) -> list[str]:
     """
     if isinstance(module, Tapped):
         return module.taps()
-    trace = fx.symbolic_trace(module)
+    trace = symbolic_trace(module, example)
     with torch.no_grad():
         ShapeProp(trace).propagate(example)
     layers: list[tuple[str, int]] = []

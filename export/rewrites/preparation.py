@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import fx, nn
 from torch.nn.utils import parametrize
 
-from edgegan.channels.program import symbolic_trace
+from edgegan.channels.tracing import symbolic_trace
 from edgegan.export.rewrites.edits import layer_of, set_layer
 
 PADS = {
@@ -22,11 +22,11 @@ PADS = {
 }
 
 
-def prepare(module: nn.Module) -> fx.GraphModule:
-    """The traced copy of a generator that rewrites work on; raises ConfigError naming what cannot be traced."""
+def prepare(module: nn.Module, example: torch.Tensor) -> fx.GraphModule:
+    """The copy of a generator, traced on an example (1, ...), that rewrites work on; raises ConfigError naming what cannot be traced."""
     module = copy.deepcopy(module).eval()
     compute_weights(module)
-    graph = symbolic_trace(module)
+    graph = symbolic_trace(module, example)
     separate_calls(graph)
     functions_to_layers(graph)
     graph.recompile()

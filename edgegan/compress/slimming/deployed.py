@@ -18,6 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from edgegan.channels.program import evaluating
 from edgegan.channels.tapped import tap_node
+from edgegan.channels.tracing import for_any_batch, symbolic_trace
 from edgegan.compress.slimming.int8_layers import (
     Convolution,
     PaperActivation,
@@ -46,9 +47,12 @@ def scheme_of(module: nn.Module) -> Scheme:
     return "litert_dynamic" if litert_policy(module) == "dynamic" else "litert_static"
 
 
-def trace_with_taps(student: nn.Module, taps: list[str]) -> fx.GraphModule:
-    """The student's trace, sharing its layers, which returns the image and the outputs of the modules `taps`."""
-    graph = fx.symbolic_trace(student)
+def trace_with_taps(
+    student: nn.Module, taps: list[str], example: torch.Tensor
+) -> fx.GraphModule:
+    """The student's trace, sharing its layers, which returns the image and the outputs of the modules `taps`;
+    it takes any number of images."""
+    graph = for_any_batch(symbolic_trace(student, example[:1]), example[:1])
     (output,) = (node for node in graph.graph.nodes if node.op == "output")
     image = output.args[0]
     output.args = ((image, *(tap_node(graph.graph.nodes, tap) for tap in taps)),)
@@ -69,7 +73,7 @@ def simulate(
     Static schemes have no ranges yet: see `calibrate`. `learned`: weight steps are parameters of the simulation;
     otherwise they follow the largest weights, as a converter's do.
     """
-    graph = trace_with_taps(student, taps)
+    graph = trace_with_taps(student, taps, example)
     with evaluating(student):
         ShapeProp(graph).propagate(example[:1])
     nodes = list(graph.graph.nodes)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import nn
 
 from edgegan.channels.fold import Folded, extract_folded
 from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.tracing import symbolic_trace
 from edgegan.compress.slimming.budget import Bundle, make_bundles, project
 from edgegan.compress.slimming.deployed import bake
 from edgegan.compress.slimming.gates import scale_scores
@@ -84,7 +85,7 @@ def extract_student(
     present = trace_channels(student, example)
     plan = {name: channels.cpu() for name, channels in keep.items() if len(channels)}
     folded = extract_folded(student, present, plan)
-    absorb_biases(folded.module)
+    absorb_biases(folded.module, example)
     widths = {name: len(channels) for name, channels in keep.items()}
     spec = start.spec.narrowed(graph, widths)
     module = spec.build()
@@ -95,9 +96,9 @@ def extract_student(
     return Extracted(spec, module.eval(), widths, describe(folded))
 
 
-def absorb_biases(module: nn.Module) -> None:
+def absorb_biases(module: nn.Module, example: torch.Tensor) -> None:
     """Moves biases that folding gave to convolutions without one into the BatchNorm behind them."""
-    graph = fx.symbolic_trace(module)
+    graph = symbolic_trace(module, example)
     for node in graph.graph.nodes:
         if node.op != "call_module":
             continue

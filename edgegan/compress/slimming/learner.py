@@ -112,7 +112,7 @@ class Learner:
                     self.gates.of(name).copy_(values[name])
             self.gates.attach(self.student.module, self.student.graph)
         self.scores, self.scored = {}, 0
-        self.runner = trace_with_taps(self.student.module, self.taps)
+        self.runner = trace_with_taps(self.student.module, self.taps, self.example)
         self.optimizer = make_optimizer(self.trained(), self.optimizer.param_groups[0]["lr"])
         self.optimizer.state.update(moments)
 

@@ -143,7 +143,7 @@ def make_learner(start: Start, job: Job, learning_rate: float) -> Learner:
         gates=gates,
         example=start.example.to(device),
         images=calibration(cache, device),
-        runner=trace_with_taps(student.module, cache.taps),
+        runner=trace_with_taps(student.module, cache.taps, start.example),
         optimizer=optimizer,
         scale_optimizer=scale_optimizer,
     )

@@ -1,0 +1,321 @@
+"""Tracing a generator with the sizes of one example: what depends on sizes is known, what depends
+on data is refused.
+
+torch.fx records what a module does, but a value it follows has no shape, so a branch on a height, an
+assertion or an `int(h / 2)` ends there. Here every value also has what it is for the example, held
+as fake tensors (shape and type, no data): sizes become numbers where the code needs numbers and
+stay part of the program elsewhere.
+"""
+
+from __future__ import annotations
+
+import operator
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from edgegan.channels import rules
+from edgegan.channels.program import evaluating
+from edgegan.errors import ConfigError
+
+UNKNOWN = object()
+NUMBERS = (bool, int, float, str, type(None), torch.Size, torch.dtype, torch.device)
+FIXED_PROPERTIES = {
+    *("ndim", "dtype", "device", "layout", "requires_grad", "is_cuda", "is_sparse", "is_mps"),
+    *("is_quantized", "is_nested"),
+}
+
+
+class SizedProxy(fx.Proxy):
+    """A traced value that turns into a number, a truth value or a loop where the example says
+    what it is."""
+
+    tracer: SizeTracer
+
+    def __getattr__(self, name: str) -> Any:
+        value = self.tracer.value_of(self)
+        if isinstance(value, torch.Tensor) and name in FIXED_PROPERTIES:
+            self.tracer.settled |= name == "device"
+            return getattr(value, name)
+        if name == "shape" and isinstance(value, torch.Tensor):
+            return self.tracer.create_proxy("call_function", getattr, (self, name), {})
+        return super().__getattr__(name)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self.tracer.create_proxy("call_function", operator.setitem, (self, index, value), {})
+
+    def __int__(self) -> int:
+        return int(self.tracer.number(self))
+
+    def __index__(self) -> int:
+        return operator.index(self.tracer.number(self))
+
+    def __float__(self) -> float:
+        return float(self.tracer.number(self))
+
+    def __round__(self, digits: int | None = None) -> Any:
+        return round(self.tracer.number(self), digits)
+
+    def __len__(self) -> int:
+        value = self.tracer.value_of(self)
+        if not hasattr(value, "__len__"):
+            raise fx.proxy.TraceError("its length is not known")
+        return len(value)
+
+
+class SizeTracer(fx.Tracer):
+    """Stops at every layer that has a rule, also at a user's subclass that keeps torch's forward.
+
+    `settled` says that a size became a number, or a branch was taken by one, so that the program
+    is that of this example's sizes.
+    """
+
+    def __init__(self, example: tuple[torch.Tensor, ...]) -> None:
+        super().__init__()
+        self.proxy_buffer_attributes = True
+        self.example = example
+        self.mode = FakeTensorMode(allow_non_fake_inputs=True)
+        self.values: dict[fx.Node, Any] = {}
+        self.given = 0
+        self.place = ""
+        self.settled = False
+        self.running = False
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        """See fx.Tracer."""
+        return SizedProxy(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """See fx.Tracer."""
+        known = type(m).forward in rules.KNOWN_FORWARDS
+        return known or super().is_leaf_module(m, module_qualified_name)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        """Notes the module that tracing is in, for the message when it stops there; a layer that
+        is made in a forward is followed if it has no weights."""
+        if self.running:
+            return forward(*args, **kwargs)
+        try:
+            place = self.path_of_module(m)
+        except NameError:
+            if next(iter(m.state_dict()), None) is not None:
+                raise fx.proxy.TraceError(
+                    f"its forward makes a {type(m).__name__} with weights, which no file can hold; "
+                    "make it in __init__"
+                ) from None
+            return forward(*args, **kwargs)
+        before, self.place = self.place, place
+        result = super().call_module(m, forward, args, kwargs)
+        self.place = before
+        return result
+
+    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
+        """See fx.Tracer; a layer that runs on the example has its own weights."""
+        if self.running:
+            return attr_val
+        return super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def create_proxy(
+        self,
+        kind: str,
+        target: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        name: str | None = None,
+        type_expr: Any | None = None,
+        proxy_factory_fn: Callable[[fx.Node], fx.Proxy] | None = None,
+    ) -> Any:
+        """A traced value with what it is for the example; arguments that the example leaves out
+        have their defaults."""
+        if kind == "placeholder" and self.given == len(self.example):
+            return args[0] if args else {} if str(target).startswith("**") else ()
+        proxy = super().create_proxy(kind, target, args, kwargs, name, type_expr, proxy_factory_fn)
+        if in_place(kind, target) and isinstance(args[0], SizedProxy):
+            args[0].node = proxy.node
+        if kind == "placeholder":
+            self.values[proxy.node] = self.mode.from_tensor(self.example[self.given])
+            self.given += 1
+        else:
+            self.values[proxy.node] = self.run(proxy.node)
+        return proxy
+
+    def run(self, node: fx.Node) -> Any:
+        """What a node makes of the example, in evaluation mode; UNKNOWN where it cannot be told
+        without data."""
+        if any(self.node_value(each) is UNKNOWN for each in node.all_input_nodes):
+            return UNKNOWN
+        positional, keywords = fx.map_arg((node.args, node.kwargs), self.node_value)
+        self.running = True
+        try:
+            if node.op == "get_attr":
+                return self.stored(str(node.target))
+            with torch.no_grad(), self.mode:
+                if node.op == "call_module":
+                    layer = self.root.get_submodule(str(node.target))
+                    with evaluating(layer):
+                        return layer(*positional, **keywords)
+                if node.op == "call_method":
+                    return getattr(positional[0], str(node.target))(*positional[1:], **keywords)
+                return node.target(*positional, **keywords)  # type: ignore[operator]
+        except (RuntimeError, TypeError, ValueError, NotImplementedError, AttributeError):
+            return UNKNOWN
+        finally:
+            self.running = False
+
+    def node_value(self, node: fx.Node) -> Any:
+        """The value of a node; parameters are nodes that tracing makes by itself."""
+        if node not in self.values:
+            self.values[node] = self.run(node)
+        return self.values[node]
+
+    def stored(self, name: str) -> Any:
+        """A parameter or buffer."""
+        owner, _, leaf = name.rpartition(".")
+        tensor = getattr(self.root.get_submodule(owner), leaf)
+        if not isinstance(tensor, torch.Tensor) or isinstance(tensor, FakeTensor):
+            return tensor
+        return self.mode.from_tensor(tensor)
+
+    def value_of(self, proxy: fx.Proxy) -> Any:
+        """What a traced value is for the example."""
+        return self.node_value(proxy.node)
+
+    def number(self, proxy: fx.Proxy) -> Any:
+        """A size as a number; raises TraceError for data."""
+        value = self.value_of(proxy)
+        if value is UNKNOWN or isinstance(value, torch.Tensor):
+            raise fx.proxy.TraceError("it reads a number that depends on the picture")
+        self.settled = True
+        return value
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        """See fx.Tracer."""
+        value = self.value_of(obj)
+        if value is UNKNOWN or isinstance(value, torch.Tensor):
+            raise fx.proxy.TraceError("it branches on values that depend on the picture")
+        self.settled = True
+        return bool(value)
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        """See fx.Tracer."""
+        value = self.value_of(obj)
+        if not hasattr(value, "__len__"):
+            return super().iter(obj)
+        return iter([obj[index] for index in range(len(value))])
+
+    def drop_sizes(self) -> None:
+        """Takes out sizes that nothing uses any more."""
+        for node in reversed(list(self.graph.nodes)):
+            spare = not node.users and node.op in ("call_function", "call_method")
+            if spare and node.target is not operator.setitem and self.is_size(node):
+                self.graph.erase_node(node)
+
+    def is_size(self, node: fx.Node) -> bool:
+        """Whether a node holds no tensor."""
+        value = self.node_value(node)
+        return isinstance(value, NUMBERS) and value is not UNKNOWN
+
+
+def in_place(kind: str, target: Any) -> bool:
+    """Whether a call writes into its first argument, as `x.mul_(2)` does: what reads that later
+    reads the result."""
+    name = target if isinstance(target, str) else getattr(target, "__name__", "")
+    called = kind in ("call_method", "call_function")
+    return called and name.endswith("_") and not name.endswith("__")
+
+
+@contextmanager
+def unchanged(module: nn.Module) -> Iterator[None]:
+    """Context after which a module and its layers have the attributes they had: what a forward
+    keeps on itself while it is traced is no value."""
+    stores = ("_parameters", "_buffers", "_modules")
+    before = [
+        (layer, dict(vars(layer)), {name: dict(vars(layer)[name]) for name in stores})
+        for layer in module.modules()
+    ]
+    try:
+        yield
+    finally:
+        for layer, attributes, kept in before:
+            vars(layer).clear()
+            vars(layer).update(attributes)
+            for name, store in kept.items():
+                attributes[name].clear()
+                attributes[name].update(store)
+
+
+def symbolic_trace(
+    module: nn.Module, example: torch.Tensor | tuple[torch.Tensor, ...]
+) -> fx.GraphModule:
+    """The fx trace on an example, sharing the module's layers; `meta["settled"]` of the result
+    says that it holds for the example's sizes only.
+
+    Raises ConfigError naming the module that cannot be traced and why.
+    """
+    examples = example if isinstance(example, tuple) else (example,)
+    place = next((each.device for each in module.parameters()), examples[0].device)
+    tracer = SizeTracer(tuple(each.to(place) for each in examples))
+    try:
+        with unchanged(module):
+            register_einops()
+            graph = tracer.trace(module)
+            tracer.drop_sizes()
+            program = fx.GraphModule(module, graph, type(module).__name__)
+    except (TypeError, ValueError, RuntimeError, NameError, AttributeError, fx.proxy.TraceError) as error:
+        kind = type(module).__name__
+        where = f"'{tracer.place}' of {kind}" if tracer.place else kind
+        raise ConfigError(
+            f"{where} cannot be traced ({error}); its forward must do the same for every picture "
+            "of one size"
+        ) from error
+    program.meta["settled"] = tracer.settled
+    return program
+
+
+def for_any_batch(program: fx.GraphModule, example: torch.Tensor) -> fx.GraphModule:
+    """A program that takes several images at once; raises ConfigError where its forward states
+    that there is one."""
+    if not program.meta["settled"]:
+        return program
+    place = next((each.device for each in program.parameters()), example.device)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode, torch.no_grad():
+        two = mode.from_tensor(example[:1].to(place).repeat(2, *[1] * (example.dim() - 1)))
+        try:
+            with evaluating(program):
+                made = program(two)
+            several = len(made) == 2
+        except (RuntimeError, TypeError, ValueError):
+            several = False
+    if not several:
+        raise ConfigError(
+            "your generator makes numbers of its batch, so that its layers cannot be followed for "
+            "several images at once; use --method uniform or gan-compression"
+        )
+    return program
+
+
+def register_einops() -> None:
+    """Lets einops, where the user's module uses it, write reshapes and permutations into a trace."""
+    if "einops" not in sys.modules:
+        return
+    from einops import _backends
+
+    class Backend(_backends.TorchBackend):
+        """Sizes stay traced; a list is not hashed, so that no cache keeps them."""
+
+        framework_name = "torch.fx"
+
+        def is_appropriate_type(self, tensor: Any) -> bool:
+            """See einops."""
+            return isinstance(tensor, fx.Proxy)
+
+        def shape(self, x: Any) -> Any:
+            """See einops."""
+            return list(x.shape)
+
+    _backends._loaded_backends.setdefault("torch.fx", Backend())
