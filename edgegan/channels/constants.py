@@ -17,7 +17,7 @@ from torch import fx, nn
 
 from edgegan.channels import rules
 from edgegan.channels.calls import ELEMENTWISE, POINTWISE, RESHAPES, argument, name_of
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.program import operands_of, shape_of
 
 SAME_CALLS = {

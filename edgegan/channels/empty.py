@@ -11,7 +11,7 @@ from torch import fx, nn
 
 from edgegan.channels.calls import ELEMENTWISE, name_of
 from edgegan.channels.constants import Constant
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.program import operands_of
 from edgegan.channels.slicing import kept_entries
 from edgegan.errors import ConfigError

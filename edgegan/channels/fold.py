@@ -25,7 +25,7 @@ from edgegan.channels.constants import (
     weight_blocks,
 )
 from edgegan.channels.empty import without_empty
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.program import shape_of
 from edgegan.channels.slicing import (
     Plan,

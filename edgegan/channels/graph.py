@@ -1,14 +1,13 @@
 """The channel graph of a generator: which dimensions of which tensors must have one width, found by
 tracing once.
 
-Rules for the layers are in `rules.py`, the bookkeeping of ties in `ties.py`; this file walks the
-trace.
+Rules for the layers are in `rules.py`, the bookkeeping of ties in `ties.py`, the walk along the trace
+in `following.py`; this file gives what they found its names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,88 +15,19 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edgegan.channels import rules
-from edgegan.channels.calls import argument, call, name_of, pixel_shuffle, reshape
+from edgegan.channels.following import Following
+from edgegan.channels.groups import ChannelGraph, Group, Held, LayerCount, Member, Segment
 from edgegan.channels.program import (
-    WAY_OUT,
     aliases,
-    describe,
     evaluating,
-    follow_channels,
-    operands_of,
-    shape_of,
+    infer_channels,
+    inferred_sizes,
+    stated_sizes,
 )
+from edgegan.channels.slicing import extract
+from edgegan.channels.ties import Layout, Part, Variable, is_fixed, resolve
 from edgegan.channels.tracing import symbolic_trace
-from edgegan.channels.ties import Layout, Variable, resolve
 from edgegan.errors import ConfigError
-
-
-@dataclass(frozen=True)
-class Segment:
-    """A run of a dimension: `repeat` neighbouring entries for each channel of `group`."""
-
-    group: str
-    repeat: int
-
-
-@dataclass(frozen=True)
-class Member:
-    """A dimension of a parameter or buffer in which a group occurs, with all segments of that
-    dimension."""
-
-    tensor: str
-    dim: int
-    segments: tuple[Segment, ...]
-
-
-@dataclass(frozen=True)
-class Group:
-    """Channels that live and die together. `name` is the layer that makes them first, or a network
-    input.
-
-    Groups of the network's input and output are `fixed`.
-    """
-
-    name: str
-    size: int
-    fixed: bool
-    members: tuple[Member, ...]
-
-
-@dataclass(frozen=True)
-class LayerCount:
-    """An integer attribute of a layer, or the first of a tuple: entries of `segments` /
-    `divisor`."""
-
-    module: str
-    attribute: str
-    segments: tuple[Segment, ...]
-    divisor: int
-
-
-@dataclass(frozen=True)
-class ChannelGraph:
-    """Everything that a change of widths needs to know.
-
-    `dimensions[tensor][dim]` are the segments of a tensor's dimension, `counts` the integers of
-    layers that follow, `nodes[node name]` the segments of a traced value's channel axis. `program`
-    is the trace; `rewritten` says that its literal sizes were made to follow the channels, so that
-    it must run instead of the module's own forward.
-    """
-
-    groups: dict[str, Group]
-    dimensions: dict[str, dict[int, tuple[Segment, ...]]]
-    counts: tuple[LayerCount, ...]
-    nodes: dict[str, tuple[Segment, ...]]
-    program: fx.GraphModule
-    rewritten: bool
-
-    def free(self) -> list[Group]:
-        """The groups whose width can change, in the order the network makes them."""
-        return [group for group in self.groups.values() if not group.fixed]
-
-    def total(self, segments: tuple[Segment, ...]) -> int:
-        """Entries of a full dimension."""
-        return sum(self.groups[each.group].size * each.repeat for each in segments)
 
 
 def trace_channels(
@@ -106,131 +36,92 @@ def trace_channels(
     """Traces `module` on an example (a tensor, or a tuple for several inputs; each (N, C, ...),
     small is enough).
 
-    Weights and modes are left alone. Raises ConfigError for control flow that depends on tensors
-    and for an operation without a rule, naming it and its place in the module tree.
+    Weights and modes are left alone. Channels around an operation without a rule keep their width
+    (`held`). Raises ConfigError for control flow that depends on the picture, naming its place in
+    the module tree.
     """
     program = symbolic_trace(module, example)
-    with evaluating(module):
-        ShapeProp(program).propagate(*(example if isinstance(example, tuple) else (example,)))
-    values: dict[fx.Node, Any] = {}
+    if not program.meta["complete"]:
+        with evaluating(module):
+            ShapeProp(program).propagate(*(example if isinstance(example, tuple) else (example,)))
     buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
     parameters = {name for name, _ in module.named_parameters(remove_duplicate=False)}
     trace = rules.Trace(aliases=aliases(module), tensors=buffers | parameters)
+    found = Following(trace, program)
     for node in program.graph.nodes:
-        try:
-            values[node] = evaluate(trace, program, node, values)
-        except ConfigError as error:
-            raise ConfigError(f"{describe(program, node)}: {error}; {WAY_OUT}") from error
-    rewritten = [
-        node for node in list(program.graph.nodes) if follow_channels(program, node, values)
-    ]
+        found.follow(node)
+    found.hold_weights()
+    rewritten = follow_reshapes(found)
     program.recompile()
-    return freeze(trace, program, values, bool(rewritten))
+    graph = freeze(found, rewritten)
+    if program.meta["settled"] and graph.free() and not same_program(module, graph, example):
+        reason = "its forward does something else at other widths"
+        found.fix(type(module).__name__, reason, list(free_variables(found)))
+        return freeze(found, rewritten)
+    return graph
 
 
-def evaluate(
-    trace: rules.Trace, program: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]
-) -> Any:
-    """The channels of a node: a Value, a list of them (chunk), or None where there is no tensor
-    with channels."""
-    if node.op == "output":
-        for result in node.all_input_nodes:
-            pin(values[result])
-        return None
-    shape = shape_of(node)
-    if node.op == "placeholder":
-        return None if shape is None else source(trace, node.name, shape, fixed=True)
-    if node.op == "get_attr":
-        return attribute(trace, program, str(node.target))
-    operands = [values[each] for each in operands_of(node) if values[each] is not None]
-    if operands and shape is None and "tensor_meta" in node.meta and name_of(node) != "chunk":
-        raise ConfigError("it makes several tensors, and no rule says what it does to channels")
-    if not operands or (shape is None and name_of(node) != "chunk"):
-        return None
-    if isinstance(operands[0], list):
-        return operands[0][argument(node, 1, "index", 0)]
-    if node.op == "call_module":
-        return layer_value(trace, program, node, operands[0], shape or ())
-    if name_of(node) == "chunk":
-        return chunks(trace, node, operands[0])
-    return call(trace, node, operands, shape or ())
+def follow_reshapes(found: Following) -> bool:
+    """Makes reshapes that state channels infer them; where that cannot be, the channels are kept.
+    True when the program was changed.
+
+    A program that holds for one size only cannot take the module's place, so there they are kept.
+    """
+    planned: dict[fx.Node, list[Any]] = {}
+    for node in found.program.graph.nodes:
+        value = found.values[node]
+        if stated_sizes(node, value) is None:
+            continue
+        sizes = inferred_sizes(node, value, found.values[node.all_input_nodes[0]])
+        if sizes is None or found.program.meta["settled"]:
+            found.hold(node, "it states the number of channels")
+        else:
+            planned[node] = sizes
+    changed = [node for node in planned if not is_fixed(found.values[node].layout)]
+    for node in changed:
+        infer_channels(found.program, node, found.values, planned[node])
+    return bool(changed)
 
 
-def source(
-    trace: rules.Trace, name: str, shape: tuple[int, ...], fixed: bool
-) -> rules.Value | None:
-    """A network input (N, C, ...); None for one without channels."""
-    if len(shape) < 2:
-        return None
-    return rules.Value(shape, 1, trace.ties.new(name, shape[1], fixed))
+def same_program(
+    module: nn.Module, graph: ChannelGraph, example: torch.Tensor | tuple[torch.Tensor, ...]
+) -> bool:
+    """Whether the module runs the same operations with half of its channels."""
+    plan = {group.name: -(-group.size // 2) for group in graph.free()}
+    try:
+        half = symbolic_trace(extract(module, graph, plan), example)
+    except ConfigError:
+        return False
+    return operations(half) == operations(graph.program)
 
 
-def attribute(trace: rules.Trace, program: fx.GraphModule, name: str) -> rules.Value | None:
-    """A parameter or buffer used directly: its channels are its one wide axis, or axis 1 of (1, C,
-    ...)."""
-    owner, _, leaf = name.rpartition(".")
-    tensor = getattr(program.get_submodule(owner), leaf)
-    if not isinstance(tensor, torch.Tensor) or tensor.numel() == 1:
-        return None
-    shape = tuple(tensor.shape)
-    if name not in trace.tensors:
-        raise ConfigError("it is a tensor of stated size made in the code; register it as a buffer")
-    wide = [axis for axis, size in enumerate(shape) if size > 1]
-    if len(wide) > 1 and (shape[0] != 1 or shape[1] == 1):
-        raise ConfigError(f"tensor '{name}' {shape} has several wide axes")
-    axis = wide[0]
-    return rules.Value(shape, axis, rules.produced(trace, name, axis, name, shape[axis]))
+def operations(program: fx.GraphModule) -> list[tuple[str, str]]:
+    """What a program calls, in order, names of nodes aside."""
+    return [(node.op, str(node.target)) for node in program.graph.nodes if node.op != "placeholder"]
 
 
-def layer_value(
-    trace: rules.Trace,
-    program: fx.GraphModule,
-    node: fx.Node,
-    x: rules.Value,
-    shape: tuple[int, ...],
-) -> rules.Value:
-    """The rule of a leaf module."""
-    name = str(node.target)
-    layer = program.get_submodule(name)
-    if isinstance(layer, (nn.Flatten, nn.Unflatten)):
-        value = reshape(trace.ties, x, shape)
-        if isinstance(layer, nn.Unflatten):
-            trace.follow(name, "unflattened_size", value.layout)
-        return value
-    if isinstance(layer, nn.PixelShuffle):
-        return pixel_shuffle(x, layer.upscale_factor, trace.ties, shape)
-    if hasattr(layer, "parametrizations") or hasattr(layer, "weight_orig"):
-        raise ConfigError("its weight is parametrised (spectral or weight norm); remove that first")
-    for kind in type(layer).__mro__:
-        if kind in rules.LAYERS:
-            return rules.LAYERS[kind](trace, name, layer, x, shape)
-    raise ConfigError("no rule says what it does to channels")
+def free_variables(found: Following) -> Iterator[Variable]:
+    """All channels that are not held."""
+    for layout in layouts(found):
+        yield from (part.variable for part in resolve(layout) if not part.variable.fixed)
 
 
-def chunks(trace: rules.Trace, node: fx.Node, x: rules.Value) -> list[rules.Value]:
-    """torch.chunk along channels."""
-    if int(argument(node, 2, "dim", 0)) % len(x.shape) != x.axis:
-        raise ConfigError("it cuts along another axis than channels")
-    parts = trace.ties.chunk(x.layout, int(argument(node, 1, "chunks", 1)))
-    return [x.with_layout(part) for part in parts]
+def layouts(found: Following) -> list[Layout]:
+    """Every layout of a trace."""
+    trace = found.trace
+    values = (value for value in found.values.values() if isinstance(value, rules.Value))
+    return [
+        *trace.dimensions.values(),
+        *(each.layout for each in trace.attributes.values()),
+        *(value.layout for value in values),
+    ]
 
 
-def pin(value: Any) -> None:
-    """Fixes the groups of a network output."""
-    for each in value if isinstance(value, list) else [value]:
-        if each is not None:
-            for part in resolve(each.layout):
-                part.variable.fixed = True
-
-
-def freeze(
-    trace: rules.Trace, program: fx.GraphModule, values: dict[fx.Node, Any], rewritten: bool
-) -> ChannelGraph:
+def freeze(found: Following, rewritten: bool) -> ChannelGraph:
     """Turns variables into named groups."""
+    trace = found.trace
     names: dict[Variable, str] = {}
-    layouts = [*trace.dimensions.values(), *(each.layout for each in trace.attributes.values())]
-    layouts += [value.layout for value in values.values() if isinstance(value, rules.Value)]
-    roots = {part.variable for layout in layouts for part in resolve(layout)}
+    roots = {part.variable for layout in layouts(found) for part in resolve(layout)}
     for root in sorted(roots, key=lambda each: (each.order, each.name)):
         names[root] = root.name if root.name not in names.values() else next(unused(root, names))
 
@@ -240,10 +131,10 @@ def freeze(
     dimensions: dict[str, dict[int, tuple[Segment, ...]]] = {}
     members: dict[str, list[Member]] = {name: [] for name in names.values()}
     for (tensor, dim), layout in trace.dimensions.items():
-        found = segments(layout)
-        dimensions.setdefault(tensor, {})[dim] = found
-        for group in dict.fromkeys(each.group for each in found):
-            members[group].append(Member(tensor, dim, found))
+        runs = segments(layout)
+        dimensions.setdefault(tensor, {})[dim] = runs
+        for group in dict.fromkeys(each.group for each in runs):
+            members[group].append(Member(tensor, dim, runs))
     counts = tuple(
         LayerCount(each.module, each.name, segments(each.layout), each.divisor)
         for each in trace.attributes.values()
@@ -254,10 +145,22 @@ def freeze(
     }
     nodes = {
         node.name: segments(value.layout)
-        for node, value in values.items()
-        if isinstance(value, rules.Value)
+        for node, value in found.values.items()
+        if isinstance(value, rules.Value) and value.axis == 1
     }
-    return ChannelGraph(groups, dimensions, counts, nodes, program, rewritten)
+    holds = tuple(
+        Held(
+            each.operation,
+            each.reason,
+            tuple(
+                dict.fromkeys(
+                    names[part.variable] for v in each.variables for part in resolve((Part(v),))
+                )
+            ),
+        )
+        for each in found.holds
+    )
+    return ChannelGraph(groups, dimensions, counts, nodes, found.program, rewritten, holds)
 
 
 def unused(root: Variable, names: dict[Variable, str]) -> Iterator[str]:

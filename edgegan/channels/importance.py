@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from edgegan.channels import rules
-from edgegan.channels.graph import ChannelGraph, Group
+from edgegan.channels.groups import ChannelGraph, Group
 from edgegan.channels.slicing import named_tensors, slice_tensor
 from edgegan.errors import ConfigError
 

@@ -1,5 +1,5 @@
-"""The traced program of a generator: tracing with a place for every complaint, and reshapes that
-follow widths."""
+"""The traced program of a generator: names and shapes of its operations, and reshapes that follow
+widths."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ import torch
 from torch import fx, nn
 
 from edgegan.channels import rules
-from edgegan.channels.calls import name_of
-from edgegan.errors import ConfigError
-
-WAY_OUT = "widths cannot change around it; write it with supported layers, or leave it out"
+from edgegan.channels.calls import RESHAPES, name_of
+from edgegan.channels.ties import is_fixed
 
 
 @contextmanager
@@ -62,29 +60,47 @@ def describe(program: fx.GraphModule, node: fx.Node) -> str:
     return f"operation {name_of(node)} in {place}"
 
 
-def follow_channels(program: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any]) -> bool:
-    """Rewrites a reshape that states its channels as a number into one that infers them; True when
-    it did."""
-    reshapes = node.op != "call_module" and name_of(node) in {"view", "reshape", "unflatten"}
-    if not isinstance(values[node], rules.Value) or not reshapes:
-        return False
-    before, axis, shape = node.all_input_nodes[0], values[node].axis, values[node].shape
-    sizes: list[Any] = list(shape)
-    if name_of(node) != "unflatten":
-        given = node.args[1:] or tuple(node.kwargs.values())
-        sizes = list(given[0] if isinstance(given[0], (tuple, list)) else given)
-        if isinstance(sizes[axis], fx.Node) or sizes[axis] == -1:
-            return False
+def stated_sizes(node: fx.Node, value: Any) -> list[Any] | None:
+    """The sizes of a reshape that states its channels, some of which can go, as a number; None for
+    any other operation."""
+    reshapes = node.op != "call_module" and name_of(node) in RESHAPES
+    if not isinstance(value, rules.Value) or not reshapes or is_fixed(value.layout):
+        return None
+    if name_of(node) in ("unflatten", "flatten"):
+        return list(value.shape) if name_of(node) == "unflatten" else None
+    given = node.args[1:] or tuple(node.kwargs.values())
+    sizes = list(given[0] if isinstance(given[0], (tuple, list)) else given)  # type: ignore[arg-type]
+    stated = sizes[value.axis]
+    return None if isinstance(stated, fx.Node) or stated == -1 else sizes
+
+
+def inferred_sizes(node: fx.Node, value: rules.Value, before: rules.Value) -> list[Any] | None:
+    """The sizes of such a reshape with its channels inferred (-1) and "size" where the size of the
+    tensor before it is taken; None where two would have to be inferred."""
+    sizes = list(stated_sizes(node, value) or ())
+    axis, kept = value.axis, before.shape[: value.axis] == value.shape[: value.axis]
+    for index, size in enumerate(sizes):
+        if isinstance(size, fx.Node) or index == axis:
+            continue
+        if size == -1 and (index > axis or not kept):
+            return None
+        if index < axis and kept:
+            sizes[index] = "size"
     sizes[axis] = -1
+    return sizes
+
+
+def infer_channels(
+    program: fx.GraphModule, node: fx.Node, values: dict[fx.Node, Any], sizes: list[Any]
+) -> None:
+    """Puts a reshape with inferred channels in the place of one that states them."""
+    before = node.all_input_nodes[0]
     with program.graph.inserting_before(node):
         for index, size in enumerate(sizes):
-            if index != axis and (size == -1 or index < axis):
-                if index >= axis:
-                    raise ConfigError(f"{describe(program, node)}: two sizes to infer; {WAY_OUT}")
+            if size == "size":
                 sizes[index] = program.graph.call_method("size", (before, index))
         fresh = program.graph.call_method("reshape", (before, *sizes))
     fresh.meta = dict(node.meta)
     values[fresh] = values[node]
     node.replace_all_uses_with(fresh)
     program.graph.erase_node(node)
-    return True

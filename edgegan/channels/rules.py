@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from edgegan.channels.ties import Layout, Ties, times, total
+from edgegan.channels.ties import Layout, Ties, is_fixed, times, total
 from edgegan.errors import ConfigError
 
 
@@ -45,6 +45,7 @@ class Trace:
     aliases: dict[str, str] = field(default_factory=dict)
     tensors: set[str] = field(default_factory=set)
     dimensions: dict[tuple[str, int], Layout] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
     attributes: dict[tuple[str, str], Attribute] = field(default_factory=dict)
 
     def tie(self, tensor: str, dim: int, layout: Layout) -> None:
@@ -60,6 +61,24 @@ class Trace:
         """States that an integer attribute of a layer counts `layout`."""
         self.attributes[module, name] = Attribute(module, name, layout, divisor)
 
+    def hold(self, name: str) -> None:
+        """States that a tensor, or every tensor of a module, keeps its shape."""
+        self.held.update(
+            self.aliases.get(each, each)
+            for each in self.tensors
+            if each == name or each.startswith(f"{name}.")
+        )
+
+    def at_axis(self, x: Value, axis: int) -> Value:
+        """A tensor with its channels in this axis: where none of its channels can change, any axis
+        is as good; raises ConfigError otherwise."""
+        axis %= len(x.shape)
+        if x.axis == axis:
+            return x
+        if not is_fixed(x.layout):
+            raise ConfigError(f"channels are in axis {x.axis}, not {axis}")
+        return Value(x.shape, axis, self.ties.new("kept", x.shape[axis], fixed=True))
+
 
 Shape = tuple[int, ...]
 LayerRule = Callable[[Trace, str, Any, Value, Shape], Value]
@@ -73,16 +92,10 @@ def keep(trace: Trace, name: str, layer: nn.Module, x: Value, shape: Shape) -> V
     return Value(shape, x.axis, x.layout)
 
 
-def need_channels(x: Value) -> None:
-    """Layers read their channels from axis 1."""
-    if x.axis != 1:
-        raise ConfigError("channels are not in axis 1")
-
-
 def convolution(trace: Trace, name: str, layer: Any, x: Value, shape: Shape) -> Value:
     """Dense, grouped (a unit of width is one whole group) or depthwise; transposed weights are (in,
     out, ...)."""
-    need_channels(x)
+    x = trace.at_axis(x, 1)
     weight, groups = f"{name}.weight", layer.groups
     transposed = isinstance(layer, Transposed)
     if groups == 1:
@@ -109,9 +122,8 @@ def produced(trace: Trace, weight: str, dim: int, name: str, size: int) -> Layou
 
 
 def linear(trace: Trace, name: str, layer: nn.Linear, x: Value, shape: Shape) -> Value:
-    """(N, in) -> (N, out)."""
-    if x.axis != len(x.shape) - 1:
-        raise ConfigError("it mixes the last axis, which does not hold channels")
+    """(N, ..., in) -> (N, ..., out)."""
+    x = trace.at_axis(x, -1)
     out = produced(trace, f"{name}.weight", 0, name, layer.out_features)
     trace.tie(f"{name}.weight", 1, x.layout)
     if layer.bias is not None:
@@ -123,7 +135,7 @@ def linear(trace: Trace, name: str, layer: nn.Linear, x: Value, shape: Shape) ->
 
 def norm(trace: Trace, name: str, layer: nn.Module, x: Value, shape: Shape) -> Value:
     """BatchNorm and InstanceNorm: each channel alone."""
-    need_channels(x)
+    x = trace.at_axis(x, 1)
     for tensor in ("weight", "bias", "running_mean", "running_var"):
         if getattr(layer, tensor, None) is not None:
             trace.tie(f"{name}.{tensor}", 0, x.layout)
@@ -133,7 +145,7 @@ def norm(trace: Trace, name: str, layer: nn.Module, x: Value, shape: Shape) -> V
 
 def group_norm(trace: Trace, name: str, layer: nn.GroupNorm, x: Value, shape: Shape) -> Value:
     """One group takes any width; of several, whole groups are the unit of width."""
-    need_channels(x)
+    x = trace.at_axis(x, 1)
     if layer.num_groups > 1:
         units = trace.ties.divide(x.layout, layer.num_channels // layer.num_groups)
         trace.follow(name, "num_groups", units)
@@ -144,9 +156,22 @@ def group_norm(trace: Trace, name: str, layer: nn.GroupNorm, x: Value, shape: Sh
     return Value(shape, 1, x.layout)
 
 
+def layer_norm(trace: Trace, name: str, layer: nn.LayerNorm, x: Value, shape: Shape) -> Value:
+    """Over the last axis alone, which holds the channels."""
+    if len(layer.normalized_shape) > 1:
+        raise ConfigError("it normalises several axes, whose sizes it states")
+    x = trace.at_axis(x, -1)
+    for tensor in ("weight", "bias"):
+        if getattr(layer, tensor) is not None:
+            trace.tie(f"{name}.{tensor}", 0, x.layout)
+    trace.follow(name, "normalized_shape", x.layout)
+    return Value(shape, x.axis, x.layout)
+
+
 def prelu(trace: Trace, name: str, layer: nn.PReLU, x: Value, shape: Shape) -> Value:
     """One slope for all, or one for each channel."""
     if layer.num_parameters > 1:
+        x = trace.at_axis(x, 1)
         trace.tie(f"{name}.weight", 0, x.layout)
         trace.follow(name, "num_parameters", x.layout)
     return Value(shape, x.axis, x.layout)
@@ -190,13 +215,19 @@ POOLS = (
     nn.AdaptiveAvgPool2d,
     nn.AdaptiveMaxPool2d,
 )
-KEEPERS = (*ACTIVATIONS, *SAME_PADS, *NO_OPS, *RESAMPLING, *POOLS, nn.ZeroPad2d, nn.ConstantPad2d)
+SHARES = (nn.Softmax, nn.Softmax2d, nn.LogSoftmax)
+KEEPERS = (
+    *(*ACTIVATIONS, *SAME_PADS, *NO_OPS, *RESAMPLING, *POOLS, *SHARES),
+    *(nn.ZeroPad2d, nn.ConstantPad2d),
+)
 LAYERS: dict[Any, LayerRule] = {
     **dict.fromkeys(KEEPERS, keep),
     **dict.fromkeys(Convolutions, convolution),
     **dict.fromkeys((*BatchNorms, *InstanceNorms), norm),
     nn.Linear: linear,
     nn.GroupNorm: group_norm,
+    nn.LayerNorm: layer_norm,
     nn.PReLU: prelu,
 }
-KNOWN_FORWARDS = {layer.forward for layer in (*LAYERS, nn.PixelShuffle, nn.Flatten, nn.Unflatten)}
+RESHAPING = (nn.PixelShuffle, nn.PixelUnshuffle, nn.Flatten, nn.Unflatten)
+KNOWN_FORWARDS = {layer.forward for layer in (*LAYERS, *RESHAPING)}

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 from torch.func import functional_call
 
-from edgegan.channels.graph import ChannelGraph, Group, Segment
+from edgegan.channels.groups import ChannelGraph, Group, Segment
 from edgegan.errors import ConfigError, nearest
 
 Plan = Mapping[str, "int | torch.Tensor"]

@@ -6,7 +6,7 @@ import math
 import random
 from collections.abc import Sequence
 
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 
 Space = dict[str, tuple[int, ...]]
 Widths = dict[str, int]

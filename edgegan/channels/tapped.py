@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from torch import fx
 
-from edgegan.channels.graph import ChannelGraph, Segment
+from edgegan.channels.groups import ChannelGraph, Segment
 from edgegan.errors import ConfigError
 
 

@@ -165,3 +165,8 @@ def times(layout: Layout, factor: int) -> Layout:
 def total(layout: Layout) -> int:
     """Entries of the dimension."""
     return sum(part.total for part in layout)
+
+
+def is_fixed(layout: Layout) -> bool:
+    """Whether no channel of a layout can go."""
+    return all(part.variable.fixed for part in resolve(layout))

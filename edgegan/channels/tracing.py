@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.fx.passes.shape_prop import _extract_tensor_metadata
 
 from edgegan.channels import rules
 from edgegan.channels.program import evaluating
@@ -208,6 +209,24 @@ class SizeTracer(fx.Tracer):
             return super().iter(obj)
         return iter([obj[index] for index in range(len(value))])
 
+    def note_shapes(self) -> bool:
+        """Writes the shapes of tensors to the nodes, as ShapeProp does; False when some are not
+        known."""
+        nodes = [node for node in self.graph.nodes if node.op != "output"]
+        for node in nodes:
+            found: list[Any] = []
+
+            def shape(value: Any, found: list[Any] = found) -> Any:
+                if isinstance(value, torch.Tensor):
+                    found.append(value)
+                    return _extract_tensor_metadata(value)
+                return value
+
+            meta = fx.node.map_aggregate(self.node_value(node), shape)
+            if found:
+                node.meta["tensor_meta"] = meta
+        return all(self.node_value(node) is not UNKNOWN for node in nodes)
+
     def drop_sizes(self) -> None:
         """Takes out sizes that nothing uses any more."""
         for node in reversed(list(self.graph.nodes)):
@@ -266,7 +285,14 @@ def symbolic_trace(
             graph = tracer.trace(module)
             tracer.drop_sizes()
             program = fx.GraphModule(module, graph, type(module).__name__)
-    except (TypeError, ValueError, RuntimeError, NameError, AttributeError, fx.proxy.TraceError) as error:
+    except (
+        TypeError,
+        ValueError,
+        RuntimeError,
+        NameError,
+        AttributeError,
+        fx.proxy.TraceError,
+    ) as error:
         kind = type(module).__name__
         where = f"'{tracer.place}' of {kind}" if tracer.place else kind
         raise ConfigError(
@@ -274,6 +300,7 @@ def symbolic_trace(
             "of one size"
         ) from error
     program.meta["settled"] = tracer.settled
+    program.meta["complete"] = tracer.note_shapes()
     return program
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.compress.costs.counted import LayerTable, tabulate
 from edgegan.compress.costs.network import NetworkCosts, check_reachable, within
 from edgegan.compress.slimming.narrow import removable_groups

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.space import Widths
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.slimming.start import Start

@@ -19,7 +19,8 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
 from edgegan.contracts.quantities import MOST_WIDTH, Name, Side, Width

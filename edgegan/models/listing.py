@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.console import table
 from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import Complexity, measure

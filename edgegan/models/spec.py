@@ -11,7 +11,7 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.space import Widths
 from edgegan.errors import ConfigError
 from edgegan.package import ImageIO, InputIO

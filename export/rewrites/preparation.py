@@ -23,7 +23,10 @@ PADS = {
 
 
 def prepare(module: nn.Module, example: torch.Tensor) -> fx.GraphModule:
-    """The copy of a generator, traced on an example (1, ...), that rewrites work on; raises ConfigError naming what cannot be traced."""
+    """The copy of a generator that rewrites work on, traced on an example (1, ...).
+
+    Raises ConfigError naming what cannot be traced.
+    """
     module = copy.deepcopy(module).eval()
     compute_weights(module)
     graph = symbolic_trace(module, example)

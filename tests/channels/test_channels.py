@@ -8,7 +8,8 @@ import torch
 from support.generators import CASES, Case, Noise, image, small_resnet
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.importance import order_channels, permute, readers, score_channels
 from edgegan.channels.slicing import extract, run_sliced, slice_parameters
 from edgegan.errors import ConfigError

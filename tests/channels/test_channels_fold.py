@@ -9,7 +9,8 @@ from support.generators import CASES
 from torch import nn
 
 from edgegan.channels.fold import Folded, extract_folded
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.importance import norm_scales
 from edgegan.channels.slicing import extract
 from edgegan.errors import ConfigError

@@ -7,7 +7,8 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.slicing import extract
 from edgegan.compress.slimming.budget import Bundle
 from edgegan.compress.slimming.extract import live_channels

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pydantic import BaseModel
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.models.animegan.network import AnimeSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganSpec

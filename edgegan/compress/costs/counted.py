@@ -13,7 +13,7 @@ from functools import cached_property
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, Segment
+from edgegan.channels.groups import ChannelGraph, Segment
 from edgegan.deployment.enlargement import NEAREST, PHASE_TAPS, PHASES, is_doubling
 from edgegan.deployment.few_outputs import becomes_strided
 from edgegan.deployment.file_overheads import DYNAMIC_OVERHEAD, STATIC_OVERHEAD, STEP_BYTES

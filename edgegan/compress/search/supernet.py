@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, Segment
+from edgegan.channels.groups import ChannelGraph, Segment
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import run_sliced, slice_parameters

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
-from edgegan.channels.graph import ChannelGraph
+from edgegan.channels.groups import ChannelGraph
 from edgegan.console import format_cost
 from edgegan.errors import ConfigError, TrainingError
 from edgegan.recipe.cost import CostFunction

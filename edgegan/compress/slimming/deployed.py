@@ -47,9 +47,7 @@ def scheme_of(module: nn.Module) -> Scheme:
     return "litert_dynamic" if litert_policy(module) == "dynamic" else "litert_static"
 
 
-def trace_with_taps(
-    student: nn.Module, taps: list[str], example: torch.Tensor
-) -> fx.GraphModule:
+def trace_with_taps(student: nn.Module, taps: list[str], example: torch.Tensor) -> fx.GraphModule:
     """The student's trace, sharing its layers, which returns the image and the outputs of the modules `taps`;
     it takes any number of images."""
     graph = for_any_batch(symbolic_trace(student, example[:1]), example[:1])

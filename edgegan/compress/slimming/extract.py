@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from edgegan.channels.fold import Folded, extract_folded
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.tracing import symbolic_trace
 from edgegan.compress.slimming.budget import Bundle, make_bundles, project
 from edgegan.compress.slimming.deployed import bake

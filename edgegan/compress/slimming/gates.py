@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from edgegan.channels.graph import ChannelGraph, Group
+from edgegan.channels.groups import ChannelGraph, Group
 from edgegan.channels.importance import norm_scales, per_channel, readers
 from edgegan.channels.slicing import Plan
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.program import evaluating
 from edgegan.channels.slicing import extract, kept_entries, slice_tensor
 from edgegan.channels.tapped import tap_segments

@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from edgegan.channels.graph import ChannelGraph, trace_channels
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import extract
 from edgegan.compress.costs.network import NetworkCosts
