@@ -104,7 +104,7 @@ def evaluate(
     operands = [values[each] for each in operands_of(node) if values[each] is not None]
     if operands and name == "setitem":
         raise ConfigError("it writes into a part of a tensor")
-    if not operands or meta is None:
+    if not operands or meta is None or (shape is not None and math.prod(shape) <= 1):
         return None
     if name == "getitem" and isinstance(operands[0], list):
         return operands[0][argument(node, 1, "index", 0)]

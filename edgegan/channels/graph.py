@@ -8,6 +8,7 @@ in `following.py`; this file gives what they found its names.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -15,19 +16,19 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edgegan.channels import rules
-from edgegan.channels.following import Following
+from edgegan.channels.following import Following, variables_in
 from edgegan.channels.groups import ChannelGraph, Group, Held, LayerCount, Member, Segment
 from edgegan.channels.program import (
     aliases,
     evaluating,
     infer_channels,
     inferred_sizes,
+    place_of,
     stated_sizes,
 )
 from edgegan.channels.slicing import extract
 from edgegan.channels.ties import Layout, Part, Variable, is_fixed, resolve
-from edgegan.channels.tracing import symbolic_trace
-from edgegan.errors import ConfigError
+from edgegan.channels.tracing import TraceError, symbolic_trace
 
 
 def trace_channels(
@@ -54,10 +55,12 @@ def trace_channels(
     rewritten = follow_reshapes(found)
     program.recompile()
     graph = freeze(found, rewritten)
-    if program.meta["settled"] and graph.free() and not same_program(module, graph, example):
-        reason = "its forward does something else at other widths"
-        found.fix(type(module).__name__, reason, list(free_variables(found)))
-        return freeze(found, rewritten)
+    while program.meta["settled"] and graph.free():
+        place = differs_narrower(module, graph, example)
+        if place is None:
+            break
+        hold_place(found, place)
+        graph = freeze(found, rewritten)
     return graph
 
 
@@ -83,21 +86,45 @@ def follow_reshapes(found: Following) -> bool:
     return bool(changed)
 
 
-def same_program(
+def differs_narrower(
     module: nn.Module, graph: ChannelGraph, example: torch.Tensor | tuple[torch.Tensor, ...]
-) -> bool:
-    """Whether the module runs the same operations with half of its channels."""
+) -> str | None:
+    """The place in the module tree where the module, with half of its channels, first does
+    something else than its program; None where it does the same.
+
+    A forward that takes branches by sizes may take others at other widths.
+    """
     plan = {group.name: -(-group.size // 2) for group in graph.free()}
     try:
         half = symbolic_trace(extract(module, graph, plan), example)
-    except ConfigError:
-        return False
-    return operations(half) == operations(graph.program)
+    except TraceError as error:
+        return error.place
+    before = [node for node in graph.program.graph.nodes if node.op != "placeholder"]
+    after = [node for node in half.graph.nodes if node.op != "placeholder"]
+    for one, other in zip_longest(before, after):
+        if (
+            one is None
+            or other is None
+            or (one.op, str(one.target)) != (other.op, str(other.target))
+        ):
+            return place_of(one or other)
+    return None
 
 
-def operations(program: fx.GraphModule) -> list[tuple[str, str]]:
-    """What a program calls, in order, names of nodes aside."""
-    return [(node.op, str(node.target)) for node in program.graph.nodes if node.op != "placeholder"]
+def hold_place(found: Following, place: str) -> None:
+    """Fixes the channels of a module's weights; where none of them can change, those of the module
+    around it."""
+    taken: list[Variable] = []
+    while not taken:
+        for (tensor, _), layout in found.trace.dimensions.items():
+            if tensor.startswith(f"{place}.") or not place:
+                taken += (each for each in variables_in(layout) if not each.fixed)
+        if not place:
+            taken += free_variables(found)
+            break
+        inner, place = place, place.rpartition(".")[0]
+    where = f"'{inner}'" if place or taken else "the generator"
+    found.fix(where, "its forward does something else at other widths", taken)
 
 
 def free_variables(found: Following) -> Iterator[Variable]:

@@ -60,6 +60,12 @@ def describe(program: fx.GraphModule, node: fx.Node) -> str:
     return f"operation {name_of(node)} in {place}"
 
 
+def place_of(node: fx.Node) -> str:
+    """The path of the innermost module that a node was traced in, "" for the generator itself."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    return str(stack[-1][0]) if stack else ""
+
+
 def stated_sizes(node: fx.Node, value: Any) -> list[Any] | None:
     """The sizes of a reshape that states its channels, some of which can go, as a number; None for
     any other operation."""

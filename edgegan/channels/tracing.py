@@ -9,12 +9,14 @@ stay part of the program elsewhere.
 
 from __future__ import annotations
 
+import logging
 import operator
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -24,12 +26,26 @@ from edgegan.channels import rules
 from edgegan.channels.program import evaluating
 from edgegan.errors import ConfigError
 
+Untraceable = fx.proxy.TraceError
 UNKNOWN = object()
+MADE = "_tensor_constant"
+FAILURES = (
+    *(TypeError, ValueError, RuntimeError, NameError, AttributeError, AssertionError),
+    *(IndexError, KeyError, NotImplementedError, Untraceable),
+)
 NUMBERS = (bool, int, float, str, type(None), torch.Size, torch.dtype, torch.device)
 FIXED_PROPERTIES = {
     *("ndim", "dtype", "device", "layout", "requires_grad", "is_cuda", "is_sparse", "is_mps"),
     *("is_quantized", "is_nested"),
 }
+
+
+class TraceError(ConfigError):
+    """A module that cannot be traced; `place` is where in its tree."""
+
+    def __init__(self, message: str, place: str) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class SizedProxy(fx.Proxy):
@@ -65,19 +81,21 @@ class SizedProxy(fx.Proxy):
     def __len__(self) -> int:
         value = self.tracer.value_of(self)
         if not hasattr(value, "__len__"):
-            raise fx.proxy.TraceError("its length is not known")
+            raise Untraceable("its length is not known")
         return len(value)
 
 
 class SizeTracer(fx.Tracer):
     """Stops at every layer that has a rule, also at a user's subclass that keeps torch's forward.
 
-    `settled` says that a size became a number, or a branch was taken by one, so that the program
-    is that of this example's sizes.
+    `numbers` makes every size a number at once instead of a part of the program. `settled` says
+    that a size became a number, or a branch was taken by one, so that the program is that of this
+    example's sizes.
     """
 
-    def __init__(self, example: tuple[torch.Tensor, ...]) -> None:
+    def __init__(self, example: tuple[torch.Tensor, ...], numbers: bool = False) -> None:
         super().__init__()
+        self.numbers = numbers
         self.proxy_buffer_attributes = True
         self.example = example
         self.mode = FakeTensorMode(allow_non_fake_inputs=True)
@@ -105,7 +123,7 @@ class SizeTracer(fx.Tracer):
             place = self.path_of_module(m)
         except NameError:
             if next(iter(m.state_dict()), None) is not None:
-                raise fx.proxy.TraceError(
+                raise Untraceable(
                     f"its forward makes a {type(m).__name__} with weights, which no file can hold; "
                     "make it in __init__"
                 ) from None
@@ -141,9 +159,16 @@ class SizeTracer(fx.Tracer):
         if kind == "placeholder":
             self.values[proxy.node] = self.mode.from_tensor(self.example[self.given])
             self.given += 1
-        else:
-            self.values[proxy.node] = self.run(proxy.node)
+            return proxy
+        self.values[proxy.node] = self.run(proxy.node)
+        if self.numbers and self.is_size(proxy.node) and target is not operator.setitem:
+            self.settled = True
+            return self.values[proxy.node]
         return proxy
+
+    def create_arg(self, a: Any) -> Any:
+        """See fx.Tracer; numbers of NumPy are plain ones."""
+        return super().create_arg(a.item() if isinstance(a, np.generic) else a)
 
     def run(self, node: fx.Node) -> Any:
         """What a node makes of the example, in evaluation mode; UNKNOWN where it cannot be told
@@ -178,8 +203,8 @@ class SizeTracer(fx.Tracer):
         """A parameter or buffer."""
         owner, _, leaf = name.rpartition(".")
         tensor = getattr(self.root.get_submodule(owner), leaf)
-        if not isinstance(tensor, torch.Tensor) or isinstance(tensor, FakeTensor):
-            return tensor
+        if isinstance(tensor, fx.Proxy):
+            return self.value_of(tensor)
         return self.mode.from_tensor(tensor)
 
     def value_of(self, proxy: fx.Proxy) -> Any:
@@ -190,7 +215,7 @@ class SizeTracer(fx.Tracer):
         """A size as a number; raises TraceError for data."""
         value = self.value_of(proxy)
         if value is UNKNOWN or isinstance(value, torch.Tensor):
-            raise fx.proxy.TraceError("it reads a number that depends on the picture")
+            raise Untraceable("it reads a number that depends on the picture")
         self.settled = True
         return value
 
@@ -198,7 +223,7 @@ class SizeTracer(fx.Tracer):
         """See fx.Tracer."""
         value = self.value_of(obj)
         if value is UNKNOWN or isinstance(value, torch.Tensor):
-            raise fx.proxy.TraceError("it branches on values that depend on the picture")
+            raise Untraceable("it branches on values that depend on the picture")
         self.settled = True
         return bool(value)
 
@@ -274,34 +299,57 @@ def symbolic_trace(
     """The fx trace on an example, sharing the module's layers; `meta["settled"]` of the result
     says that it holds for the example's sizes only.
 
-    Raises ConfigError naming the module that cannot be traced and why.
+    Sizes stay part of the program where the forward allows it; a forward that makes tensors or
+    arrays of sizes gets them as numbers. Raises ConfigError naming the module that cannot be traced
+    and why.
     """
     examples = example if isinstance(example, tuple) else (example,)
     place = next((each.device for each in module.parameters()), examples[0].device)
-    tracer = SizeTracer(tuple(each.to(place) for each in examples))
+    examples = tuple(each.to(place) for each in examples)
+    register_einops()
     try:
-        with unchanged(module):
-            register_einops()
-            graph = tracer.trace(module)
-            tracer.drop_sizes()
-            program = fx.GraphModule(module, graph, type(module).__name__)
-    except (
-        TypeError,
-        ValueError,
-        RuntimeError,
-        NameError,
-        AttributeError,
-        fx.proxy.TraceError,
-    ) as error:
+        tracer = SizeTracer(examples)
+        return traced(module, tracer)
+    except FAILURES as error:
+        first, where = error, tracer.place
+    try:
+        return traced(module, SizeTracer(examples, numbers=True))
+    except FAILURES:
         kind = type(module).__name__
-        where = f"'{tracer.place}' of {kind}" if tracer.place else kind
-        raise ConfigError(
-            f"{where} cannot be traced ({error}); its forward must do the same for every picture "
-            "of one size"
-        ) from error
-    program.meta["settled"] = tracer.settled
-    program.meta["complete"] = tracer.note_shapes()
+        named = f"'{where}' of {kind}" if where else kind
+        raise TraceError(
+            f"{named} cannot be traced ({str(first) or type(first).__name__}); its forward must "
+            "do the same for every picture of one size",
+            where,
+        ) from first
+
+
+def traced(module: nn.Module, tracer: SizeTracer) -> fx.GraphModule:
+    """The program that a tracer makes of a module, which is left as it was."""
+    with unchanged(module), quiet():
+        graph = tracer.trace(module)
+        tracer.drop_sizes()
+        complete = tracer.note_shapes()
+        made = {name: each for name, each in vars(module).items() if name.startswith(MADE)}
+    vars(module).update(made)
+    program = fx.GraphModule(module, graph, type(module).__name__)
+    for name in made:
+        del vars(module)[name]
+    program.meta.update(settled=tracer.settled, complete=complete)
     return program
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Context in which operations that do not fit are no messages: they are what the caller asks
+    about."""
+    log = logging.getLogger(FakeTensor.__module__)
+    before = log.disabled
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def for_any_batch(program: fx.GraphModule, example: torch.Tensor) -> fx.GraphModule:
