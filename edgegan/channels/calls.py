@@ -117,8 +117,8 @@ def move(node: fx.Node, x: Value, shape: Shape) -> Value:
     name, rank = name_of(node), len(x.shape)
     if name == "permute":
         given = node.args[1:] or tuple(node.kwargs.values())
-        order = given[0] if isinstance(given[0], (tuple, list)) else given
-        return Value(shape, [int(each) % rank for each in order].index(x.axis), x.layout)  # type: ignore[call-overload]
+        order: Any = given[0] if isinstance(given[0], (tuple, list)) else given
+        return Value(shape, [int(each) % rank for each in order].index(x.axis), x.layout)
     if name in ("transpose", "swapaxes"):
         one = int(argument(node, 1, "dim0", 0)) % rank
         other = int(argument(node, 2, "dim1", 1)) % rank
@@ -162,11 +162,11 @@ def widen(trace: Trace, node: fx.Node, values: list[Value], shape: Shape) -> Val
     axis = x.axis + len(shape) - len(x.shape)
     if name_of(node) == "expand_as" and len(values) == 2:
         return elementwise(trace, values, shape)
-    sizes = node.args[1:]
+    sizes: Any = node.args[1:]
     sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
-    if len(sizes) != len(shape) or shape[axis] != x.shape[x.axis]:  # type: ignore[arg-type]
+    if len(sizes) != len(shape) or shape[axis] != x.shape[x.axis]:
         raise ConfigError("it repeats channels")
-    stated = sizes[axis]  # type: ignore[index]
+    stated = sizes[axis]
     if name_of(node) == "expand" and isinstance(stated, int) and stated != -1:
         raise ConfigError("it states the number of channels")
     return Value(shape, axis, x.layout)

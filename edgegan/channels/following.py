@@ -56,7 +56,7 @@ class Following:
         """Fixes the channels of everything that a node reads and of its own weights."""
         if node.op in ("call_module", "get_attr"):
             self.trace.hold(str(node.target))
-        found = [part for each in operands_of(node) for part in variables_of(self.values[each])]
+        found = [part for each in sources(node) for part in variables_of(self.values[each])]
         self.fix(describe(self.program, node), reason, found)
 
     def fix(self, operation: str, reason: str, variables: list[Variable]) -> None:
@@ -71,6 +71,15 @@ class Following:
         for (tensor, _), layout in self.trace.dimensions.items():
             if tensor in self.trace.held and not is_fixed(layout):
                 self.fix(f"tensor '{tensor}'", "its shape is kept", list(variables_in(layout)))
+
+
+def sources(node: fx.Node) -> Iterator[fx.Node]:
+    """The tensors that a node reads, those among them of which it reads sizes only."""
+    for each in operands_of(node):
+        if "tensor_meta" in each.meta:
+            yield each
+        else:
+            yield from sources(each)
 
 
 def variables_in(layout: Any) -> Iterator[Variable]:

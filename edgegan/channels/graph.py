@@ -16,6 +16,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from edgegan.channels import rules
+from edgegan.channels.calls import RESHAPES, name_of
 from edgegan.channels.following import Following, variables_in
 from edgegan.channels.groups import ChannelGraph, Group, Held, LayerCount, Member, Segment
 from edgegan.channels.program import (
@@ -42,7 +43,7 @@ def trace_channels(
     the module tree.
     """
     program = symbolic_trace(module, example)
-    if not program.meta["complete"]:
+    if program.meta["stopped"] is not None:
         with evaluating(module):
             ShapeProp(program).propagate(*(example if isinstance(example, tuple) else (example,)))
     buffers = {name for name, _ in module.named_buffers(remove_duplicate=False)}
@@ -55,11 +56,11 @@ def trace_channels(
     rewritten = follow_reshapes(found)
     program.recompile()
     graph = freeze(found, rewritten)
-    while program.meta["settled"] and graph.free():
-        place = differs_narrower(module, graph, example)
+    while reads_sizes(found) and graph.free():
+        place = first_difference(module, graph, example)
         if place is None:
             break
-        hold_place(found, place)
+        hold_difference(found, place)
         graph = freeze(found, rewritten)
     return graph
 
@@ -86,45 +87,61 @@ def follow_reshapes(found: Following) -> bool:
     return bool(changed)
 
 
-def differs_narrower(
+def first_difference(
     module: nn.Module, graph: ChannelGraph, example: torch.Tensor | tuple[torch.Tensor, ...]
-) -> str | None:
-    """The place in the module tree where the module, with half of its channels, first does
-    something else than its program; None where it does the same.
+) -> fx.Node | str | None:
+    """Where the module, with half of its channels, first does something else than its program: the
+    operation, or the place in the module tree where it cannot be traced; None where it does the
+    same.
 
-    A forward that takes branches by sizes may take others at other widths.
+    A forward that takes branches by sizes, or computes sizes of tensors, may do so at other widths.
     """
     plan = {group.name: -(-group.size // 2) for group in graph.free()}
     try:
         half = symbolic_trace(extract(module, graph, plan), example)
     except TraceError as error:
         return error.place
-    before = [node for node in graph.program.graph.nodes if node.op != "placeholder"]
-    after = [node for node in half.graph.nodes if node.op != "placeholder"]
-    for one, other in zip_longest(before, after):
-        if (
-            one is None
-            or other is None
-            or (one.op, str(one.target)) != (other.op, str(other.target))
-        ):
-            return place_of(one or other)
+    for one, other in zip_longest(graph.program.graph.nodes, half.graph.nodes):
+        same = one and other and (one.op, str(one.target)) == (other.op, str(other.target))
+        if not same or (other is half.meta["stopped"] and graph.program.meta["stopped"] is None):
+            return one or ""
     return None
 
 
-def hold_place(found: Following, place: str) -> None:
-    """Fixes the channels of a module's weights; where none of them can change, those of the module
-    around it."""
-    taken: list[Variable] = []
-    while not taken:
-        for (tensor, _), layout in found.trace.dimensions.items():
-            if tensor.startswith(f"{place}.") or not place:
-                taken += (each for each in variables_in(layout) if not each.fixed)
-        if not place:
-            taken += free_variables(found)
-            break
-        inner, place = place, place.rpartition(".")[0]
-    where = f"'{inner}'" if place or taken else "the generator"
-    found.fix(where, "its forward does something else at other widths", taken)
+def hold_difference(found: Following, place: fx.Node | str) -> None:
+    """Fixes the channels that an operation reads, or those of the weights of a module; where none
+    of them can change, those of the module around it."""
+    reason = "it does something else at other widths"
+    if isinstance(place, fx.Node):
+        found.hold(place, reason)
+        if found.holds[-1].variables:
+            return
+        found.holds.pop()
+        place = place_of(place)
+    while place:
+        taken = [
+            each
+            for (tensor, _), layout in found.trace.dimensions.items()
+            for each in variables_in(layout)
+            if tensor.startswith(f"{place}.") and not each.fixed
+        ]
+        if taken:
+            found.fix(f"module '{place}'", reason, taken)
+            return
+        place = place.rpartition(".")[0]
+    found.fix("the generator's own forward", reason, list(free_variables(found)))
+
+
+def reads_sizes(found: Following) -> bool:
+    """Whether what the generator does may depend on its widths: sizes became numbers, operations
+    have no rule, or tensors are given sizes that are computed."""
+    sized = (
+        node.op in ("call_method", "call_function")
+        and name_of(node) in (*RESHAPES, "expand", "repeat")
+        and len(node.all_input_nodes) > 1
+        for node in found.program.graph.nodes
+    )
+    return found.program.meta["settled"] or bool(found.holds) or any(sized)
 
 
 def free_variables(found: Following) -> Iterator[Variable]:

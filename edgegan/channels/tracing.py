@@ -102,6 +102,7 @@ class SizeTracer(fx.Tracer):
         self.values: dict[fx.Node, Any] = {}
         self.given = 0
         self.place = ""
+        self.copies: dict[int, tuple[torch.Tensor, fx.Proxy]] = {}
         self.settled = False
         self.running = False
 
@@ -153,9 +154,17 @@ class SizeTracer(fx.Tracer):
         have their defaults."""
         if kind == "placeholder" and self.given == len(self.example):
             return args[0] if args else {} if str(target).startswith("**") else ()
+        if target == "__setitem__":
+            kind, target = "call_function", operator.setitem
+        writes = in_place(kind, target)
+        if writes and is_made(args[0]):
+            copied = self.create_proxy("call_method", "clone", (args[0],), {})
+            self.copies[id(args[0])] = args[0], copied
         proxy = super().create_proxy(kind, target, args, kwargs, name, type_expr, proxy_factory_fn)
-        if in_place(kind, target) and isinstance(args[0], SizedProxy):
-            args[0].node = proxy.node
+        if writes and target is not operator.setitem:
+            written = self.copies[id(args[0])][1] if is_made(args[0]) else args[0]
+            if isinstance(written, fx.Proxy):
+                written.node = proxy.node
         if kind == "placeholder":
             self.values[proxy.node] = self.mode.from_tensor(self.example[self.given])
             self.given += 1
@@ -167,7 +176,10 @@ class SizeTracer(fx.Tracer):
         return proxy
 
     def create_arg(self, a: Any) -> Any:
-        """See fx.Tracer; numbers of NumPy are plain ones."""
+        """See fx.Tracer; numbers of NumPy are plain ones, and of a tensor that the forward made
+        and wrote into there is a copy for every run."""
+        if id(a) in self.copies:
+            return self.copies[id(a)][1].node
         return super().create_arg(a.item() if isinstance(a, np.generic) else a)
 
     def run(self, node: fx.Node) -> Any:
@@ -232,11 +244,11 @@ class SizeTracer(fx.Tracer):
         value = self.value_of(obj)
         if not hasattr(value, "__len__"):
             return super().iter(obj)
-        return iter([obj[index] for index in range(len(value))])
+        return iter([obj[index] for index in range(len(value))])  # type: ignore[index]
 
-    def note_shapes(self) -> bool:
-        """Writes the shapes of tensors to the nodes, as ShapeProp does; False when some are not
-        known."""
+    def note_shapes(self) -> fx.Node | None:
+        """Writes the shapes of tensors to the nodes, as ShapeProp does; returns the first node
+        whose value is not known."""
         nodes = [node for node in self.graph.nodes if node.op != "output"]
         for node in nodes:
             found: list[Any] = []
@@ -250,7 +262,7 @@ class SizeTracer(fx.Tracer):
             meta = fx.node.map_aggregate(self.node_value(node), shape)
             if found:
                 node.meta["tensor_meta"] = meta
-        return all(self.node_value(node) is not UNKNOWN for node in nodes)
+        return next((node for node in nodes if self.node_value(node) is UNKNOWN), None)
 
     def drop_sizes(self) -> None:
         """Takes out sizes that nothing uses any more."""
@@ -270,7 +282,12 @@ def in_place(kind: str, target: Any) -> bool:
     reads the result."""
     name = target if isinstance(target, str) else getattr(target, "__name__", "")
     called = kind in ("call_method", "call_function")
-    return called and name.endswith("_") and not name.endswith("__")
+    return called and ((name.endswith("_") and not name.endswith("__")) or name == "setitem")
+
+
+def is_made(value: Any) -> bool:
+    """Whether this is a tensor that the forward itself made."""
+    return isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter)
 
 
 @contextmanager
@@ -329,13 +346,13 @@ def traced(module: nn.Module, tracer: SizeTracer) -> fx.GraphModule:
     with unchanged(module), quiet():
         graph = tracer.trace(module)
         tracer.drop_sizes()
-        complete = tracer.note_shapes()
+        stopped = tracer.note_shapes()
         made = {name: each for name, each in vars(module).items() if name.startswith(MADE)}
     vars(module).update(made)
     program = fx.GraphModule(module, graph, type(module).__name__)
     for name in made:
         del vars(module)[name]
-    program.meta.update(settled=tracer.settled, complete=complete)
+    program.meta.update(settled=tracer.settled, stopped=stopped)
     return program
 
 
@@ -378,7 +395,7 @@ def register_einops() -> None:
     """Lets einops, where the user's module uses it, write reshapes and permutations into a trace."""
     if "einops" not in sys.modules:
         return
-    from einops import _backends
+    from einops import _backends  # type: ignore[import-not-found]
 
     class Backend(_backends.TorchBackend):
         """Sizes stay traced; a list is not hashed, so that no cache keeps them."""
