@@ -9,21 +9,19 @@ stay part of the program elsewhere.
 
 from __future__ import annotations
 
-import logging
 import operator
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.passes.shape_prop import _extract_tensor_metadata
 
 from edgegan.channels import rules
 from edgegan.channels.program import evaluating
+from edgegan.channels.surroundings import indexed_by_traces, quiet, register_einops, unchanged
 from edgegan.errors import ConfigError
 
 Untraceable = fx.proxy.TraceError
@@ -290,26 +288,6 @@ def is_made(value: Any) -> bool:
     return isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter)
 
 
-@contextmanager
-def unchanged(module: nn.Module) -> Iterator[None]:
-    """Context after which a module and its layers have the attributes they had: what a forward
-    keeps on itself while it is traced is no value."""
-    stores = ("_parameters", "_buffers", "_modules")
-    before = [
-        (layer, dict(vars(layer)), {name: dict(vars(layer)[name]) for name in stores})
-        for layer in module.modules()
-    ]
-    try:
-        yield
-    finally:
-        for layer, attributes, kept in before:
-            vars(layer).clear()
-            vars(layer).update(attributes)
-            for name, store in kept.items():
-                attributes[name].clear()
-                attributes[name].update(store)
-
-
 def symbolic_trace(
     module: nn.Module, example: torch.Tensor | tuple[torch.Tensor, ...]
 ) -> fx.GraphModule:
@@ -343,7 +321,7 @@ def symbolic_trace(
 
 def traced(module: nn.Module, tracer: SizeTracer) -> fx.GraphModule:
     """The program that a tracer makes of a module, which is left as it was."""
-    with unchanged(module), quiet():
+    with unchanged(module), quiet(), indexed_by_traces():
         graph = tracer.trace(module)
         tracer.drop_sizes()
         stopped = tracer.note_shapes()
@@ -354,19 +332,6 @@ def traced(module: nn.Module, tracer: SizeTracer) -> fx.GraphModule:
         del vars(module)[name]
     program.meta.update(settled=tracer.settled, stopped=stopped)
     return program
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Context in which operations that do not fit are no messages: they are what the caller asks
-    about."""
-    log = logging.getLogger(FakeTensor.__module__)
-    before = log.disabled
-    log.disabled = True
-    try:
-        yield
-    finally:
-        log.disabled = before
 
 
 def for_any_batch(program: fx.GraphModule, example: torch.Tensor) -> fx.GraphModule:
@@ -389,25 +354,3 @@ def for_any_batch(program: fx.GraphModule, example: torch.Tensor) -> fx.GraphMod
             "several images at once; use --method uniform or gan-compression"
         )
     return program
-
-
-def register_einops() -> None:
-    """Lets einops, where the user's module uses it, write reshapes and permutations into a trace."""
-    if "einops" not in sys.modules:
-        return
-    from einops import _backends  # type: ignore[import-not-found]
-
-    class Backend(_backends.TorchBackend):
-        """Sizes stay traced; a list is not hashed, so that no cache keeps them."""
-
-        framework_name = "torch.fx"
-
-        def is_appropriate_type(self, tensor: Any) -> bool:
-            """See einops."""
-            return isinstance(tensor, fx.Proxy)
-
-        def shape(self, x: Any) -> Any:
-            """See einops."""
-            return list(x.shape)
-
-    _backends._loaded_backends.setdefault("torch.fx", Backend())
