@@ -66,6 +66,9 @@ class ModelManifest(BaseModel):
     )
     size_multiple: Side = Field(1, description="any height and width: what they are multiples of")
     size_smallest: Side = Field(1, description="any height and width: the smallest")
+    enlarges: Size = Field(
+        (1, 1), description="sides of its pictures to those it takes: numerator, denominator"
+    )
     parameters: Number
     macs: Count = Field(
         description="true multiply-adds of convolutions and Linear layers, one image"

@@ -134,14 +134,12 @@ def write_package(
     from safetensors.torch import save
 
     contents = {
-        "model.safetensors": save({k: v.contiguous() for k, v in state.items()}),
-        "golden.safetensors": save({k: v.contiguous() for k, v in golden.items()}),
+        "model.safetensors": save(apart(state)),
+        "golden.safetensors": save(apart(golden)),
         "README.md": card.encode(),
     }
     if discriminator is not None:
-        contents["discriminator.safetensors"] = save(
-            {k: v.contiguous() for k, v in discriminator.items()}
-        )
+        contents["discriminator.safetensors"] = save(apart(discriminator))
     files = {}
     for name, data in contents.items():
         write_atomic(folder / name, data)
@@ -149,6 +147,17 @@ def write_package(
     package = PackageConfig(**config, files=files)
     write_json(folder / CONFIG_FILE, package.model_dump(mode="json"))
     return package
+
+
+def apart(tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Tensors that share no memory, as a file of weights wants them: of a layer under two names, both have all."""
+    held: set[int] = set()
+    found = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.clone() if place in held else tensor.contiguous()
+        held.add(place)
+    return found
 
 
 def is_package(folder: Path) -> bool:

@@ -23,7 +23,7 @@ from edgegan.export.signature import Boundary, Example, Signature, Sizes
 from edgegan.export.targets import TARGETS
 from edgegan.export.targets.target import Target
 from edgegan.files import read_json, write_json
-from edgegan.models.zoo import load_generator
+from edgegan.models.zoo import load_generator, made_size
 from edgegan.tensors import to_artefact
 
 
@@ -118,7 +118,7 @@ def convert_fp32(
         same = [entry for entry in kept if entry[1] == records]
         kept.append(same[0] if same else (graph, records))
         takes = signature.input_info(config.input, size)
-        gives = signature.image_info("output", config.output, size)
+        gives = signature.image_info("output", config.output, made_size(config, size))
         tensor = torch.from_numpy(to_artefact(samples[:1].numpy(), takes))
         boundaries.append((Boundary(kept[-1][0], takes, gives), Example(tensor, tuple(size))))
     with torch.no_grad():

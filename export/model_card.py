@@ -9,6 +9,7 @@ from edgegan.artefact import ModelManifest, Parity, combined_hash
 from edgegan.export.keeping import describe_files
 from edgegan.export.planning import Plan, converter_versions
 from edgegan.export.sources import smallest_size
+from edgegan.models.zoo import parse_spec
 from edgegan.package import package_hash
 
 TASKS = {"image": "image-to-image", "label_map": "labels-to-image", "noise": "noise-to-image"}
@@ -52,6 +53,7 @@ def describe_model(
             "signatures": result["signatures"],
             "size_multiple": plan.sizes.multiple,
             "size_smallest": smallest_size(config) if dynamic else 1,
+            "enlarges": parse_spec(config.family, config.spec).ratio.as_integer_ratio(),
             "parameters": plan.complexity.parameters,
             "macs": plan.complexity.macs,
             "complexity": plan.complexity.summary(),

@@ -22,7 +22,7 @@ from edgegan.export.sources import Source, size_multiple
 from edgegan.export.targets.target import Target
 from edgegan.files import optional_import, sha256_bytes
 from edgegan.metrics.complexity import Complexity, measure
-from edgegan.models.zoo import load_generator
+from edgegan.models.zoo import load_generator, made_size
 from edgegan.package import PackageConfig, input_shape, package_hash
 
 CONVERTERS = ("torch", "litert-torch", "ai-edge-quantizer", "onnx", "onnxruntime", "onnxsim")
@@ -109,7 +109,7 @@ def make_plan(
         signature=signature,
         sizes=sizes,
         takes=signature.input_info(config.input, free),
-        gives=signature.image_info("output", config.output, free),
+        gives=signature.image_info("output", config.output, made_size(config, free)),
         proofs=proofs,
         complexity=measure(module, torch.zeros(input_shape(config.input, source.size))),
     )

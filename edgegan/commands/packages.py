@@ -105,6 +105,7 @@ def import_command(
     changes = config.source["changes"]
     shown, lines = printable(output), "".join(f"\n  {printable(change)}" for change in changes)
     pasted = shlex.quote(shown)
+    own = f" --generator {shlex.quote(printable(generator))}" if generator else ""
     show(
         {
             "package": str(output),
@@ -114,7 +115,8 @@ def import_command(
         },
         as_json,
         f"{shown}: family {config.family}, {config.parameters:,} parameters{lines}\n"
-        f"next: edgegan inspect {pasted}, or edgegan compress RECIPE --teacher {pasted} --data IMAGES -o runs/NAME",
+        f"next: edgegan inspect {pasted}{own}, or edgegan compress RECIPE --teacher {pasted}{own} --data IMAGES -o "
+        "runs/NAME",
     )
 
 

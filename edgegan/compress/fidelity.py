@@ -11,7 +11,7 @@ from torch import nn
 
 from edgegan.channels.program import evaluating
 from edgegan.compress.teacher.cache import Cache
-from edgegan.metrics.quality import psnr, ssim
+from edgegan.metrics.quality import psnr, ssim, untouched
 
 Runner = Callable[[torch.Tensor], torch.Tensor]
 CPU = torch.device("cpu")
@@ -52,11 +52,13 @@ def psnr_to_teacher(
 def measure_quality(student: nn.Module, cache: Cache) -> dict[str, float]:
     """Fidelity to the teacher over all validation pictures, and the same for the untouched input."""
     student_psnr, identity_psnr, similarity = [], [], []
+    is_picture = cache.codec.spec.kind == "image"
     for x, y, target in compared(student, cache, CPU, "validation", None):
         student_psnr.append(psnr(y[0].numpy(), target[0].numpy()))
         similarity.append(ssim(y, target))
-        if cache.codec.spec.kind == "image" and x.shape == target.shape:
-            identity_psnr.append(psnr(x[0].numpy(), target[0].numpy()))
+        plain = untouched(x[0].numpy(), target.shape[1:]) if is_picture else None
+        if plain is not None:
+            identity_psnr.append(psnr(plain, target[0].numpy()))
     quality = {
         "validation_images": len(student_psnr),
         "psnr_to_teacher_db": float(np.mean(student_psnr)),

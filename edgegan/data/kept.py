@@ -56,11 +56,17 @@ def open_inputs(path: Path, takes: InputIO) -> NDArray[Any]:
     return array
 
 
+def has_sides_of(made: NDArray[Any], inputs: NDArray[Any]) -> bool:
+    """Whether pictures are inputs, or inputs enlarged or reduced, by their sides."""
+    (tall, wide), (high, broad) = made.shape[2:], inputs.shape[2:]
+    return bool(tall * broad == wide * high)
+
+
 def open_outputs(path: Path, inputs: NDArray[Any]) -> NDArray[Any]:
     """What the teacher made of kept inputs, mapped: (N, C, H, W) float; raises InputError."""
     array = open_array(path)
     same = array.ndim == 4 and len(array) == len(inputs) and array.dtype.kind == "f"
-    if not same or (inputs.ndim == 4 and array.shape[2:] != inputs.shape[2:]):
+    if not same or (inputs.ndim == 4 and not has_sides_of(array, inputs)):
         raise InputError(
             f"{path} holds {array.dtype} {array.shape}, not the teacher's pictures of {inputs.shape}; {AGAIN}"
         )

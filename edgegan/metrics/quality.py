@@ -124,3 +124,17 @@ def similarity_maps(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, tor
     contrast = (2 * covariance + c2) / (variance_a + variance_b + c2)
     similarity = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1) * contrast
     return similarity, contrast
+
+
+def untouched(x: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """A picture (C, H, W) as it would be without a generator: as it is, or bilinearly of the size of what the generator
+    makes (C', H', W'); None where the channels differ."""
+    if x.shape[0] != shape[0]:
+        return None
+    if x.shape == shape:
+        return x
+    small = torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32))[None]
+    made = F.interpolate(
+        small, size=shape[1:], mode="bilinear", align_corners=False, antialias=True
+    )
+    return made[0].numpy()

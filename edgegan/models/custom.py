@@ -11,7 +11,9 @@ import importlib
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from edgegan.recipe.student_section import Block, Norm
 
 CUSTOM = "custom"
 ALLOWED = "EDGEGAN_GENERATOR"
+MOST_DIFFERENCE = 1e-4  # between a generator and its trace, relative to the largest value
 PATTERN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
@@ -42,6 +45,9 @@ class CustomSpec(Spec):
     factory: Name = Field(description="package.module:factory, called without arguments")
     input_shape: tuple[Side, Side, Side] = Field(description="channels, height, width of its input")
     out_channels: int = Field(3, ge=1, le=MOST_WIDTH)
+    enlarges: tuple[Side, Side] = Field(
+        (1, 1), description="sides of its output to those of its input: numerator, denominator"
+    )
     widths: dict[Name, Width] = Field(
         default_factory=dict, description="channels of groups, by name"
     )
@@ -60,6 +66,11 @@ class CustomSpec(Spec):
     def size(self) -> tuple[int, int]:
         """The only height and width it is known to take."""
         return self.input_shape[1:]
+
+    @property
+    def ratio(self) -> Fraction:
+        """See Spec."""
+        return Fraction(*self.enlarges)
 
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> CustomSpec:
         """Every free channel group times `scale`; blocks and norms stay the user's own."""
@@ -115,7 +126,8 @@ def load_factory(name: str) -> Callable[[], nn.Module]:
     if str(Path.cwd()) not in sys.path:
         sys.path.insert(0, str(Path.cwd()))
     try:
-        module = importlib.import_module(module_name)
+        with plain_functions():
+            module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(
             f"--generator {name}: cannot import '{module_name}' ({error}); run from its folder or set PYTHONPATH"
@@ -128,10 +140,28 @@ def load_factory(name: str) -> Callable[[], nn.Module]:
     return factory  # type: ignore[no-any-return]
 
 
+@contextmanager
+def plain_functions() -> Iterator[None]:
+    """Context in which functions marked for TorchScript stay Python, so that they can be traced."""
+    script = torch.jit.script
+
+    def plain(function: Any, *args: Any, **options: Any) -> Any:
+        del args, options
+        return function
+
+    torch.jit.script = plain  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        torch.jit.script = script
+
+
 def make_module(name: str) -> nn.Module:
     """What the factory makes, in evaluation mode; raises ConfigError when it is no nn.Module."""
+    factory = load_factory(name)
     try:
-        module = load_factory(name)()
+        with plain_functions():
+            module = factory()
     except TypeError as error:
         raise ConfigError(
             f"--generator {name}: the factory must be callable without arguments ({error})"
@@ -144,28 +174,66 @@ def make_module(name: str) -> nn.Module:
 
 
 def describe_custom(name: str, input_shape: tuple[int, int, int]) -> tuple[CustomSpec, nn.Module]:
-    """Calls the factory, runs it once on zeros and traces its channels; returns its spec and the module.
+    """Calls the factory, runs it once and traces its channels; returns its spec and the module.
 
-    Raises ConfigError when it does not map (1, C, H, W) to an image of the same height and width, or when an operation
-    has no rule, naming it and its place.
+    Raises ConfigError when it does not map (1, C, H, W) to an image of a fixed multiple of that height and width, or
+    when it cannot be traced, naming the place.
     """
     module = make_module(name)
-    example = torch.zeros(1, *input_shape)
+    chance = torch.Generator().manual_seed(0)
+    example = torch.rand(1, *input_shape, generator=chance) * 2 - 1
     try:
-        with torch.no_grad():
-            output = module(example)
-    except (RuntimeError, TypeError, ValueError) as error:
+        output = run_seeded(module, example)
+    except (RuntimeError, TypeError, ValueError, AssertionError, IndexError) as error:
         raise ConfigError(
             f"--generator {name}: it does not run on an input of shape {tuple(example.shape)}: {error}"
         ) from error
-    if (
-        not isinstance(output, torch.Tensor)
-        or output.dim() != 4
-        or output.shape[2:] != example.shape[2:]
-    ):
-        found = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output).__name__
+    ratio = enlargement(output, input_shape[1:])
+    if ratio is None:
         raise ConfigError(
-            f"--generator {name}: it must make one image (1, C, {input_shape[1]}, {input_shape[2]}), not {found}"
+            f"--generator {name}: it must make one image (1, C, H, W) whose sides are one multiple of "
+            f"{input_shape[1]} and {input_shape[2]}, not {told(output)}"
         )
-    trace_channels(module, example)
-    return CustomSpec(factory=name, input_shape=input_shape, out_channels=output.shape[1]), module
+    program = trace_channels(module, example).program
+    check_trace(name, run_seeded(module, example), output, run_seeded(program, example))
+    spec = CustomSpec(
+        factory=name, input_shape=input_shape, out_channels=output.shape[1], enlarges=ratio
+    )
+    return spec, module
+
+
+def run_seeded(module: nn.Module, example: torch.Tensor) -> Any:
+    """What a network makes of a copy of the example, its random numbers the same every time."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return module(example.clone())
+
+
+def enlargement(output: Any, size: tuple[int, int]) -> tuple[int, int] | None:
+    """Sides of the output to those of the input, as a fraction; None where they are no image of one such ratio."""
+    if not isinstance(output, torch.Tensor) or output.dim() != 4 or len(output) != 1:
+        return None
+    tall, wide = (
+        Fraction(after, before) for after, before in zip(output.shape[2:], size, strict=True)
+    )
+    return (tall.numerator, tall.denominator) if tall == wide > 0 else None
+
+
+def told(output: Any) -> str:
+    """The shape or kind of what a generator made."""
+    return str(tuple(output.shape)) if isinstance(output, torch.Tensor) else type(output).__name__
+
+
+def check_trace(
+    name: str, again: torch.Tensor, expected: torch.Tensor, traced: torch.Tensor
+) -> None:
+    """Raises ConfigError where the trace of a generator that repeats itself computes something else."""
+    largest = float(expected.abs().max().clamp_min(1e-12))
+    repeats = float((again - expected).abs().max()) <= MOST_DIFFERENCE * largest
+    difference = float((traced - expected).abs().max())
+    if repeats and not difference <= MOST_DIFFERENCE * largest:
+        raise ConfigError(
+            f"--generator {name}: its trace computes something else (largest difference {difference:.1e} of "
+            f"{largest:.1e}): its forward keeps values between calls or writes into tensors where the picture says so; "
+            "write that with torch.where"
+        )

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.groups import ChannelGraph
 from edgegan.console import table
-from edgegan.errors import ConfigError
 from edgegan.metrics.complexity import Complexity, measure
 from edgegan.models.catalogue import catalogue, measure_spec
 from edgegan.models.zoo import check_package_size, load_generator, parse_spec
 from edgegan.package import PackageConfig, input_shape
 from edgegan.streams import printable
+
+MOST_HELD = 12
 
 
 def zoo_rows() -> list[dict[str, Any]]:
@@ -72,11 +76,7 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
     check_package_size(config, size or config.size)
     example = torch.zeros(input_shape(config.input, size or config.size))
     complexity = measure(module, example, cross_check=False)
-    try:
-        graph: ChannelGraph | None = trace_channels(module, small_example(config))
-        reason = None
-    except ConfigError as error:
-        graph, reason = None, str(error)
+    graph = trace_channels(module, small_example(config))
     layers = [
         {
             "name": layer.name,
@@ -98,8 +98,9 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
         "licence": config.licence,
         **complexity.summary(),
         "layers": layers,
-        "groups": group_rows(graph, complexity) if graph else [],
-        "groups_missing": reason,
+        "groups": group_rows(graph, complexity),
+        "free_share": free_share(module, graph),
+        "held": [dataclasses.asdict(each) for each in graph.held],
     }
 
 
@@ -108,6 +109,18 @@ def small_example(config: PackageConfig) -> torch.Tensor:
     spec = parse_spec(config.family, config.spec)
     side = -(-max(spec.min_size, 64) // spec.stride) * spec.stride
     return torch.zeros(input_shape(config.input, spec.size or (side, side)))
+
+
+def free_share(module: nn.Module, graph: ChannelGraph) -> float:
+    """The share of parameters that a narrower form of the generator can have fewer of."""
+    free = {group.name for group in graph.free()}
+    sizes = {name: each.numel() for name, each in module.named_parameters()}
+    narrower = sum(
+        size
+        for name, size in sizes.items()
+        if any(part.group in free for part in chain(*graph.dimensions.get(name, {}).values()))
+    )
+    return narrower / max(1, sum(sizes.values()))
 
 
 def group_rows(graph: ChannelGraph, complexity: Complexity) -> list[dict[str, Any]]:
@@ -163,8 +176,23 @@ def inspect_table(found: dict[str, Any]) -> str:
         f"{found['macs'] / 1e9:.3f} GMACs at {found['size'][0]}x{found['size'][1]} "
         f"(output-sized {found['macs_output_sized'] / 1e9:.3f}, published {found['macs_published'] / 1e9:.3f})"
     )
-    tail = groups if found["groups"] else printable(f"channel groups: {found['groups_missing']}")
-    return f"{head}\n\n{layers}\n\n{tail}"
+    free = (
+        f"{100 * found['free_share']:.1f} % of the parameters are in channels that can be narrowed."
+    )
+    return f"{head}\n\n{layers}\n\n{groups}\n\n{free}{held_table(found['held'])}"
+
+
+def held_table(held: list[dict[str, Any]]) -> str:
+    """What keeps the width of the other channels: the operations that fix some, the first few of each reason."""
+    rows = [
+        [printable(each["operation"]), printable(each["reason"]), shorten(each["groups"])]
+        for each in held
+        if each["groups"]
+    ]
+    if not rows:
+        return ""
+    more = f"\nand {len(rows) - MOST_HELD} more (--json has all)" if len(rows) > MOST_HELD else ""
+    return "\n\n" + table(["kept by", "because", "channel groups"], rows[:MOST_HELD]) + more
 
 
 def shorten(names: list[str], most: int = 4) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import abstractmethod
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import torch
@@ -96,6 +97,11 @@ class Spec(BaseModel):
     def size(self) -> tuple[int, int] | None:
         """The only height and width there are; None where the input decides."""
         return None
+
+    @property
+    def ratio(self) -> Fraction:
+        """Sides of the output to those of the input: 4 for a super-resolution by four."""
+        return Fraction(1)
 
     def fields_of(self, widths: Mapping[str, Any]) -> Mapping[str, Any]:
         """The fields that a student's widths, set by hand, stand for: their names are those of fields."""

@@ -63,6 +63,13 @@ def build(family: str, spec: Mapping[str, Any] | Spec) -> nn.Module:
     return (spec if isinstance(spec, Spec) else parse_spec(family, spec)).build()
 
 
+def made_size(config: PackageConfig, size: tuple[int, int]) -> tuple[int, int]:
+    """Height and width of what a package's generator makes of an image of these; -1 is any."""
+    ratio = parse_spec(config.family, config.spec).ratio
+    tall, wide = (side if side == -1 else int(side * ratio) for side in size)
+    return tall, wide
+
+
 def load_generator(folder: Path) -> tuple[PackageConfig, nn.Module]:
     """A package's generator in evaluation mode; raises InputError or IntegrityError naming the file."""
     config = read_config(folder)

@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
 from edgegan.console import progress, say
 from edgegan.data.images import (
+    MAX_PIXELS,
     Floats,
     Pixels,
     list_images,
@@ -29,8 +31,8 @@ from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.package import LabelMapIO, is_package
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
+from edgegan.runtime.tiling import SAME, enlarged, reflect_to, tiled, tiled_bands
 from edgegan.runtime.tiling import ramp as ramp
-from edgegan.runtime.tiling import reflect_to, tiled, tiled_bands
 from edgegan.runtime.tiling import starts as starts
 from edgegan.tensors import from_artefact, to_artefact
 
@@ -42,9 +44,9 @@ PACKAGE_TILE = (768, 768)
 
 @dataclass(frozen=True)
 class Generator:
-    """Something that turns (C, H, W) into a picture in [-1, 1] of the same size: `size` when only that size, else
-    multiples. `kind` is what it takes; `classes` and `instance_edge` are those of label maps, `channels` the length of
-    noise."""
+    """Something that turns (C, H, W) into a picture in [-1, 1] whose sides are `ratio` times as long: `size` when only
+    that size, else multiples. `kind` is what it takes; `classes` and `instance_edge` are those of label maps,
+    `channels` the length of noise."""
 
     call: Callable[[Floats], Floats]
     channels: int
@@ -54,6 +56,17 @@ class Generator:
     kind: str = "image"
     classes: int = 0
     instance_edge: bool = False
+    ratio: Fraction = SAME
+
+    def makes(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of what it makes of a picture of these; raises InputError where that is too large."""
+        tall, wide = (enlarged(side, self.ratio) for side in size)
+        if self.ratio > 1 and tall * wide > MAX_PIXELS:
+            raise InputError(
+                f"a picture of {size[0]}x{size[1]} becomes one of {tall}x{wide}, more than {MAX_PIXELS:,} pixels: "
+                "give a smaller one"
+            )
+        return tall, wide
 
 
 @contextlib.contextmanager
@@ -93,6 +106,7 @@ def open_generator(
             takes.kind,
             takes.classes or 0,
             takes.instance_edge,
+            Fraction(*model.enlarges),
         )
 
 
@@ -137,25 +151,27 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
             takes.kind,
             labels.classes if labels else 0,
             labels.instance_edge if labels else False,
+            spec.ratio,
         )
     finally:
         torch.set_num_threads(before)
 
 
 def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
-    """One picture (C, H, W) -> (C', H, W), tiled, padded or scaled as the generator needs."""
+    """One picture (C, H, W) -> (C', H ratio, W ratio), tiled, padded or scaled as the generator needs."""
     height, width = x.shape[1:]
     if generator.size is not None:
         if fit == "resize" and (height, width) != generator.size:
             small = scale_input(generator, x, generator.size)
             made = generator.call(small)
-            large = resize_image(to_pixels(made), height, width, bilinear=True)
+            large = resize_image(to_pixels(made), *generator.makes((height, width)), bilinear=True)
             return to_float(large, made.shape[0])
-        return tiled(generator.call, x, generator.size)
+        return tiled(generator.call, x, generator.size, generator.ratio)
     tall, wide = padded(generator, height, width)
     if is_tiled(height, width, tall * wide):
-        return tiled(generator.call, x, package_tile(tall, wide))
-    return generator.call(reflect_to(x, tall, wide))[:, :height, :width]
+        return tiled(generator.call, x, package_tile(tall, wide), generator.ratio)
+    out_tall, out_wide = generator.makes((height, width))
+    return generator.call(reflect_to(x, tall, wide))[:, :out_tall, :out_wide]
 
 
 def padded(generator: Generator, height: int, width: int) -> tuple[int, int]:
@@ -179,19 +195,20 @@ def apply_to_pixels(generator: Generator, pixels: Pixels, fit: str) -> Pixels:
     only a band is in memory as floating point."""
     height, width = pixels.shape[:2]
     tall, wide = padded(generator, height, width)
+    out_tall, out_wide = generator.makes((height, width))
     if generator.size is None and not is_tiled(height, width, tall * wide):
         return to_pixels(apply_generator(generator, to_float(pixels, 3), fit))
     if generator.size is not None and fit == "resize" and (height, width) != generator.size:
         small = to_float(resize_image(pixels, *generator.size, bilinear=True), 3)
         made = to_pixels(generator.call(small))
-        return resize_image(made, height, width, bilinear=True)
+        return resize_image(made, out_tall, out_wide, bilinear=True)
     tile = generator.size or package_tile(tall, wide)
     if width > MOST_BAND:  # bands along the shorter side
         turned = replace(generator, call=lambda x: turn(generator.call(turn(x))))
-        made = np.empty((width, height, 3), np.uint8)
+        made = np.empty((out_wide, out_tall, 3), np.uint8)
         fill_bands(turned, pixels.transpose(1, 0, 2), tile[::-1], made)
         return np.ascontiguousarray(made.transpose(1, 0, 2))
-    made = np.empty((height, width, 3), np.uint8)
+    made = np.empty((out_tall, out_wide, 3), np.uint8)
     fill_bands(generator, pixels, tile, made)
     return made
 
@@ -207,7 +224,8 @@ def fill_bands(generator: Generator, pixels: Pixels, tile: tuple[int, int], made
     def read(rows: slice, columns: slice) -> Floats:
         return to_float(np.ascontiguousarray(pixels[rows, columns]), 3)
 
-    for top, band in tiled_bands(generator.call, read, pixels.shape[:2], tile):
+    bands = tiled_bands(generator.call, read, pixels.shape[:2], tile, generator.ratio)
+    for top, band in bands:
         made[top : top + band.shape[1]] = to_pixels(band)
 
 
