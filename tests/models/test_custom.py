@@ -48,17 +48,57 @@ class Half(Net):
         return super().forward(x)[:, :, ::2, ::2]
 
 
+class Flat(Net):
+    def forward(self, x):
+        return super().forward(x)[:, :, ::2]
+
+
+@torch.jit.script
+def doubled(x):
+    return x + x
+
+
+class Shared(Net):
+    def __init__(self):
+        super().__init__()
+        self.again = nn.Sequential(self.left, self.right)
+
+    def forward(self, x):
+        a = torch.relu(self.first(x))
+        b = torch.relu(self.norm(self.down(a)))
+        b = doubled(self.again(nn.ReLU()(b)))
+        return torch.tanh(self.last(self.join(torch.cat([self.up(b), a], 1))))
+
+
+class Data(Net):
+    def forward(self, x):
+        return super().forward(x) * (2 if x.mean() > 0 else 1)
+
+
 def make():
     torch.manual_seed(5)
     return Net()
 
 
-def unsupported():
+def without_rule():
     return Sorted()
 
 
 def half():
+    torch.manual_seed(5)
     return Half()
+
+
+def flat():
+    return Flat()
+
+
+def shared():
+    return Shared()
+
+
+def data():
+    return Data()
 
 
 def number():
@@ -120,6 +160,58 @@ def test_whole_path(folder: Path, pictures: Path) -> None:
     assert read_image(folder / "out/picture0.png").shape == (40, 48, 3)
 
 
+def test_a_layer_under_two_names_and_one_made_in_the_forward(folder: Path) -> None:
+    edgegan(
+        "import", "--generator", "ownnet:shared", "--input-shape", "3x16x16", "-o", "p", cwd=folder
+    )
+    found = json.loads(
+        edgegan("inspect", "p", "--generator", "ownnet:shared", "--json", cwd=folder).stdout
+    )
+    assert found["free_share"] > 0.9
+    edgegan(
+        *("export", "p", "-o", "e", "--target", "onnx", "--precision", "fp32"),
+        *("--generator", "ownnet:shared"),
+        cwd=folder,
+    )
+    assert read_model(folder / "e/teacher_fp32.onnx").parity.psnr_db > 80
+
+
+def test_an_operation_without_a_rule_keeps_its_channels(folder: Path) -> None:
+    own = ("--generator", "ownnet:without_rule")
+    done = edgegan("import", *own, "--input-shape", "3x16x16", "-o", "p", cwd=folder)
+    assert "edgegan inspect p --generator ownnet:without_rule" in done.stdout
+    found = json.loads(edgegan("inspect", "p", *own, "--json", cwd=folder).stdout)
+    assert found["free_share"] < 0.5
+    (held,) = (each for each in found["held"] if "sort" in each["operation"])
+    assert held["groups"] == ["first"] and "no rule" in held["reason"]
+    assert "kept by" in edgegan("inspect", "p", *own, cwd=folder).stdout
+    edgegan("export", "p", "-o", "e", "--target", "onnx", "--precision", "fp32", *own, cwd=folder)
+    assert read_model(folder / "e/teacher_fp32.onnx").parity.psnr_db > 80
+
+
+def test_pictures_of_another_size_go_all_the_way(folder: Path, pictures: Path) -> None:
+    own = ("--generator", "ownnet:half")
+    edgegan("import", *own, "--input-shape", f"3x{SIZE}x{SIZE}", "-o", "teacher", cwd=folder)
+    settings = (f"data.size=[{SIZE},{SIZE}]", "data.crops=8", "distill.steps=10")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    edgegan(
+        *("compress", "resnet", "--teacher", "teacher", "--data", pictures, "-o", "run", *own),
+        *arguments,
+        cwd=folder,
+    )
+    edgegan(
+        "export", "run", *own, "--which", "student", "--target", "tflite", "--force", cwd=folder
+    )
+    model = read_model(folder / "run/export/student_int8.tflite")
+    assert model.enlarges == (1, 2)
+    assert model.outputs[0].shape == [1, SIZE // 2, SIZE // 2, 3]
+    for source, name in (("run", "one"), ("run/export/student_fp32.tflite", "other")):
+        edgegan("run", source, pictures, "-o", name, *own, cwd=folder)
+    one, other = (read_image(folder / name / "picture0.png") for name in ("one", "other"))
+    assert one.shape == (20, 24, 3)
+    assert np.abs(one.astype(int) - other).max() <= 1
+
+
 def test_weights_come_from_a_checkpoint(folder: Path) -> None:
     import importlib.util
 
@@ -162,8 +254,8 @@ def test_a_package_cannot_import_code_by_itself(folder: Path) -> None:
         ("ownnet:number", "3x16x16", "made a int"),
         ("ownnet:needs", "3x16x16", "without arguments"),
         ("ownnet:make", "5x16x16", "does not run on an input"),
-        ("ownnet:half", "3x16x16", "must make one image"),
-        ("ownnet:unsupported", "3x16x16", "sort"),
+        ("ownnet:flat", "3x16x16", "whose sides are one multiple"),
+        ("ownnet:data", "3x16x16", "branches on values that depend on the picture"),
     ],
 )
 def test_what_cannot_be_used_is_named(
