@@ -218,6 +218,31 @@ def test_fine_tuning_goes_on_with_the_discriminator_and_its_rates(
         recipe_for(teacher, pictures, "slim.finetune_steps=1", "slim.finetune_discriminator=true")
 
 
+def test_fine_tuning_with_its_discriminator_is_resumed_exactly(
+    tmp_path: Path, teacher: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ["slim.form=paper", "slim.finetune_steps=3", "slim.finetune_discriminator=true"]
+    more += ["budget.bytes=null", "slim.start=0", "student.scale=0.5", "distill.steps=4"]
+    recipe = recipe_for(teacher, pictures, *more, "distill.checkpoint_seconds=0.000001")
+    whole = compress(recipe, tmp_path / "whole")
+    from edgegan.compress import distill
+
+    original, calls = distill.train_step, iter(range(10))
+
+    def interrupted(*values: Any) -> Any:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*values)
+
+    monkeypatch.setattr(distill, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compress(recipe, tmp_path / "parts")
+    monkeypatch.setattr(distill, "train_step", original)
+    parts = compress(recipe, tmp_path / "parts")
+    hashes = {sha256_file(r.folder / "student" / "model.safetensors") for r in (whole, parts)}
+    assert len(hashes) == 1
+
+
 def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:
     """SNGAN: equal noise, BatchNorm scales, static int8."""
     torch.manual_seed(0)
