@@ -51,7 +51,14 @@ SEARCH = (
 )
 PRETRAINED = (*SEARCH, "supernet.pretrain_steps=12", "supernet.sort=taylor")
 SLIM = (*TINY, "slim.prune_times=4")
-PAPER = (*TINY, "distill.steps=16", "distill.batch=2", "student.scale=0.5", "budget.bytes=2500000")
+PAPER = (
+    *TINY,
+    "distill.steps=16",
+    "slim.finetune_steps=4",
+    "distill.batch=2",
+    "student.scale=0.5",
+    "budget.bytes=2500000",
+)
 TRAIN = (
     "train.steps=20",
     "train.precision=fp32",

@@ -44,6 +44,13 @@ def import_command(
             help="of norms: saved (in training) or picture (each picture's own, as in training mode)"
         ),
     ] = None,
+    separable_norm: Annotated[
+        str | None,
+        typer.Option(help="of a mobile SPADE, between depthwise and pointwise: instance or none"),
+    ] = None,
+    last_channel: Annotated[
+        str | None, typer.Option(help="of SPADE's labels: edge (between instances) or class")
+    ] = None,
     generator: Annotated[
         str | None, typer.Option(help="your own nn.Module: package.module:factory")
     ] = None,
@@ -71,6 +78,7 @@ def import_command(
     if generator is not None:
         refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
         refuse_with_generator(part=part, padding=padding, statistics=statistics)
+        refuse_with_generator(separable_norm=separable_norm, last_channel=last_channel)
         config = import_generator(
             generator,
             parse_input_shape(input_shape),
@@ -96,7 +104,7 @@ def import_command(
                 name,
                 licence,
                 part,
-                Reading(padding, statistics),
+                Reading(padding, statistics, separable_norm, last_channel),
             ),
             discriminator=discriminator,
             size=parse_size(size) or (256, 256),
@@ -135,7 +143,7 @@ def refuse_with_generator(**options: object) -> None:
     """Options that mean nothing for a generator of one's own are refused, not ignored."""
     for option, value in options.items():
         if value is not None:
-            raise ConfigError(f"--{option} does not go with --generator")
+            raise ConfigError(f"--{option.replace('_', '-')} does not go with --generator")
 
 
 def zoo(as_json: AsJson = False) -> None:

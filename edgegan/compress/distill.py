@@ -24,7 +24,8 @@ from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Terms, Training, run_steps
 from edgegan.training.losses import FeatureMaps
 from edgegan.training.objective import Objective, weights_of
-from edgegan.training.optimizers import set_rate
+from edgegan.training.optimizers import betas_of, set_rate
+from edgegan.training.schedule import Schedule
 from edgegan.training.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 12
@@ -67,6 +68,12 @@ class Trainer:
         if self.objective.judge is not None and states.get("judge"):
             self.objective.judge.module.load_state_dict(states["judge"])
 
+    def set_rates(self, schedule: Schedule, step: int) -> None:
+        """The learning rates of a step."""
+        set_rate(self.optimizer, schedule.rate(step))
+        if self.objective.judge is not None:
+            self.objective.judge.set_rate(schedule, step)
+
     def parameters(self) -> list[nn.Parameter]:
         """What the student's optimiser changes."""
         return trained_with(self.student, self.objective)
@@ -84,11 +91,16 @@ def make_trainer(
     maps = make_maps(student, cache, settings, device)
     judge = None if inherited.judge is None else make_judge(inherited.judge, settings, device)
     objective = Objective(
-        weights_of(settings), settings.reconstruction, maps, judge, inherited.perceptual
+        weights_of(settings),
+        settings.reconstruction,
+        maps,
+        judge,
+        inherited.perceptual,
+        inherited.teacher_is_real,
     )
     objective.learnt.to(device)
     parameters = trained_with(student, objective)
-    optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=(0.9, 0.99))
+    optimizer = torch.optim.Adam(parameters, settings.learning_rate, betas=betas_of(settings))
     return Trainer(student, objective, optimizer)
 
 
@@ -110,7 +122,8 @@ def make_maps(
         return None
     theirs = [array.shape[1] for array in cache.features]
     ours = tap_channels(student, cache, device)
-    return FeatureMaps(ours, theirs, cache.scales, settings.tap_pool).to(device)
+    scales = cache.scales if settings.feature_error == "relative" else [1.0] * len(theirs)
+    return FeatureMaps(ours, theirs, scales, settings.tap_pool).to(device)
 
 
 def make_judge(
@@ -120,9 +133,11 @@ def make_judge(
     spec, module = inherited
     module.to(device).train()
     optimizer = torch.optim.Adam(
-        module.parameters(), settings.discriminator_learning_rate, betas=(0.5, 0.999)
+        module.parameters(),
+        settings.discriminator_learning_rate,
+        betas=(settings.discriminator_beta1, settings.discriminator_beta2),
     )
-    return Judge(spec, module, optimizer, settings.gan_mode)
+    return Judge(spec, module, optimizer, settings.gan_mode, settings.discriminator_decay)
 
 
 def tap_channels(student: nn.Module, cache: Cache, device: torch.device) -> list[int]:
@@ -167,7 +182,7 @@ def distill(
     with hooked(student, cache.taps) as recorded, speed.attached(student):
 
         def take_step(step: int) -> Terms:
-            set_rate(trainer.optimizer, schedule.rate(step))
+            trainer.set_rates(schedule, step)
             if step == frozen_from:
                 measure_statistics(student, cache.load(cache.inputs[:CROPS], device))
             if step >= frozen_from:

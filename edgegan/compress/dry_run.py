@@ -27,7 +27,7 @@ from edgegan.models.zoo import build, check_package_size, load_generator
 from edgegan.ownership.folders import check_place
 from edgegan.package import input_shape, is_package
 from edgegan.recipe.schema import Recipe
-from edgegan.run import MANIFEST, STUDENT, Run, differing_keys
+from edgegan.run import MANIFEST, STUDENT, Run, differing_keys, with_new_keys
 from edgegan.streams import printable
 from edgegan.training.loop import read_metrics
 from edgegan.training.speed import choose_device
@@ -147,7 +147,7 @@ def earlier_run(folder: Path, recipe: Recipe, overwrite: bool) -> tuple[Run | No
     run = Run.open(folder)
     if overwrite:
         return None, f"--overwrite: the run in {folder} would be removed first"
-    changed = differing_keys(run.manifest["recipe"], recipe.model_dump(mode="json"))
+    changed = differing_keys(with_new_keys(run.manifest["recipe"]), recipe.model_dump(mode="json"))
     if changed:
         return None, (
             f"{folder} holds a run of another recipe ({', '.join(changed[:4])} differ): compress would refuse "

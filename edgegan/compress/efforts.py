@@ -52,9 +52,11 @@ def of_distillation(recipe: Recipe, _examples: Examples) -> Effort:
 
 
 def of_slimming(recipe: Recipe, examples: Examples) -> Effort:
-    """Steps of the start network, which grow shorter."""
-    effort = of_distillation(recipe, examples)
-    return Effort(f"{effort.words} before anything is pruned", effort.count, "step", True)
+    """Steps of the start network, which grow shorter, and of what is left of it."""
+    effort, tuning = of_distillation(recipe, examples), recipe.slim.finetune_steps
+    more = f", {tuning} of fine-tuning" if tuning else ""
+    words = f"{effort.words}{more}, before anything is pruned"
+    return Effort(words, effort.count + tuning, "step", True)
 
 
 def of_pretraining(recipe: Recipe, _examples: Examples) -> Effort | None:

@@ -25,10 +25,14 @@ FILES = ("vgg16", "squeezenet")
 
 @dataclass(frozen=True)
 class Inherited:
-    """The discriminator with its spec, and the perceptual term; None where the student is trained without."""
+    """The discriminator with its spec, and the perceptual term; None where the student is trained without.
+
+    `teacher_is_real`: the discriminator takes the teacher's pictures for real even where there are true ones.
+    """
 
     judge: tuple[JudgeSpec, nn.Module] | None = None
     perceptual: Perceptual | None = None
+    teacher_is_real: bool = False
 
 
 def inherit(teacher: Path, settings: Distill, taps: list[str], device: torch.device) -> Inherited:

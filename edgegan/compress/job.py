@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,9 +22,21 @@ from edgegan.models.spec import Spec
 from edgegan.package import PackageConfig, is_package, read_config
 from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.schema import Recipe
+from edgegan.recipe.section import Section
 from edgegan.run import Run
 from edgegan.training.loop import Training
 from edgegan.training.schedule import Schedule, schedule_of
+
+LATER_DISTILL = (
+    "terms",
+    "constant_share",
+    "beta1",
+    "beta2",
+    "feature_error",
+    "discriminator_beta1",
+    "discriminator_beta2",
+    "discriminator_decay",
+)
 
 
 @dataclass(frozen=True)
@@ -126,10 +138,19 @@ class Job:
 
 def training_settings(settings: Distill, schedule: Schedule | None = None) -> dict[str, Any]:
     """Settings that change what is trained, by another schedule than their own if one is given."""
-    further = (
-        set() if settings.terms else {"terms"}
-    )  # without any, the hash of runs that knew of none
-    found = settings.model_dump(mode="json", exclude={"checkpoint_seconds", "log_every"} | further)
+    found = values_of(settings, LATER_DISTILL)
+    found = {name: found[name] for name in found if name not in ("checkpoint_seconds", "log_every")}
     chosen = schedule or schedule_of(settings)
     own = {name: getattr(chosen, name) for name in ("steps", "learning_rate", "warmup")}
     return {**found, **own}
+
+
+def values_of(section: Section, later: Collection[str]) -> dict[str, Any]:
+    """A section's values without `later` keys at their defaults, so that hashes of runs that knew of none stay."""
+    fields = type(section).model_fields
+    plain = {
+        name
+        for name in later
+        if getattr(section, name) == fields[name].get_default(call_default_factory=True)
+    }
+    return section.model_dump(mode="json", exclude=plain)

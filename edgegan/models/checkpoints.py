@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
-from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
+from edgegan.models.discriminator import PatchDiscriminator, PatchSpec, judges_pairs
 from edgegan.models.matching import Imported, expected_state, rename, shape_of
 from edgegan.models.readings import USUAL, Reading, apply_reading, as_stated
 from edgegan.models.zoo import FAMILIES
@@ -133,16 +133,12 @@ def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) 
 def import_discriminator(path: Path, channels: tuple[int, int] = (3, 3)) -> tuple[PatchSpec, State]:
     """A PatchGAN discriminator in the public layout (model.0, model.2, model.5, ...).
 
-    `channels` go into and out of the generator beside it: one that judges both together is
-    conditional. Raises CheckpointError, also where it judges neither that nor the output.
+    `channels` go into and out of the generator beside it. Raises CheckpointError, or ConfigError where it
+    is not that generator's.
     """
     state = read_state(path)
     first = shape_of(state, "model.0.weight", path)
-    if first[1] not in (channels[1], sum(channels)):
-        raise CheckpointError(
-            f"{path} judges {first[1]} channels; beside a generator of {channels[0]} channels to {channels[1]} it "
-            f"must judge {channels[1]}, or {sum(channels)} when conditional: is it this generator's?"
-        )
+    conditional = judges_pairs(int(first[1]), channels, path)
     weights = [key for key, value in state.items() if key.endswith(".weight") and value.dim() == 4]
     batch = any(key.endswith("running_mean") for key in state)
     try:
@@ -151,7 +147,7 @@ def import_discriminator(path: Path, channels: tuple[int, int] = (3, 3)) -> tupl
             ndf=first[0],
             layers=len(weights) - 2,
             norm="batch" if batch else "instance",
-            conditional=first[1] == sum(channels),
+            conditional=conditional,
         )
     except ValidationError as error:
         raise CheckpointError(

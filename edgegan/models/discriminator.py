@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.contracts.quantities import MOST_WIDTH
+from edgegan.errors import ConfigError
 from edgegan.models.blocks import make_norm
 from edgegan.recipe.student_section import Norm
 
@@ -30,6 +32,18 @@ class PatchSpec(BaseModel):
     layers: int = Field(3, ge=1, le=6)
     norm: Norm = "instance"
     conditional: bool = Field(False, description="judge input and output together (pix2pix)")
+
+
+def judges_pairs(seen: int, channels: tuple[int, int], path: Path) -> bool:
+    """Whether a discriminator of `seen` channels judges input and output together: exactly when it sees as many as go
+    into and out of its generator. Raises ConfigError where it sees neither these nor the output's alone."""
+    into, out = channels
+    if seen not in (out, into + out):
+        raise ConfigError(
+            f"{path}: its discriminator sees {seen} channels; beside a generator of {into} to {out} channels it must "
+            f"see {out}, or {into + out} when conditional; give that generator's own with --discriminator, or none"
+        )
+    return seen == into + out
 
 
 class PatchDiscriminator(nn.Module):

@@ -15,6 +15,7 @@ from edgegan.models.discriminator import (
     MultiscaleSpec,
     PatchDiscriminator,
     PatchSpec,
+    judges_pairs,
 )
 from edgegan.models.sngan.network import SnganDiscriminator, SnganDiscriminatorSpec
 from edgegan.models.zoo import refuse_unweighed
@@ -39,7 +40,8 @@ def parse_judge(spec: dict[str, Any]) -> JudgeSpec:
 
 
 def load_judge(folder: Path) -> tuple[JudgeSpec, nn.Module]:
-    """A package's kept discriminator of any kind, in training mode; raises InputError when it has none."""
+    """A package's kept discriminator of any kind, in training mode; raises InputError when it has none. The channels
+    that it sees tell whether it is conditional, whatever an earlier import wrote."""
     config = read_config(folder)
     if config.discriminator is None:
         raise InputError(
@@ -49,6 +51,9 @@ def load_judge(folder: Path) -> tuple[JudgeSpec, nn.Module]:
         spec = parse_judge(config.discriminator)
     except ValidationError as error:
         raise InputError(f"{folder}/config.json: discriminator: {first_problem(error)}") from error
+    if isinstance(spec, PatchSpec):
+        ends = config.input.channels, config.output.channels
+        spec = spec.model_copy(update={"conditional": judges_pairs(spec.in_channels, ends, folder)})
     weights = read_tensors(folder, config, "discriminator.safetensors")
     refuse_unweighed(lambda: build_judge(spec), weights, folder)
     module = build_judge(spec)

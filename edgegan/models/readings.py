@@ -1,4 +1,5 @@
-"""What weights do not tell of a generator, as the user states it: the padding of blocks, the statistics of norms."""
+"""What weights do not tell of a generator, as the user states it: the padding of blocks, the statistics of norms, the
+norm inside SPADE's separable convolutions, what SPADE's last channel is."""
 
 from __future__ import annotations
 
@@ -13,15 +14,20 @@ from edgegan.weights import State
 
 PADDINGS = ("reflect", "replicate", "zero")
 STATISTICS = ("saved", "picture")
+SEPARABLE_NORMS = ("instance", "none")
+LAST_CHANNELS = ("edge", "class")
 
 
 @dataclass(frozen=True)
 class Reading:
     """`padding` of residual blocks, "reflect", "replicate" or "zero"; `statistics` of norms, those "saved" in training
-    or those of the "picture" itself. None where the family's usual reading holds."""
+    or those of the "picture" itself; of SPADE `separable_norm`, "instance" or "none", and `last_channel`, the instance
+    "edge" or a "class". None where the family's usual reading holds."""
 
     padding: str | None = None
     statistics: str | None = None
+    separable_norm: str | None = None
+    last_channel: str | None = None
 
 
 USUAL = Reading()
@@ -31,6 +37,12 @@ def apply_reading(imported: Imported, reading: Reading, path: Path) -> Imported:
     """The checkpoint as the user says it is meant; raises ConfigError where an option does not fit the family."""
     check_choice("padding", reading.padding, PADDINGS)
     check_choice("statistics", reading.statistics, STATISTICS)
+    check_choice("separable-norm", reading.separable_norm, SEPARABLE_NORMS)
+    check_choice("last-channel", reading.last_channel, LAST_CHANNELS)
+    if reading.separable_norm is not None:
+        imported = set_separable_norm(imported, reading.separable_norm, path)
+    if reading.last_channel is not None:
+        imported = set_last_channel(imported, reading.last_channel, path)
     if reading.padding is not None:
         imported = set_padding(imported, reading.padding, path)
     if imported.spec.norm == "batch":
@@ -78,6 +90,37 @@ def set_padding(imported: Imported, padding: str, path: Path) -> Imported:
     changes = [line for line in imported.changes if "padding" not in line]
     spec = imported.spec.model_copy(update={"padding": padding})
     return replace(imported, spec=spec, changes=[*changes, f"{padding} padding as given"])
+
+
+def set_separable_norm(imported: Imported, norm: str, path: Path) -> Imported:
+    """SPADE with this norm between depthwise and pointwise; raises ConfigError where there is no choice."""
+    spec, option = imported.spec, "--separable-norm"
+    choice = imported.family == "spade" and spec.model_dump()["block"] == "separable"
+    if not choice or spec.model_dump()["separable_norm"] == "batch":
+        raise ConfigError(
+            f"{option} {norm}: {path} ({imported.family}) is no mobile SPADE whose norm the weights leave open; drop it"
+        )
+    changes = [line for line in imported.changes if option not in line]
+    note = f"norm '{norm}' between depthwise and pointwise convolutions as given"
+    spec = spec.model_copy(update={"separable_norm": norm})
+    return replace(imported, spec=spec, changes=[*changes, note])
+
+
+def set_last_channel(imported: Imported, meaning: str, path: Path) -> Imported:
+    """SPADE whose last channel is the instance edge or one more class; raises ConfigError for another family."""
+    option, channels = "--last-channel", imported.spec.in_channels
+    if imported.family != "spade" or (meaning == "edge" and channels < 2):
+        raise ConfigError(
+            f"{option} {meaning}: {path} is of family {imported.family} with {channels} channels; only spade of two or "
+            "more has both; drop it"
+        )
+    edge = meaning == "edge"
+    update = {"classes": channels - int(edge), "instance_edge": edge}
+    changes = [line for line in imported.changes if option not in line]
+    note = (
+        f"the last of {channels} channels is {'the instance edge' if edge else 'a class'}, as given"
+    )
+    return replace(imported, spec=imported.spec.model_copy(update=update), changes=[*changes, note])
 
 
 def use_picture(imported: Imported, path: Path) -> Imported:

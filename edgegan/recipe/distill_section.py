@@ -15,10 +15,33 @@ class Distill(Computing):
     steps: int = Field(6000, ge=1, le=10_000_000, description="optimiser steps")
     batch: int = Field(1, ge=1, le=1_024, description="crops a step")
     learning_rate: float = Field(
-        2e-3, gt=0, le=10, description="Adam's step size after warm-up; falls linearly to zero"
+        2e-3,
+        gt=0,
+        le=10,
+        description="Adam's step size after warm-up; falls linearly to zero behind constant_share",
     )
     warmup: int = Field(
         100, ge=0, le=10_000_000, description="steps in which the learning rate rises linearly"
+    )
+    constant_share: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="share of the steps at the full learning rate before it falls linearly to zero; GAN Compression's "
+        "is that of nepochs in nepochs + nepochs_decay",
+    )
+    beta1: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="the student's Adam: decay of the gradient's mean; null: 0.9, but 0.5 where slim.form paper prunes",
+    )
+    beta2: float | None = Field(
+        None,
+        ge=0,
+        lt=1,
+        description="the student's Adam: decay of the gradient's square; null: 0.99, but 0.999 where slim.form paper "
+        "prunes",
     )
     teacher: Literal["cached", "loop"] = Field(
         "cached",
@@ -51,6 +74,11 @@ class Distill(Computing):
         le=64,
         description="features are averaged over squares of this side before they are cached",
     )
+    feature_error: Literal["relative", "raw"] = Field(
+        "relative",
+        description="mean square error of features at each tap: relative to the teacher's mean square there, or raw "
+        "(as published, with tap_pool 1)",
+    )
     relation_weight: float = Field(
         0.0,
         ge=0,
@@ -80,6 +108,17 @@ class Distill(Computing):
     )
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, le=10, description="Adam's step size of the discriminator"
+    )
+    discriminator_beta1: float = Field(
+        0.5, ge=0, lt=1, description="Adam's decay of the gradient's mean, of the discriminator"
+    )
+    discriminator_beta2: float = Field(
+        0.999, ge=0, lt=1, description="Adam's decay of the gradient's square, of the discriminator"
+    )
+    discriminator_decay: bool = Field(
+        False,
+        description="true: the discriminator's learning rate rises and falls as the student's; false: it stays (but "
+        "for slim.form paper, where all rates fall until fine-tuning)",
     )
     terms: dict[str, Annotated[float, Field(ge=0, le=1_000_000)]] = Field(
         default_factory=dict,

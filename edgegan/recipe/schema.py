@@ -66,3 +66,16 @@ class Recipe(Section):
         if method != "distill" and not limits and not published:
             raise ValueError(f"method {method} needs a budget: {flags()}")
         return self
+
+    @model_validator(mode="after")
+    def finetuning_has_its_discriminator(self) -> Recipe:
+        """One that trains on in fine-tuning was trained in slimming, and there is a fine-tuning."""
+        if not self.slim.finetune_discriminator:
+            return self
+        weight = "slim.gan_weight" if self.slim.form == "paper" else "distill.gan_weight"
+        trained = self.slim.gan_weight if self.slim.form == "paper" else self.distill.gan_weight
+        if trained == 0 or self.slim.finetune_steps == 0:
+            raise ValueError(
+                f"slim.finetune_discriminator needs {weight} and slim.finetune_steps above 0"
+            )
+        return self

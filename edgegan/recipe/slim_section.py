@@ -75,7 +75,17 @@ class Slim(Section):
         0,
         ge=0,
         le=10_000_000,
-        description="distillation steps after extraction, at a tenth of the learning rate",
+        description="distillation steps after extraction; published: as many as distill.steps",
+    )
+    finetune_rate: float = Field(
+        0.1,
+        gt=0,
+        le=1_000,
+        description="learning rates of fine-tuning, as a multiple of distill's; published: 10",
+    )
+    finetune_discriminator: bool = Field(
+        False,
+        description="the discriminator trains on in fine-tuning, by the objective of the training before, as published",
     )
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -10,20 +10,29 @@ from torch import nn
 from edgegan.models.judges import JudgeSpec, judged, verdicts
 from edgegan.recipe.train_section import GanMode
 from edgegan.training.losses import fake_loss, fool_loss, real_loss
+from edgegan.training.optimizers import set_rate
+from edgegan.training.schedule import Schedule
 
 
 @dataclass
 class Judge:
     """A discriminator, its optimiser, and the adversarial loss of both sides.
 
-    Every method takes the input `x` (N, C, H, W) of a generator, which only a conditional discriminator sees, and the
-    image (N, C, H, W) to judge, and gives means over scales and places.
+    Every loss takes the input `x` (N, C, H, W) of a generator, which only a conditional discriminator sees, and the
+    image (N, C, H, W) to judge, and gives means over scales and places. `decays`: its learning rate follows a schedule.
     """
 
     spec: JudgeSpec
     module: nn.Module
     optimizer: torch.optim.Optimizer
     mode: GanMode
+    decays: bool = False
+
+    def set_rate(self, schedule: Schedule, step: int) -> None:
+        """The learning rate of a step, which rises and falls as a generator's of this schedule where it decays."""
+        if self.decays:
+            own = replace(schedule, learning_rate=self.optimizer.defaults["lr"])
+            set_rate(self.optimizer, own.rate(step))
 
     def __call__(self, x: torch.Tensor, image: torch.Tensor) -> list[torch.Tensor]:
         """Scores of an image, one tensor for each scale."""

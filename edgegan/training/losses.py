@@ -20,8 +20,8 @@ def gradient_l1(student: torch.Tensor, teacher: torch.Tensor) -> torch.Tensor:
 class FeatureMaps(nn.Module):
     """Learnable 1x1 maps from student features to the teacher's (GAN Compression, equation 3).
 
-    The loss is the sum over taps of the mean square error, each divided by the teacher's mean square at that tap so
-    that one weight fits every family.
+    The loss is the sum over taps of the mean square error, each divided by a scale: the teacher's mean square at that
+    tap, so that one weight fits every family, or 1, as published.
     """
 
     def __init__(

@@ -43,7 +43,8 @@ def needs_taps(settings: Distill) -> bool:
 class Objective:
     """What the generator's output is held against, with the weight of every term.
 
-    `learnt` holds the terms that are modules of their own: they are trained with the student.
+    `learnt` holds the terms that are modules of their own: they are trained with the student. `teacher_is_real`: the
+    discriminator takes the teacher's pictures for real even where there are true ones.
     """
 
     weights: Mapping[str, float]
@@ -51,6 +52,7 @@ class Objective:
     maps: FeatureMaps | None
     judge: Judge | None
     perceptual: Perceptual | None
+    teacher_is_real: bool = False
     made: dict[str, Term] = field(init=False)
     learnt: nn.ModuleDict = field(init=False)
 
@@ -95,7 +97,8 @@ class Objective:
         if self.judge is None:
             return {}
         shown = lesson.x if inputs is None else inputs
-        real = self.judge.on_real(lesson.x, lesson.real)
+        genuine = lesson.teacher if self.teacher_is_real else lesson.real
+        real = self.judge.on_real(lesson.x, genuine)
         loss = 0.5 * (real + self.judge.on_fake(shown, output))
         step_down(self.judge.optimizer, loss)
         return {"discriminator": loss}

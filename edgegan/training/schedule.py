@@ -30,4 +30,5 @@ class Schedule:
 def schedule_of(settings: Distill, **changes: float) -> Schedule:
     """The schedule that a recipe sets for its student, with some of it changed: steps, learning_rate, warmup."""
     own = Schedule(settings.steps, settings.learning_rate, settings.warmup)
-    return replace(own, **changes)  # type: ignore[arg-type]
+    chosen = replace(own, **changes)  # type: ignore[arg-type]
+    return replace(chosen, constant=round(settings.constant_share * chosen.steps))

@@ -16,7 +16,9 @@ from support.alone import start_command
 from support.commands import compress_arguments, edgegan
 
 from edgegan.artefact import read_model
+from edgegan.compress.job import values_of
 from edgegan.compress.pipeline import compress
+from edgegan.compress.slimming.gan_slimming import LATER_SLIM, finetune_settings
 from edgegan.compress.slimming.slim import cut_steps, int8_step
 from edgegan.errors import BudgetError, ConfigError, TrainingError
 from edgegan.export.exporter import export
@@ -171,6 +173,74 @@ def test_published_form(tmp_path: Path, teacher: Path, pictures: Path, quantize:
     widths = figures["widths"]
     assert sum(widths.values()) < 8 + 16 + 32 + 3 * 32 + 16 + 8
     assert all(width % 8 == 0 for width in widths.values())
+
+
+def test_fine_tuning_as_the_recipe_says(tmp_path: Path, teacher: Path, pictures: Path) -> None:
+    """Rate and discriminator change the student; published: ten times the rates, by the objective of slimming."""
+    small = ["slim.form=paper", "slim.finetune_steps=3", "distill.steps=4", "distill.log_every=1"]
+    small += ["budget.bytes=null", "slim.start=0", "student.scale=0.5", "distill.warmup=0"]
+    small += ["distill.learning_rate=1e-4", "distill.discriminator_decay=true"]
+    digests = []
+    for name, more in {
+        "usual": [],
+        "faster": ["slim.finetune_rate=10"],
+        "both": ["slim.finetune_rate=10", "slim.finetune_discriminator=true"],
+    }.items():
+        run = compress(recipe_for(teacher, pictures, *small, *more), tmp_path / name)
+        tuned = [entry for entry in lines(run.folder) if entry["stage"] == "finetune"]
+        rates = [entry["learning_rate"] for entry in tuned if "l1" in entry]
+        rate = 1e-3 if more else 1e-5
+        assert rates == pytest.approx([rate, rate * 2 / 3, rate / 3])
+        assert ("discriminator" in tuned[0]) == ("gan" in tuned[0]) == (name == "both")
+        digests.append(sha256_file(run.folder / "student" / "model.safetensors"))
+    assert len(set(digests)) == 3
+    first = next(entry for entry in tuned if "l1" in entry)
+    terms = 20 * sum(first[name] for name in ("l1", "gradient")) + first["gan"]
+    assert first["loss"] == pytest.approx(terms, rel=1e-5)
+
+
+def test_fine_tuning_goes_on_with_the_discriminator_and_its_rates(
+    teacher: Path, pictures: Path
+) -> None:
+    more = ["slim.form=paper", "slim.finetune_steps=3", "slim.finetune_rate=10"]
+    more += ["slim.finetune_discriminator=true", "budget.bytes=null", "slim.beta=2"]
+    recipe = recipe_for(teacher, pictures, *more, "distill.discriminator_learning_rate=1e-5")
+    settings = finetune_settings(recipe)
+    assert settings.discriminator_learning_rate == pytest.approx(1e-4)
+    assert settings.learning_rate == pytest.approx(10 * recipe.distill.learning_rate)
+    assert settings.terms["l1"] == 2 * recipe.distill.l1_weight
+    assert settings.terms["gan"] == recipe.slim.gan_weight
+    assert not set(LATER_SLIM) & set(values_of(Slim(), LATER_SLIM))
+    for wrong in ("slim.gan_weight=0", "slim.finetune_steps=0"):
+        with pytest.raises(ConfigError, match=r"needs slim\.gan_weight and slim\.finetune_steps"):
+            recipe_for(teacher, pictures, *more, wrong)
+    with pytest.raises(ConfigError, match=r"needs distill\.gan_weight and"):
+        recipe_for(teacher, pictures, "slim.finetune_steps=1", "slim.finetune_discriminator=true")
+
+
+def test_fine_tuning_with_its_discriminator_is_resumed_exactly(
+    tmp_path: Path, teacher: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    more = ["slim.form=paper", "slim.finetune_steps=3", "slim.finetune_discriminator=true"]
+    more += ["budget.bytes=null", "slim.start=0", "student.scale=0.5", "distill.steps=4"]
+    recipe = recipe_for(teacher, pictures, *more, "distill.checkpoint_seconds=0.000001")
+    whole = compress(recipe, tmp_path / "whole")
+    from edgegan.compress import distill
+
+    original, calls = distill.train_step, iter(range(10))
+
+    def interrupted(*values: Any) -> Any:
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        return original(*values)
+
+    monkeypatch.setattr(distill, "train_step", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        compress(recipe, tmp_path / "parts")
+    monkeypatch.setattr(distill, "train_step", original)
+    parts = compress(recipe, tmp_path / "parts")
+    hashes = {sha256_file(r.folder / "student" / "model.safetensors") for r in (whole, parts)}
+    assert len(hashes) == 1
 
 
 def test_slimming_of_a_generator_from_noise(tmp_path: Path) -> None:

@@ -287,12 +287,38 @@ def test_pix2pix_unet(kind: str, depth: int, tmp_path: Path) -> None:
     assert imported.spec.norm == kind
 
 
-def test_discriminator(tmp_path: Path) -> None:
+def patch_state(seen: int) -> State:
+    """A PatchGAN of three strided convolutions that sees this many channels."""
     shapes: Shapes = {}
-    for place, before, after in ((0, 6, 4), (2, 4, 8), (5, 8, 16), (8, 16, 32), (11, 32, 1)):
+    for place, before, after in ((0, seen, 4), (2, 4, 8), (5, 8, 16), (8, 16, 32), (11, 32, 1)):
         add_conv(shapes, f"model.{place}", after, before, 4, 4, bias=after)
-    state = random_state(shapes)
+    return random_state(shapes)
+
+
+@pytest.mark.parametrize(
+    ("ends", "seen", "conditional"),
+    [
+        ((3, 3), 6, True),
+        ((3, 3), 3, False),
+        ((1, 1), 2, True),
+        ((1, 1), 1, False),
+        ((1, 2), 3, True),
+        ((1, 2), 2, False),
+        ((4, 8), 8, False),
+    ],
+)
+def test_discriminator(ends: tuple[int, int], seen: int, conditional: bool, tmp_path: Path) -> None:
+    """It is conditional exactly when it sees what goes into its generator and what comes out."""
+    state = patch_state(seen)
     torch.save(state, tmp_path / "net_D.pth")
-    spec, ours = import_discriminator(tmp_path / "net_D.pth")
-    assert (spec.in_channels, spec.ndf, spec.layers, spec.conditional) == (6, 4, 3, True)
+    spec, ours = import_discriminator(tmp_path / "net_D.pth", ends)
+    assert (spec.in_channels, spec.ndf, spec.layers) == (seen, 4, 3)
+    assert spec.conditional == conditional
     assert_same(ours, state)
+
+
+def test_discriminator_of_another_generator_is_named(tmp_path: Path) -> None:
+    torch.save(patch_state(6), tmp_path / "net_D.pth")
+    words = r"net_D\.pth: its discriminator sees 6 channels.*1 to 2 channels.*see 2, or 3.*--discriminator"
+    with pytest.raises(ConfigError, match=words):
+        import_discriminator(tmp_path / "net_D.pth", (1, 2))

@@ -9,8 +9,11 @@ import pytest
 import torch
 from pydantic import BaseModel
 
-from edgegan.errors import InputError
+from edgegan.errors import ConfigError, InputError
+from edgegan.files import read_json, write_json
 from edgegan.models.checkpoints import Imported, import_checkpoint, public_state
+from edgegan.models.discriminator import PatchDiscriminator, PatchSpec
+from edgegan.models.judges import judged, load_judge
 from edgegan.models.packaging import import_to_package
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan import keymap as sngan
@@ -65,6 +68,30 @@ def test_students_go_to_the_public_layout_and_back(family: str, tmp_path: Path) 
     assert (again.family, again.spec) == (family, spec)
     for key, value in module.state_dict().items():
         torch.testing.assert_close(again.state[key], value, atol=1e-5, rtol=1e-5, msg=key)
+
+
+def test_discriminator_of_grey_pictures_sees_both(tmp_path: Path) -> None:
+    """Also in a package that an earlier import wrote, which took two channels for an unconditional one's."""
+    spec = ResnetSpec.from_ngf(4, 1, in_channels=1, out_channels=1)
+    module = build("resnet", spec)
+    torch.save(public_state(Imported("resnet", spec, module.state_dict())), tmp_path / "net_G.pth")
+    judge = PatchDiscriminator(PatchSpec(in_channels=2, ndf=4, layers=1))
+    torch.save(judge.state_dict(), tmp_path / "net_D.pth")
+    package = tmp_path / "pkg"
+    import_to_package(
+        tmp_path / "net_G.pth", package, discriminator=tmp_path / "net_D.pth", size=(32, 32)
+    )
+    x = torch.rand(1, 1, 32, 32)
+    config = read_json(package / "config.json")
+    for wrong in ({}, {"conditional": False}):
+        config["discriminator"] |= wrong
+        write_json(package / "config.json", config)
+        found, loaded = load_judge(package)
+        assert loaded(judged(found, x, x)).shape == (1, 1, 14, 14)
+    config["discriminator"]["in_channels"] = 5
+    write_json(package / "config.json", config)
+    with pytest.raises(ConfigError, match="sees 5 channels; beside a generator of 1 to 1"):
+        load_judge(package)
 
 
 def test_size_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,10 @@ from torch.nn import functional as F
 
 from edgegan.errors import CheckpointError, ConfigError
 from edgegan.models.checkpoints import import_checkpoint, public_state
+from edgegan.models.packaging import Stated, import_to_package
+from edgegan.models.readings import Reading
 from edgegan.models.zoo import build
+from edgegan.package import LabelMapIO, read_tensors
 
 State = dict[str, torch.Tensor]
 NAMES = ("head_0", "G_middle_0", "G_middle_1", "up_0", "up_1", "up_2", "up_3")
@@ -19,10 +23,16 @@ SHARED = {"conv_0": 3, "conv_1": 3, "conv_s": 1}
 
 
 def spade_state(
-    units: list[int], labels: int, *, separable: bool, full: int = 0, seed: int = 0
+    units: list[int],
+    labels: int,
+    *,
+    separable: bool,
+    full: int = 0,
+    seed: int = 0,
+    inside: str = "instance",
 ) -> State:
     """Random public state for a config c0 ... c7 (all equal: a full net); statistics of width `full` times the factor,
-    or of the width in use."""
+    or of the width in use; `inside` is the norm of separable convolutions, "biasless" none and no bias either."""
     generator = torch.Generator().manual_seed(seed)
     state: State = {}
 
@@ -40,7 +50,12 @@ def spade_state(
         add(f"{key}.mlp_shared.0", hidden, labels, 3, 3)
         for name in ("mlp_gamma", "mlp_beta"):
             if separable:
-                add(f"{key}.{name}.conv.0", hidden, 1, 3, 3)
+                add(f"{key}.{name}.conv.0", hidden, 1, 3, 3, bias=inside != "biasless")
+                if inside == "batch":
+                    for leaf in ("weight", "bias", "running_mean", "running_var"):
+                        values = 0.5 + torch.rand(hidden, generator=generator)
+                        state[f"{key}.{name}.conv.1.{leaf}"] = values
+                    state[f"{key}.{name}.conv.1.num_batches_tracked"] = torch.tensor(5)
                 add(f"{key}.{name}.conv.2", channels, hidden, 1, 1)
             else:
                 add(f"{key}.{name}", channels, hidden, 3, 3)
@@ -62,8 +77,10 @@ def spade_state(
     return state
 
 
-def evaluate(state: State, labels: torch.Tensor, *, more: bool) -> torch.Tensor:
-    """Labels to picture by the public names."""
+def evaluate(
+    state: State, labels: torch.Tensor, *, more: bool, inside: str = "instance"
+) -> torch.Tensor:
+    """Labels to picture by the public names, with this norm inside separable convolutions."""
 
     def weight(key: str) -> torch.Tensor:
         if f"{key}.weight" in state:
@@ -80,7 +97,13 @@ def evaluate(state: State, labels: torch.Tensor, *, more: bool) -> torch.Tensor:
     def modulate(key: str, x: torch.Tensor) -> torch.Tensor:
         if f"{key}.conv.0.weight" not in state:
             return conv(key, x)
-        return conv(f"{key}.conv.2", F.instance_norm(conv(f"{key}.conv.0", x, x.shape[1])))
+        y = conv(f"{key}.conv.0", x, x.shape[1])
+        if inside == "instance":
+            y = F.instance_norm(y)
+        if inside == "batch":
+            leaves = ("running_mean", "running_var", "weight", "bias")
+            y = F.batch_norm(y, *(state[f"{key}.conv.1.{leaf}"] for leaf in leaves))
+        return conv(f"{key}.conv.2", y)
 
     def spade(key: str, x: torch.Tensor) -> torch.Tensor:
         small = F.interpolate(labels, size=x.shape[2:], mode="nearest")
@@ -131,7 +154,9 @@ def add_spectral(state: State) -> State:
     return result
 
 
-def check(state: State, path: Path, labels: torch.Tensor, **options: str) -> list[str]:
+def check(
+    state: State, path: Path, labels: torch.Tensor, inside: str = "instance", **options: Any
+) -> list[str]:
     """Outputs equal to the equations, and the way back evaluates the same with the same keys and shapes."""
     torch.save(state, path)
     imported = import_checkpoint(path, **options)
@@ -140,10 +165,11 @@ def check(state: State, path: Path, labels: torch.Tensor, **options: str) -> lis
     module.load_state_dict(imported.state)
     back = public_state(imported)
     with torch.no_grad():
-        direct = evaluate(state, labels, more=more)
+        direct = evaluate(state, labels, more=more, inside=inside)
         assert direct.std() > 0.01
         torch.testing.assert_close(module.eval()(labels), direct, atol=1e-5, rtol=0)
-        torch.testing.assert_close(evaluate(back, labels, more=more), direct, atol=1e-5, rtol=0)
+        again = evaluate(back, labels, more=more, inside=inside)
+        torch.testing.assert_close(again, direct, atol=1e-5, rtol=0)
     assert {key: value.shape for key, value in back.items()} == {
         key: value.shape for key, value in state.items()
     }
@@ -155,6 +181,78 @@ def test_full_and_mobile(separable: bool, tmp_path: Path) -> None:
     state = spade_state([2] * 8, 36, separable=separable)
     changes = check(state, tmp_path / "net_G.pth", label_map(36, 64, 128))
     assert "upsampling 'more'" in changes[-1]
+
+
+def test_separable_convolutions_without_norm_are_stated(tmp_path: Path) -> None:
+    """Their keys are those of convolutions with InstanceNorm: that is assumed aloud, and wrong here."""
+    state, labels = spade_state([2] * 8, 36, separable=True, inside="none"), label_map(36, 64, 128)
+    stated = Reading(separable_norm="none")
+    changes = check(state, tmp_path / "net_G.pth", labels, "none", reading=stated)
+    assert "norm 'none' between depthwise and pointwise convolutions as given" in changes
+    assumed = import_checkpoint(tmp_path / "net_G.pth")
+    assert [line for line in assumed.changes if "(--separable-norm none)" in line]
+    module = build("spade", assumed.spec).eval()
+    module.load_state_dict(assumed.state)
+    with torch.no_grad():
+        difference = module(labels) - evaluate(state, labels, more=True, inside="none")
+    assert difference.abs().max() > 0.1
+    assert import_checkpoint(tmp_path / "net_G.pth", reading=stated).spec.min_size == 64
+
+
+@pytest.mark.parametrize("inside", ["batch", "biasless"])
+def test_norms_of_separable_convolutions_that_the_keys_tell(inside: str, tmp_path: Path) -> None:
+    state = spade_state([2] * 8, 9, separable=True, inside=inside)
+    changes = check(state, tmp_path / "net_G.pth", label_map(9, 32, 64), inside)
+    assert not [line for line in changes if "--separable-norm" in line]
+
+
+def test_sub_network_without_norm_inside(tmp_path: Path) -> None:
+    state = spade_state([2] * 8, 36, separable=True, inside="none")
+    stated = Reading(separable_norm="none")
+    torch.save(state, tmp_path / "net_G.pth")
+    cut = import_checkpoint(tmp_path / "net_G.pth", widths="2_1_2_1_2_1_2_1", reading=stated)
+    assert cut.spec.separable_norm == "none"
+    assert cut.spec.inner == (16, 32, 16, 16, 4, 4, 1)
+
+
+@pytest.mark.parametrize(("channels", "classes"), [(151, 151), (182, 182), (36, 35), (184, 183)])
+def test_last_channel_is_assumed_aloud(channels: int, classes: int, tmp_path: Path) -> None:
+    """ADE20K and COCO-Stuff have no instance maps."""
+    torch.save(spade_state([1] * 8, channels, separable=False), tmp_path / "net_G.pth")
+    imported = import_checkpoint(tmp_path / "net_G.pth")
+    assert (imported.spec.classes, imported.spec.in_channels) == (classes, channels)
+    other = "edge" if classes == channels else "class"
+    assert [line for line in imported.changes if f"(--last-channel {other})" in line]
+
+
+def test_last_channel_as_stated(tmp_path: Path) -> None:
+    """The class channels are one-hot, so the last one is fed labels where it is a class."""
+    state = spade_state([2] * 8, 9, separable=False)
+    reading = Reading(last_channel="class")
+    changes = check(state, tmp_path / "net_G.pth", label_map(9, 32, 64), reading=reading)
+    assert "the last of 9 channels is a class, as given" in changes
+    package = tmp_path / "pkg"
+    config = import_to_package(
+        tmp_path / "net_G.pth", package, Stated(reading=reading), size=(32, 64)
+    )
+    assert config.input == LabelMapIO(classes=9, instance_edge=False)
+    golden = read_tensors(package, config, "golden.safetensors")["input"]
+    assert golden.shape[1] == 9 and golden.sum(1).eq(1).all()
+    edge = import_checkpoint(tmp_path / "net_G.pth", reading=Reading(last_channel="edge"))
+    assert (edge.spec.classes, edge.spec.instance_edge) == (8, True)
+
+
+def test_options_of_spade_for_other_nets_are_refused(
+    tmp_path: Path, resnet_checkpoint: Path
+) -> None:
+    torch.save(spade_state([1] * 8, 9, separable=False), tmp_path / "net_G.pth")
+    for path in (tmp_path / "net_G.pth", resnet_checkpoint):
+        with pytest.raises(ConfigError, match="is no mobile SPADE"):
+            import_checkpoint(path, reading=Reading(separable_norm="none"))
+    with pytest.raises(ConfigError, match="is of family resnet"):
+        import_checkpoint(resnet_checkpoint, reading=Reading(last_channel="class"))
+    with pytest.raises(ConfigError, match="choose from edge, class"):
+        import_checkpoint(resnet_checkpoint, reading=Reading(last_channel="label"))
 
 
 def test_normal_upsampling(tmp_path: Path) -> None:
@@ -186,7 +284,7 @@ def test_spectral_normalisation_is_folded(tmp_path: Path) -> None:
 def test_sub_net_with_statistics_of_the_super_net(tmp_path: Path) -> None:
     state = spade_state([2, 3, 1, 2, 3, 2, 1, 3], 9, separable=True, full=4)
     changes = check(state, tmp_path / "net_G.pth", label_map(9, 32, 64), widths="2_3_1_2_3_2_1_3")
-    assert "36 statistics of the super net's width cut" in changes[1]
+    assert "36 statistics of the super net's width cut" in changes[-1]
 
 
 def test_super_net_cut_to_config(tmp_path: Path) -> None:

@@ -37,6 +37,10 @@ def test_overrides() -> None:
         ("distill.steps", "key.subkey=value"),
         ("name.x=1", "'name' is a value"),
         ("student.norm=layer", "student.norm"),
+        ("distill.beta1=1", "distill.beta1"),
+        ("distill.constant_share=1.5", "distill.constant_share"),
+        ("distill.feature_error=mse", "distill.feature_error"),
+        ("slim.finetune_rate=0", "slim.finetune_rate"),
         ("distill={l1_weight: 0, gradient_weight: 0, feature_weight: 0}", "nothing to distil"),
     ],
 )

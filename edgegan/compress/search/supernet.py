@@ -29,7 +29,6 @@ from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.search_section import Supernet
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Terms, Training, run_steps
-from edgegan.training.optimizers import set_rate
 from edgegan.training.speed import choose_speed, in_float32
 
 QUICK_VALIDATION = 6
@@ -135,7 +134,7 @@ def train_supernet(
     with hooked(shared.module, cache.taps) as recorded, speed.attached(shared.module):
 
         def take_step(step: int) -> Terms:
-            set_rate(trainer.optimizer, training.schedule.rate(step))
+            trainer.set_rates(training.schedule, step)
             lesson = sample(cache, settings, training, step)
             genomes = genomes_of_step(shared.space, sharing, training.seed, step)
             return supernet_step(trainer, shared, recorded, lesson, genomes)

@@ -12,8 +12,7 @@ from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.distill import distill
 from edgegan.compress.fidelity import measure_quality, psnr_to_teacher
 from edgegan.compress.form import say_what_stays
-from edgegan.compress.inherited import Inherited
-from edgegan.compress.job import Job, Order, Shaped, training_settings
+from edgegan.compress.job import Job, Order, Shaped, training_settings, values_of
 from edgegan.compress.search.supernet import share_whole
 from edgegan.compress.slimming.deployed import (
     ImageOnly,
@@ -26,17 +25,20 @@ from edgegan.compress.slimming.deployed import (
 from edgegan.compress.slimming.extract import cut_after_training
 from edgegan.compress.slimming.learner import Learner
 from edgegan.compress.slimming.narrow import finished
-from edgegan.compress.slimming.published import published_judge
+from edgegan.compress.slimming.published import published_judge, published_weights
 from edgegan.compress.slimming.slim import calibration, slim
 from edgegan.compress.slimming.start import Start, choose_start
 from edgegan.compress.student import Made, finish_student
 from edgegan.compress.teacher.cache import Cache
 from edgegan.distributed import world_size
 from edgegan.errors import ConfigError
+from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.kinds import is_counted
-from edgegan.training.schedule import Schedule
+from edgegan.recipe.schema import Recipe
+from edgegan.training.judge import Judge
+from edgegan.training.schedule import schedule_of
 
-FINETUNE_SHARE = 0.1
+LATER_SLIM = ("finetune_rate", "finetune_discriminator")
 
 
 def start_network(order: Order) -> Shaped:
@@ -49,7 +51,8 @@ def start_network(order: Order) -> Shaped:
 def slim_student(job: Job) -> Job:
     """The stage "student": one training distils, prunes and quantises the start network."""
     recipe = job.recipe
-    slimming, budget = (part.model_dump(mode="json") for part in (recipe.slim, recipe.budget))
+    slimming = values_of(recipe.slim, LATER_SLIM)
+    budget = recipe.budget.model_dump(mode="json")
     inputs = job.hash(training_settings(recipe.distill), slimming, budget)
     finish_student(job, inputs, lambda: train(job, inputs))
     return job
@@ -68,7 +71,7 @@ def train(job: Job, inputs: str) -> Made:
     module, figures = made.module, {**made.figures}
     if slimming.finetune_steps:
         figures["psnr_before_finetune_db"] = psnr_to_teacher(module.eval(), cache)
-        finetune(module, job, inputs)
+        finetune(module, learner.objective.judge, job, inputs)
         figures["psnr_after_finetune_db"] = psnr_to_teacher(module.cpu().eval(), cache)
     figures |= final_costs(start, figures["widths"])
     if not made.ranges:
@@ -81,7 +84,8 @@ def published(job: Job) -> Job:
     if world_size() > 1:
         raise ConfigError("slim.form paper keeps one replay buffer: run it in one process")
     judge = published_judge(job.order.teacher, job.recipe.seed)
-    return replace(job, inherited=replace(job.inherited, judge=judge))
+    inherited = replace(job.inherited, judge=judge, teacher_is_real=True)
+    return replace(job, inherited=inherited)
 
 
 def priced(start: Start, job: Job) -> Start:
@@ -121,14 +125,30 @@ def cut_already(learner: Learner, start: Start, job: Job) -> Made:
     return Made(spec, module, figures, ranges)
 
 
-def finetune(module: nn.Module, job: Job, inputs: str) -> None:
-    """Plain distillation of the extracted student at a tenth of the learning rate, resumed exactly as ever."""
-    settings = job.recipe.distill
-    schedule = Schedule(job.recipe.slim.finetune_steps, settings.learning_rate * FINETUNE_SHARE)
+def finetune(module: nn.Module, judge: Judge | None, job: Job, inputs: str) -> None:
+    """Distillation of the extracted student at a multiple of the learning rates, resumed exactly as ever; with the
+    discriminator as slimming left it where the recipe says so."""
+    slimming, settings = job.recipe.slim, finetune_settings(job.recipe)
+    schedule = schedule_of(settings, steps=slimming.finetune_steps, warmup=0)
     training = job.training("student", inputs).within("finetune", schedule)
-    inherited = Inherited(None, job.inherited.perceptual)
+    inherited = replace(job.inherited, judge=None)
+    if judge is not None and slimming.finetune_discriminator:
+        inherited = replace(inherited, judge=(judge.spec, judge.module))
     # without features: blocks that went have taken their places along
     distill(module, job.cache.without_taps(), settings, inherited, training, label="finetune")
+
+
+def finetune_settings(recipe: Recipe) -> Distill:
+    """The recipe's distillation at the rates of fine-tuning; by the objective of the published form where that is what
+    the discriminator grew up with."""
+    settings, slimming = recipe.distill, recipe.slim
+    rates = ("learning_rate", "discriminator_learning_rate")
+    changed: dict[str, Any] = {
+        name: getattr(settings, name) * slimming.finetune_rate for name in rates
+    }
+    if slimming.finetune_discriminator and slimming.form == "paper":
+        changed["terms"] = published_weights(settings, slimming)
+    return settings.model_copy(update=changed)
 
 
 def final_costs(start: Start, widths: dict[str, int]) -> dict[str, Any]:

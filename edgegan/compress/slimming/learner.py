@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,6 @@ from edgegan.compress.slimming.replay import Replay
 from edgegan.training.checkpoint import Stateful, restore_parts, state_of
 from edgegan.training.losses import FeatureMaps
 from edgegan.training.objective import Objective
-
-BETAS = (0.9, 0.99)
 
 
 @dataclass
@@ -113,7 +111,8 @@ class Learner:
             self.gates.attach(self.student.module, self.student.graph)
         self.scores, self.scored = {}, 0
         self.runner = trace_with_taps(self.student.module, self.taps, self.example)
-        self.optimizer = make_optimizer(self.trained(), self.optimizer.param_groups[0]["lr"])
+        group = self.optimizer.param_groups[0]
+        self.optimizer = torch.optim.Adam(self.trained(), group["lr"], betas=group["betas"])
         self.optimizer.state.update(moments)
 
     def quantize(self, scheme: Scheme) -> None:
@@ -195,8 +194,3 @@ def quantizer_parameters(learner: Learner) -> list[nn.Parameter]:
     """Parameters of the simulation that the student does not have: steps and ranges."""
     own = {id(parameter) for parameter in learner.student.module.parameters()}
     return [each for each in learner.runner.parameters() if id(each) not in own]
-
-
-def make_optimizer(parameters: Iterable[torch.Tensor], rate: float) -> torch.optim.Optimizer:
-    """Adam."""
-    return torch.optim.Adam(list(parameters), rate, betas=BETAS)

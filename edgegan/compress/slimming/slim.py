@@ -21,7 +21,7 @@ from edgegan.compress.job import Job
 from edgegan.compress.slimming.budget import allowed_cost, check_met, make_bundles, project
 from edgegan.compress.slimming.deployed import ImageOnly, scheme_of, trace_with_taps
 from edgegan.compress.slimming.gates import Gates, scale_names, soft_threshold
-from edgegan.compress.slimming.learner import Learner, make_optimizer, trained_parameters
+from edgegan.compress.slimming.learner import Learner, trained_parameters
 from edgegan.compress.slimming.narrow import Narrowed, begin, removable_groups, tied_groups
 from edgegan.compress.slimming.published import published_weights
 from edgegan.compress.slimming.start import Start
@@ -34,7 +34,7 @@ from edgegan.training.freeze import CROPS, freeze_step, hold_statistics, measure
 from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Terms, Training, append, check_finite, floats, run_steps
 from edgegan.training.objective import Objective, weights_of
-from edgegan.training.optimizers import set_rate
+from edgegan.training.optimizers import betas_of, set_rate
 from edgegan.training.speed import Speed, choose_speed, detach, is_attached
 
 LABEL = "slim"
@@ -54,7 +54,7 @@ def slim(start: Start, job: Job, inputs: str) -> Learner:
     torch.manual_seed(recipe.seed)
     training = job.training("student", inputs)
     steps = training.schedule.steps
-    learner = make_learner(start, job, training.schedule.learning_rate)
+    learner = make_learner(start, job)
     learner.train()
     cuts, quantized_from = cut_steps(steps, slimming), int8_step(steps, slimming)
     frozen_from = freeze_step(steps, settings.freeze_statistics)
@@ -111,7 +111,7 @@ def hold_still(learner: Learner, cache: Cache, device: torch.device, *, measured
     hold_statistics(learner.student.module)
 
 
-def make_learner(start: Start, job: Job, learning_rate: float) -> Learner:
+def make_learner(start: Start, job: Job) -> Learner:
     """The learner before the first step."""
     cache, device = job.cache, job.device
     settings, slimming = job.recipe.distill, job.recipe.slim
@@ -127,15 +127,19 @@ def make_learner(start: Start, job: Job, learning_rate: float) -> Learner:
         maps,
         None if judge is None else make_judge(judge, settings, device),
         job.inherited.perceptual,
+        job.inherited.teacher_is_real,
     )
     if gates is not None:
         gates.attach(student.module, student.graph)
     objective.learnt.to(device)
     trained = trained_parameters(student.module, objective, gates)
-    optimizer, scale_optimizer = make_optimizer(trained, learning_rate), None
+    optimizer: torch.optim.Optimizer = torch.optim.Adam(
+        trained, settings.learning_rate, betas=betas_of(settings)
+    )
+    scale_optimizer = None
     if paper:
         scales = scales_of(student, gates)
-        optimizer, scale_optimizer = split_optimizers(trained, scales, learning_rate, slimming)
+        optimizer, scale_optimizer = split_optimizers(trained, scales, settings, slimming)
     return Learner(
         student=student,
         taps=cache.taps,
@@ -150,13 +154,16 @@ def make_learner(start: Start, job: Job, learning_rate: float) -> Learner:
 
 
 def split_optimizers(
-    trained: list[torch.Tensor], scales: list[torch.Tensor], learning_rate: float, slimming: Slim
+    trained: list[torch.Tensor], scales: list[torch.Tensor], settings: Distill, slimming: Slim
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     """The published pair: Adam for weights, SGD with momentum for norm scales and gates."""
     chosen = {id(each) for each in scales}
     weights = [each for each in trained if id(each) not in chosen]
     adam = torch.optim.Adam(
-        weights, learning_rate, betas=PAPER_BETAS, weight_decay=slimming.weight_decay
+        weights,
+        settings.learning_rate,
+        betas=betas_of(settings, PAPER_BETAS),
+        weight_decay=slimming.weight_decay,
     )
     sgd = torch.optim.SGD(scales, slimming.scale_learning_rate, momentum=slimming.scale_momentum)
     return adam, sgd
@@ -231,6 +238,8 @@ def budget_step(
     """One step of our form: forward, loss, backward, scores, Adam, discriminator when there is one."""
     rate = training.schedule.rate(step)
     set_rate(learner.optimizer, rate)
+    if learner.objective.judge is not None:
+        learner.objective.judge.set_rate(training.schedule, step)
     output, *features = learner.runner(lesson.x)
     terms = learner.objective.terms(output, features, lesson)
     check_finite(floats(terms), step + 1, training)
@@ -276,9 +285,7 @@ def paper_step(
     terms["scales_l1"] = torch.stack([scale.detach().abs().sum() for scale in scales]).sum()
     chance = random.Random(f"replay:{training.seed}:{step}")
     inputs, shown = learner.replay.take(lesson.x, output, chance)
-    # as released, the teacher's images are the real ones
-    own = replace(lesson, truth=None, reals=None)
-    return {**terms, **learner.objective.judge_step(shown, own, inputs)}
+    return {**terms, **learner.objective.judge_step(shown, lesson, inputs)}
 
 
 def calibration(cache: Cache, device: torch.device) -> list[torch.Tensor]:

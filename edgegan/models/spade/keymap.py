@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from edgegan.models.matching import Imported, adopt, expected_state, give_back, shape_of
-from edgegan.models.spade.network import BLOCK_NAMES, SpadeSpec
+from edgegan.models.spade.network import BLOCK_NAMES, SeparableNorm, SpadeSpec
 from edgegan.models.spec import Spec
 from edgegan.models.spectral import fold_spectral, unfold_spectral
 from edgegan.weights import State
@@ -36,6 +36,7 @@ INSIDE = {
     "pointwise": "conv.2",
 }
 CITYSCAPES_CHANNELS = 36
+WITHOUT_EDGES = (151, 182, 183)  # channels of ADE20K and COCO-Stuff, which have no instance maps
 
 
 def recognises(state: State) -> bool:
@@ -46,8 +47,9 @@ def recognises(state: State) -> bool:
 
 
 def read(state: State, path: Path) -> Imported:
-    """Spectral normalisation is folded. The weights tell neither the upsampling nor whether the last channel is the
-    instance edge: Cityscapes' 36 channels mean `more`, other counts `normal`, and the edge is assumed."""
+    """Spectral normalisation is folded. What weights do not tell is assumed aloud: Cityscapes' 36 channels mean `more`,
+    other counts `normal`; the last channel is the instance edge but for datasets without; separable convolutions that
+    have a bias in front of an unseen norm have InstanceNorm there."""
     changes: list[str] = []
     state, vectors = fold_spectral(state, path)
     if vectors:
@@ -59,9 +61,10 @@ def read(state: State, path: Path) -> Imported:
     separable = "head_0.norm_0.mlp_gamma.conv.0.weight" in state
     batch = "head_0.norm_0.param_free_norm.running_mean" in state
     channels = width("fc", 1)
+    edge = channels > 1 and channels not in WITHOUT_EDGES
     spec = SpadeSpec(
-        classes=max(1, channels - 1),
-        instance_edge=channels > 1,
+        classes=channels - int(edge),
+        instance_edge=edge,
         out_channels=width("conv_img"),
         trunk=width("fc"),
         up=tuple(width(f"up_{index}.conv_1") for index in range(4)),  # type: ignore[arg-type]
@@ -70,14 +73,44 @@ def read(state: State, path: Path) -> Imported:
         upsampling="more" if channels == CITYSCAPES_CHANNELS else "normal",
         block="separable" if separable else "dense",
         norm="batch" if batch else "instance",
+        separable_norm=find_separable_norm(state) if separable else "instance",
     )
-    changes.append(
-        f"upsampling '{spec.upsampling}' and an instance edge as the last of {channels} channels "
-        "assumed: the weights do not tell"
-    )
+    changes += assumed(spec)
     state, statistics = trim_statistics(state, spec, changes)
     layout: dict[str, Any] = {"spectral": vectors, "statistics": statistics}
-    return adopt(Imported("spade", spec, state, changes, layout), to_public, path)
+    biasless = separable and not any(key.endswith(".conv.0.bias") for key in state)
+    return adopt(
+        Imported("spade", spec, state, changes, layout),
+        to_public,
+        path,
+        lambda own: biasless and own.endswith("depthwise.bias"),
+    )
+
+
+def find_separable_norm(state: State) -> SeparableNorm:
+    """The norm inside separable convolutions: BatchNorm shows in the keys, InstanceNorm follows biases."""
+    if "head_0.norm_0.mlp_gamma.conv.1.running_mean" in state:
+        return "batch"
+    return "instance" if any(key.endswith(".conv.0.bias") for key in state) else "none"
+
+
+def assumed(spec: SpadeSpec) -> list[str]:
+    """What the weights do not tell, in words that name the options which say otherwise."""
+    channels, edge = spec.in_channels, spec.instance_edge
+    last, other = ("the instance edge", "class") if edge else ("a class", "edge")
+    lines = [
+        f"the last of {channels} channels is {last}: assumed, the weights do not tell (--last-channel {other})"
+    ]
+    if spec.block == "separable" and spec.separable_norm == "instance":
+        lines.append(
+            "InstanceNorm between depthwise and pointwise convolutions assumed: the weights do not tell "
+            "(--separable-norm none)"
+        )
+    other = "normal" if spec.upsampling == "more" else "more"
+    return [
+        *lines,
+        f"upsampling '{spec.upsampling}' assumed: the weights do not tell (--upsampling {other})",
+    ]
 
 
 def write(imported: Imported) -> State:
@@ -113,7 +146,7 @@ def sub_network(spec: Spec, config: str, _legacy: bool) -> Spec | None:
     assert isinstance(spec, SpadeSpec)
     if spec.block != "separable":
         return None
-    kept = {"classes", "instance_edge", "out_channels", "upsampling", "norm"}
+    kept = {"classes", "instance_edge", "out_channels", "upsampling", "norm", "separable_norm"}
     return SpadeSpec.from_config(config, **spec.model_dump(include=kept))
 
 
@@ -134,4 +167,7 @@ def to_public(own: str) -> str:
         return ".".join([{"stem": "fc", "head_conv": "conv_img"}[first], *rest])
     block = PUBLIC_BLOCKS[BLOCK_NAMES.index(first)]
     part, *inside, leaf = rest
-    return ".".join([block, PARTS[part], *(INSIDE[name] for name in inside), leaf])
+    names = [INSIDE[name] for name in inside]
+    if len(inside) == 2 and inside[1] == "norm":
+        names[1] = "conv.1"
+    return ".".join([block, PARTS[part], *names, leaf])

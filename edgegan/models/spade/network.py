@@ -21,6 +21,7 @@ from edgegan.models.spec import Spec, WidthField
 from edgegan.package import LabelMapIO
 from edgegan.recipe.student_section import Block, Norm
 
+SeparableNorm = Literal["instance", "batch", "none"]
 BLOCK_NAMES = ("head", "middle0", "middle1", "up0", "up1", "up2", "up3")
 PUBLISHED = (16, 16, 16, 8, 4, 2, 1)  # output widths of the blocks in units of ngf
 
@@ -65,6 +66,9 @@ class SpadeSpec(Spec):
     )
     block: Block = Field("dense", description="convolutions of scale and shift")
     norm: Norm = Field("batch", description="parameter-free norm: batch, or instance")
+    separable_norm: SeparableNorm = Field(
+        "instance", description="norm between depthwise and pointwise of separable convolutions"
+    )
 
     @staticmethod
     def from_ngf(ngf: int, **other: object) -> SpadeSpec:
@@ -117,7 +121,8 @@ class SpadeSpec(Spec):
     @property
     def min_size(self) -> int:
         """The smallest height and width: an InstanceNorm needs more than one pixel."""
-        one_pixel = self.norm == "batch" and self.block == "dense"
+        modulated = self.block == "separable" and self.separable_norm == "instance"
+        one_pixel = self.norm == "batch" and not modulated
         return self.stride if one_pixel else 2 * self.stride
 
     def to_config(self) -> str:
@@ -162,8 +167,8 @@ class Spade(nn.Module):
         )
         self.shared = nn.Conv2d(labels, hidden, 3, padding=1)
         self.relu = nn.ReLU()
-        self.scale = modulation(hidden, channels, spec.block)
-        self.shift = modulation(hidden, channels, spec.block)
+        self.scale = modulation(hidden, channels, spec)
+        self.shift = modulation(hidden, channels, spec)
 
     def forward(self, x: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """(N, channels, h, w) and (N, labels, h, w) -> (N, channels, h, w)."""
@@ -171,10 +176,10 @@ class Spade(nn.Module):
         return self.norm(x) * (1 + self.scale(hidden)) + self.shift(hidden)
 
 
-def modulation(hidden: int, channels: int, block: Block) -> nn.Module:
+def modulation(hidden: int, channels: int, spec: SpadeSpec) -> nn.Module:
     """The 3x3 convolution to a scale or a shift, dense or separable."""
-    if block == "separable":
-        return SeparableConv(hidden, channels, "instance", padding=1)
+    if spec.block == "separable":
+        return SeparableConv(hidden, channels, spec.separable_norm, padding=1)
     return nn.Conv2d(hidden, channels, 3, padding=1)
 
 
