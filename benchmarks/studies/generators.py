@@ -29,12 +29,14 @@ from edgegan.console import emit, table
 from edgegan.errors import EdgeGANError
 from edgegan.files import write_json
 from edgegan.models.custom import allow_generator, describe_custom, run_seeded
+from edgegan.models.ends import Ends, parse_ranges
 from edgegan.models.listing import free_share
 
 PLACE = "edgegan.benchmarks.studies.public_generators"
 LIMIT_S = 420
 TARGETS = {"onnx": "teacher_fp32.onnx", "tflite": "teacher_fp32.tflite"}
 EQUAL = 1e-4
+RANGE = "0,1"  # of most of them
 
 
 def examine(name: str) -> dict[str, Any]:
@@ -43,7 +45,7 @@ def examine(name: str) -> dict[str, Any]:
     shape = PUBLIC[name].shape
     allow_generator(f"{PLACE}:{name}")
     try:
-        spec, module = describe_custom(f"{PLACE}:{name}", shape)
+        spec, module = describe_custom(f"{PLACE}:{name}", shape, Ends(**parse_ranges(RANGE)))
     except EdgeGANError as error:
         return {"refused": str(error)}
     seconds = time.monotonic() - began
@@ -83,7 +85,9 @@ def run_all(name: str, command: list[str], folder: Path) -> dict[str, Any]:
         return found
     own, package = ["--generator", f"{PLACE}:{name}"], folder / name
     shape = "x".join(map(str, PUBLIC[name].shape))
-    said = limited([*command, "import", *own, "--input-shape", shape, "-o", str(package)])
+    said = limited(
+        [*command, "import", *own, "--input-shape", shape, "--range", RANGE, "-o", str(package)]
+    )
     for target, file in TARGETS.items():
         out = folder / f"{name}_{target}"
         said = limited(

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edgegan.commands.options import AsJson, Overwrite, OwnGenerator, allow, parse_size, show
 from edgegan.errors import ConfigError
 from edgegan.streams import printable
+
+if TYPE_CHECKING:
+    from edgegan.models.ends import Ends
+    from edgegan.package import PackageConfig
 
 
 def import_command(
@@ -64,6 +68,31 @@ def import_command(
     size: Annotated[
         str | None, typer.Option(help="default image size, 256 or HEIGHTxWIDTH")
     ] = None,
+    value_range: Annotated[
+        str | None,
+        typer.Option(
+            "--range",
+            help="of your own generator: black,white such as 0,1; IN/OUT such as -1,1/0,1 where they differ",
+        ),
+    ] = None,
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            help="of your own generator: taken from each channel of its input, after --range"
+        ),
+    ] = None,
+    std: Annotated[
+        str | None, typer.Option(help="of your own generator: each channel is divided by it then")
+    ] = None,
+    colour: Annotated[
+        str | None, typer.Option(help="of your own generator: order of its channels, rgb or bgr")
+    ] = None,
+    activation: Annotated[
+        str | None,
+        typer.Option(
+            help="after your own generator, where its code has none: tanh, sigmoid or clamp (to [-1, 1])"
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="short name of the model")] = None,
     licence: Annotated[
         str, typer.Option(help="licence of the weights, as an SPDX name")
@@ -72,7 +101,7 @@ def import_command(
     as_json: AsJson = False,
 ) -> None:
     """Read a public checkpoint, or your own generator, into a generator package."""
-    from edgegan.models.packaging import Stated, import_generator, import_to_package
+    from edgegan.models.packaging import Own, Stated, import_generator, import_to_package
     from edgegan.models.readings import Reading
 
     if generator is not None:
@@ -80,8 +109,11 @@ def import_command(
         refuse_with_generator(part=part, padding=padding, statistics=statistics)
         refuse_with_generator(separable_norm=separable_norm, last_channel=last_channel)
         config = import_generator(
-            generator,
-            parse_input_shape(input_shape),
+            Own(
+                generator,
+                parse_input_shape(input_shape),
+                parse_ends(value_range, mean, std, colour, activation),
+            ),
             output,
             checkpoint=checkpoint,
             name=name,
@@ -93,6 +125,9 @@ def import_command(
             "give a checkpoint file, or your own generator with --generator package.module:factory"
         )
     else:
+        refuse_without_generator(
+            range=value_range, mean=mean, std=std, colour=colour, activation=activation
+        )
         config = import_to_package(
             checkpoint,
             output,
@@ -110,6 +145,13 @@ def import_command(
             size=parse_size(size) or (256, 256),
             overwrite=overwrite,
         )
+    show_imported(config, output, generator, as_json=as_json)
+
+
+def show_imported(
+    config: PackageConfig, output: Path, generator: str | None, *, as_json: bool
+) -> None:
+    """What was imported, what was changed or assumed, and what comes next."""
     changes = config.source["changes"]
     shown, lines = printable(output), "".join(f"\n  {printable(change)}" for change in changes)
     pasted = shlex.quote(shown)
@@ -144,6 +186,40 @@ def refuse_with_generator(**options: object) -> None:
     for option, value in options.items():
         if value is not None:
             raise ConfigError(f"--{option.replace('_', '-')} does not go with --generator")
+
+
+def refuse_without_generator(**options: object) -> None:
+    """Options of a generator of one's own are refused for a known family, which says itself what its numbers mean."""
+    for option, value in options.items():
+        if value is not None:
+            raise ConfigError(f"--{option} goes with --generator only")
+
+
+def parse_ends(
+    value_range: str | None,
+    mean: str | None,
+    std: str | None,
+    colour: str | None,
+    activation: str | None,
+) -> Ends | None:
+    """What the user says of the numbers of a generator; None where nothing is said. Raises ConfigError."""
+    from pydantic import ValidationError
+
+    from edgegan.models.ends import Ends, parse_numbers, parse_ranges
+
+    fields: dict[str, object] = dict(parse_ranges(value_range))
+    if mean is not None and value_range is None:
+        fields |= {"takes": (0.0, 1.0)}
+    for option, text in (("mean", mean), ("std", std)):
+        if text is not None:
+            fields[option] = parse_numbers(f"--{option}", text)
+    fields |= {"colour": colour} if colour is not None else {}
+    fields |= {"activation": activation} if activation is not None else {}
+    try:
+        return Ends.model_validate(fields) if fields else None
+    except ValidationError as error:
+        words = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise ConfigError(f"--range, --mean, --std, --colour, --activation: {words}") from error
 
 
 def zoo(as_json: AsJson = False) -> None:

@@ -188,7 +188,12 @@ def from_stored(stored: NDArray[np.uint8]) -> Floats:
 
 
 def to_pixels(values: Floats) -> Pixels:
-    """(C, H, W) float in [-1, 1] -> (H, W, 3) uint8, rounded and clipped."""
+    """(C, H, W) float in [-1, 1] -> (H, W, 3) uint8, rounded and clipped; C is 1 or 3, else InputError."""
+    if len(values) not in (1, 3):
+        raise InputError(
+            f"what is made has {len(values)} channels, and pictures have 3 in colour or 1 in grey: it cannot be "
+            "written as a picture; take the artefact's numbers with a runtime of your own"
+        )
     pixels = np.clip(np.round((values.transpose(1, 2, 0) + 1) * 127.5), 0, 255).astype(np.uint8)
     return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
 

@@ -28,12 +28,14 @@ from edgegan.channels.space import Widths
 from edgegan.contracts.quantities import MOST_WIDTH, Name, Side, Width
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import scale_width
+from edgegan.models.ends import Ends, ends_in
 from edgegan.models.spec import Spec
 from edgegan.recipe.student_section import Block, Norm
 
 CUSTOM = "custom"
 ALLOWED = "EDGEGAN_GENERATOR"
 MOST_DIFFERENCE = 1e-4  # between a generator and its trace, relative to the largest value
+PICTURES = (1, 3)  # channels
 PATTERN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
@@ -51,6 +53,7 @@ class CustomSpec(Spec):
     widths: dict[Name, Width] = Field(
         default_factory=dict, description="channels of groups, by name"
     )
+    ends: Ends = Field(Ends(), description="what its numbers mean")
 
     @property
     def in_channels(self) -> int:
@@ -75,13 +78,17 @@ class CustomSpec(Spec):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> CustomSpec:
         """Every free channel group times `scale`; blocks and norms stay the user's own."""
         del block, norm
-        graph = trace_channels(make_module(self.factory), torch.zeros(1, *self.input_shape))
+        graph = trace_channels(self.whole(), torch.zeros(1, *self.input_shape))
         widths = {group.name: scale_width(group.size, scale, round_to) for group in graph.free()}
         return self.model_copy(update={"widths": widths})
 
+    def whole(self) -> nn.Module:
+        """The user's generator at its own widths, taking and making RGB in [-1, 1]."""
+        return self.ends.around(make_module(self.factory), self.input_shape[0]).eval()
+
     def build(self) -> nn.Module:
         """The user's generator with these widths."""
-        module = make_module(self.factory)
+        module = self.whole()
         if not self.widths:
             return module
         graph = trace_channels(module, torch.zeros(1, *self.input_shape))
@@ -173,13 +180,15 @@ def make_module(name: str) -> nn.Module:
     return module.eval()
 
 
-def describe_custom(name: str, input_shape: tuple[int, int, int]) -> tuple[CustomSpec, nn.Module]:
-    """Calls the factory, runs it once and traces its channels; returns its spec and the module.
+def describe_custom(
+    name: str, input_shape: tuple[int, int, int], ends: Ends | None = None
+) -> tuple[CustomSpec, nn.Module]:
+    """Calls the factory, runs it once and traces its channels; returns its spec and the module, between its `ends`.
 
-    Raises ConfigError when it does not map (1, C, H, W) to an image of a fixed multiple of that height and width, or
-    when it cannot be traced, naming the place.
+    Raises ConfigError when it does not map (1, C, H, W) to an image of a fixed multiple of that height and width, when
+    it cannot be traced, naming the place, or when it makes pictures of which nothing says what their numbers mean.
     """
-    module = make_module(name)
+    module = (ends or Ends()).around(make_module(name), input_shape[0]).eval()
     chance = torch.Generator().manual_seed(0)
     example = torch.rand(1, *input_shape, generator=chance) * 2 - 1
     try:
@@ -196,8 +205,18 @@ def describe_custom(name: str, input_shape: tuple[int, int, int]) -> tuple[Custo
         )
     program = trace_channels(module, example).program
     check_trace(name, run_seeded(module, example), output, run_seeded(program, example))
+    if ends is None and output.shape[1] in PICTURES and ends_in(program) != "tanh":
+        raise ConfigError(
+            f"--generator {name}: which numbers are black and white cannot be read off it (its last operation is "
+            f"{ends_in(program)}, not tanh): add --range 0,1 (or -1,1, or 0,255; IN/OUT such as -1,1/0,1 where they "
+            "differ)"
+        )
     spec = CustomSpec(
-        factory=name, input_shape=input_shape, out_channels=output.shape[1], enlarges=ratio
+        factory=name,
+        input_shape=input_shape,
+        out_channels=output.shape[1],
+        enlarges=ratio,
+        ends=ends or Ends(),
     )
     return spec, module
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,14 @@ from edgegan.data.procedural import draw_pair
 from edgegan.files import sha256_file
 from edgegan.models.checkpoints import import_checkpoint, import_discriminator
 from edgegan.models.contract import check_family
-from edgegan.models.custom import CUSTOM, allow_generator, describe_custom
+from edgegan.models.custom import (
+    CUSTOM,
+    PICTURES,
+    CustomSpec,
+    allow_generator,
+    describe_custom,
+)
+from edgegan.models.ends import Between, Ends
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.matching import rename
 from edgegan.models.readings import USUAL, Reading
@@ -73,6 +80,15 @@ def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Ten
         drawing = draw_pair(max(size), seed=1_000_000 + index)[1][: size[0], : size[1]]
         pictures.append(np.resize(to_float(drawing), (channels, *size)))
     return torch.from_numpy(np.stack(pictures))
+
+
+class Own(NamedTuple):
+    """A generator of the user's: `package.module:factory`, (C, H, W) that it takes, and what its numbers mean where
+    that is said."""
+
+    factory: str
+    input_shape: tuple[int, int, int]
+    ends: Ends | None = None
 
 
 @dataclass(frozen=True)
@@ -135,8 +151,7 @@ def import_to_package(
 
 
 def import_generator(
-    factory: str,
-    input_shape: tuple[int, int, int],
+    own: Own,
     folder: Path,
     *,
     checkpoint: Path | None = None,
@@ -144,26 +159,41 @@ def import_generator(
     licence: str = "unstated",
     overwrite: bool = False,
 ) -> PackageConfig:
-    """A package of the user's own generator `package.module:factory` at (C, H, W), with a checkpoint's weights if any.
+    """A package of the user's own generator, with a checkpoint's weights if any.
 
-    Raises ConfigError when the factory cannot be used or an operation has no channel rule (named with its place),
+    Raises ConfigError when the factory cannot be used or what it makes cannot be traced (named with its place),
     CheckpointError when the weights do not fit.
     """
     inputs = [checkpoint] if checkpoint is not None else []
     with atomic_folder(folder, "package", overwrite=overwrite, inputs=inputs) as temporary:
-        allow_generator(factory)
-        spec, module = describe_custom(factory, input_shape)
-        source: dict[str, Any] = {"generator": factory, "changes": []}
+        allow_generator(own.factory)
+        spec, module = describe_custom(*own)
+        source: dict[str, Any] = {"generator": own.factory, "changes": told(spec, own.ends)}
         if checkpoint is not None:
-            expected = module.state_dict()
+            net = module.net if isinstance(module, Between) else module
+            expected = net.state_dict()
             names = {key: key for key in expected}
-            module.load_state_dict(
+            net.load_state_dict(
                 rename(read_state(checkpoint), names, expected, checkpoint, lambda _: False)
             )
             source |= {"file": checkpoint.name, "sha256": sha256_file(checkpoint)}
-        title = name or factory.replace(":", ".").rsplit(".", 1)[-1]
+        title = name or own.factory.replace(":", ".").rsplit(".", 1)[-1]
         about = {"name": title, "source": source, "licence": licence}
-        return store(temporary, CUSTOM, spec, module, input_shape[1:], about, None)
+        return store(temporary, CUSTOM, spec, module, own.input_shape[1:], about, None)
+
+
+def told(spec: CustomSpec, ends: Ends | None) -> list[str]:
+    """What is taken for granted of a generator of one's own, for people."""
+    lines = [] if spec.ratio == 1 else [f"sides of its pictures are {spec.ratio} of those it takes"]
+    if ends is None and spec.out_channels in PICTURES:
+        return [*lines, "assumed: it takes and makes values in [-1, 1] (--range says otherwise)"]
+    if ends is None:
+        return lines
+    (low, high), (bottom, top) = ends.takes, ends.gives
+    lines.append(f"its {low:g}..{high:g} in and {bottom:g}..{top:g} out are [-1, 1] outside")
+    if ends.mean:
+        lines.append("mean and deviation of its input are taken care of")
+    return [*lines, "its BGR is RGB outside"] if ends.colour == "bgr" else lines
 
 
 def store(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import torch
 from support.commands import SIZE, edgegan
 
 from edgegan.artefact import read_model
-from edgegan.data.images import read_image
+from edgegan.data.images import read_image, write_image
 
 SOURCE = """
 import torch
@@ -99,6 +101,34 @@ def shared():
 
 def data():
     return Data()
+
+
+class Unit(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, x):
+        return torch.sigmoid(self.last(torch.relu(self.first(x))))
+
+
+def unit():
+    torch.manual_seed(5)
+    return Unit()
+
+
+class Colours(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.only = nn.Conv2d(1, 2, 3, padding=1)
+
+    def forward(self, x):
+        return torch.tanh(self.only(x))
+
+
+def colours():
+    return Colours()
 
 
 def number():
@@ -212,14 +242,50 @@ def test_pictures_of_another_size_go_all_the_way(folder: Path, pictures: Path) -
     assert np.abs(one.astype(int) - other).max() <= 1
 
 
-def test_weights_come_from_a_checkpoint(folder: Path) -> None:
-    import importlib.util
+def test_what_numbers_mean_is_said_and_kept(folder: Path, pictures: Path) -> None:
+    net = own_module(folder).unit()
+    own = ("--generator", "ownnet:unit", "--input-shape", f"3x{SIZE}x{SIZE}")
+    torch.save(net.state_dict(), folder / "w.pth")
+    said = ("--range", "0,1", "--mean", "0.5,0.4,0.3", "--std", "0.2,0.25,0.5", "--colour", "bgr")
+    done = edgegan("import", "w.pth", *own, *said, "-o", "p", cwd=folder)
+    assert "0..1" in done.stdout and "BGR" in done.stdout
+    small = folder / "small.png"
+    picture = read_image(sorted(pictures.iterdir())[0])[:SIZE, :SIZE]
+    write_image(small, picture)
+    edgegan("run", "p", small, "-o", "out", "--generator", "ownnet:unit", cwd=folder)
+    x = torch.from_numpy(picture[..., ::-1].copy()).permute(2, 0, 1)[None] / 255
+    mean, std = (
+        torch.tensor(each).view(1, 3, 1, 1) for each in ((0.5, 0.4, 0.3), (0.2, 0.25, 0.5))
+    )
+    with torch.no_grad():
+        made = net((x - mean) / std)[0].permute(1, 2, 0).numpy()[..., ::-1] * 255
+    assert np.abs(made - read_image(folder / "out/small.png")).max() < 0.51
+    wrong = edgegan(
+        "import", *own, "--mean", "0.5,0.5", "--std", "1,1", "-o", "q", check=False, cwd=folder
+    )
+    assert wrong.returncode == 2 and "--mean has 2 numbers" in wrong.stderr
+    wrong = edgegan("import", *own, "--range", "1,0", "-o", "q", check=False, cwd=folder)
+    assert wrong.returncode == 2 and "must be the smaller one" in wrong.stderr
 
+
+def test_channels_that_are_no_picture_are_not_written_as_one(folder: Path, pictures: Path) -> None:
+    own = ("--generator", "ownnet:colours")
+    edgegan("import", *own, "--input-shape", f"1x{SIZE}x{SIZE}", "-o", "p", cwd=folder)
+    done = edgegan("run", "p", pictures, "-o", "out", *own, check=False, cwd=folder)
+    assert done.returncode == 2 and "2 channels" in done.stderr
+    assert not list(folder.glob("out/*.png"))
+
+
+def own_module(folder: Path) -> Any:
     spec = importlib.util.spec_from_file_location("ownnet_copy", folder / "ownnet.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    net = module.Net()
+    return module
+
+
+def test_weights_come_from_a_checkpoint(folder: Path) -> None:
+    net = own_module(folder).Net()
     torch.save(net.state_dict(), folder / "w.pth")
     edgegan("import", "w.pth", *OWN, "--input-shape", "3x16x16", "-o", "p", cwd=folder)
     from safetensors.numpy import load_file
@@ -255,6 +321,7 @@ def test_a_package_cannot_import_code_by_itself(folder: Path) -> None:
         ("ownnet:needs", "3x16x16", "without arguments"),
         ("ownnet:make", "5x16x16", "does not run on an input"),
         ("ownnet:flat", "3x16x16", "whose sides are one multiple"),
+        ("ownnet:unit", "3x16x16", "add --range 0,1"),
         ("ownnet:data", "3x16x16", "branches on values that depend on the picture"),
     ],
 )
