@@ -9,3 +9,6 @@ from edgegan.models.cartoon import FAMILY as cartoon
 from edgegan.models.transformer_net import FAMILY as transformer_net
 from edgegan.models.animegan import FAMILY as animegan
 from edgegan.models.sngan import FAMILY as sngan
+from edgegan.models.srgan import FAMILY as srgan
+from edgegan.models.compact import FAMILY as compact
+from edgegan.models.rrdbnet import FAMILY as rrdbnet
