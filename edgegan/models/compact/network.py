@@ -12,7 +12,7 @@ from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers
@@ -37,6 +37,13 @@ class CompactSpec(Spec):
     upscale: int = Field(4, ge=1, le=8, description="sides of the output to those of the input")
     activation: Activation = Field("prelu", description="after each convolution but the last")
     norm: Literal["none"] = "none"
+
+    @model_validator(mode="after")
+    def check(self) -> CompactSpec:
+        """The enlarged input is added to the output."""
+        if self.in_channels != self.out_channels:
+            raise ValueError("a compact net makes as many channels as it takes")
+        return self
 
     @property
     def ratio(self) -> Fraction:
@@ -86,3 +93,9 @@ class CompactGenerator(nn.Module):
             y = activation(convolution(y))
         base = F.interpolate(x, scale_factor=float(self.upscale), mode="nearest")
         return self.shuffle(self.head(y)) + base
+
+    def taps(self) -> list[str]:
+        """Modules whose outputs are distilled: activations at each quarter of the row."""
+        count = len(self.activations)
+        ends = sorted({max(0, round(count * quarter / 4) - 1) for quarter in (1, 2, 3, 4)})
+        return [f"activations.{index}" for index in ends]

@@ -11,7 +11,6 @@ from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers
 from edgegan.models.blocks import AnyNorm, SeparableConv, make_norm, refuse_global, scale_width
-from edgegan.models.residual_blocks import INNER
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -21,7 +20,7 @@ class SrganSpec(Spec):
 
     WIDTHS = (
         WidthField("neck", "trunk"),
-        INNER,
+        WidthField(r"blocks\.(\d+)\.conv1(?:\.pointwise)?", "inner", 0),
         WidthField(r"up\.(\d)\.conv", "up", 0),
     )
     MIN_SIZE = 8
