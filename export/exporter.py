@@ -16,12 +16,13 @@ from edgegan.export.child import run_converter, wrong_layer
 from edgegan.export.int8_job import int8_job, store
 from edgegan.export.keeping import keep
 from edgegan.export.model_card import describe_model
-from edgegan.export.parity import check, check_drop, drop_limit
+from edgegan.export.parity import against_double, check, check_drop, drop_limit
 from edgegan.export.planning import Plan, check_installed, make_plan
 from edgegan.export.proof import (
     Candidate,
     Check,
     fidelity,
+    in_double,
     make_checks,
     prove,
     with_signatures,
@@ -199,8 +200,12 @@ def proved(
     ranking = made.result["int8"]["ranking"] if precision == "int8" else []
     if ranking:
         write_csv(plan.folder / f"{name}.sensitivity.csv", ranking)
+    if precision == "fp32" and not parity.max_abs <= (parity.limit or 0.0):
+        double = in_double(plan.module, checks)
+        if double is not None:
+            parity = against_double(prove(candidate, precision, double[0]), double[1])
     try:
-        check(parity, precision, name, ranking)
+        check(parity, precision, name, ranking, has_teacher=plan.source.role == "student")
     except ParityError as error:
         if precision != "fp32":
             raise

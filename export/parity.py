@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,25 +82,40 @@ def compare(
     )
 
 
+def against_double(parity: Parity, noise: float) -> Parity:
+    """The same for differences to PyTorch in float64: an artefact may be as far from it as PyTorch's own float32."""
+    limit = max(parity.limit or 0.0, noise)
+    gate = (
+        f"max abs <= {limit:.2g} to float64, from which PyTorch's own float32 is {noise:.1e} away"
+    )
+    return parity.model_copy(update={"gate": gate, "limit": limit})
+
+
 def check(
-    parity: Parity, precision: str, name: str, ranking: Sequence[dict[str, Any]] = ()
+    parity: Parity,
+    precision: str,
+    name: str,
+    ranking: Sequence[dict[str, Any]] = (),
+    *,
+    has_teacher: bool = True,
 ) -> None:
-    """Raises ParityError naming the artefact, the figure, the limit, the layer int8 costs most and what to try."""
+    """Raises ParityError naming the artefact, the figure, the limit, the layer int8 costs most and what to try;
+    `has_teacher`: --max-drop has something to compare with."""
     gate = GATES[precision]
-    if gate.max_abs is not None and not parity.max_abs <= gate.max_abs:
+    largest = gate.max_abs if parity.limit is None else parity.limit
+    if gate.max_abs is not None and largest is not None and not parity.max_abs <= largest:
         raise ParityError(
-            f"{name}: largest difference to PyTorch is {parity.max_abs:.2e}, the gate is {gate.max_abs:g}; "
+            f"{name}: largest difference to PyTorch is {parity.max_abs:.2e}, the gate is {largest:g}; "
             "the conversion is wrong: please report it with the log beside it"
         )
     if gate.psnr_db is not None and not parity.psnr_db >= gate.psnr_db:
         advice = "use --precision fp32"
         if precision == "int8":
-            advice = (
-                "try --int8 mixed, --max-drop 0.3 (keeps the worst layers float), other --calibration images "
-                "or --precision fp16"
-            )
+            drop = "--max-drop 0.3 (keeps the worst layers float), " if has_teacher else ""
+            advice = f"try --int8 mixed, {drop}other --calibration images or --precision fp16"
+        reached_db = math.floor(parity.psnr_db * 100) / 100
         raise ParityError(
-            f"{name}: PSNR to PyTorch is {parity.psnr_db:.1f} dB, the gate is {gate.psnr_db:g} dB"
+            f"{name}: PSNR to PyTorch is {reached_db:.2f} dB, the gate is {gate.psnr_db:g} dB"
             f"{worst_layer(ranking)}; {advice}"
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +50,28 @@ def make_checks(
             exact, reference = reference, from_artefact(to_artefact(reference, gives), gives)
         checks.append(Check(size, inputs, reference, exact=exact))
     return checks
+
+
+def in_double(module: nn.Module, checks: list[Check]) -> tuple[list[Check], float] | None:
+    """The checks with references of the same module in float64, and how far its float32 is from them; None where it
+    cannot run in float64 or the artefact gives bytes."""
+    if any(each.exact is not None for each in checks):
+        return None
+    try:
+        double = copy.deepcopy(module).double()
+        found = []
+        with torch.inference_mode():
+            for each in checks:
+                inputs = torch.from_numpy(each.inputs).double()
+                made = [double(item[None]) for item in inputs]
+                found.append(replace(each, reference=torch.cat(made).float().numpy()))
+    except (RuntimeError, TypeError, ValueError):
+        return None
+    noise = max(
+        float(np.abs(before.reference - after.reference).max())
+        for before, after in zip(checks, found, strict=True)
+    )
+    return found, noise
 
 
 def with_signatures(checks: list[Check], names: list[str]) -> list[Check]:

@@ -7,10 +7,15 @@ import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 from support.commands import compress_arguments, edgegan
 
-from edgegan.artefact import exported_models
+from edgegan.artefact import Parity, TensorInfo, exported_models
+from edgegan.errors import ParityError
+from edgegan.export.parity import against_double, check, compare
+from edgegan.export.proof import in_double, make_checks
 from edgegan.metrics.gain import no_gain
 
 
@@ -23,6 +28,34 @@ def test_gain_is_a_comparison(student: float, untouched: float, wrong: bool) -> 
     assert (found is not None) == wrong
     assert no_gain({"psnr_to_teacher_db": student}) is None  # labels and noise are no pictures
     assert no_gain({}) is None
+
+
+def test_float32_may_be_as_far_from_float64_as_pytorch_is() -> None:
+    class Noisy(torch.nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return (x + 3e4) - 3e4
+
+    inputs = np.random.default_rng(0).uniform(-1, 1, (2, 3, 8, 8)).astype(np.float32)
+    size = (8, 8)
+    info = TensorInfo(name="x", shape=[1, 3, 8, 8], layout="NCHW", colour="rgb", range=(-1.0, 1.0))
+    checks = make_checks(Noisy(), [(size, inputs)], info, info)
+    found = in_double(Noisy(), checks)
+    assert found is not None
+    (double,), noise = found
+    assert np.array_equal(double.reference, inputs) and 1e-4 < noise < 4e-3
+    near = against_double(compare(inputs, double.reference, "fp32"), noise)
+    check(near, "fp32", "exact")
+    far = against_double(compare(inputs + 0.01, double.reference, "fp32"), noise)
+    with pytest.raises(ParityError, match="largest difference to PyTorch is 1.00e-02"):
+        check(far, "fp32", "wrong")
+
+
+def test_advice_of_the_int8_gate_fits_what_is_exported() -> None:
+    parity = Parity(inputs=1, max_abs=0.1, psnr_db=29.997, gate="PSNR >= 30 dB")
+    for has_teacher in (True, False):
+        with pytest.raises(ParityError, match=r"29\.99 dB") as caught:
+            check(parity, "int8", "net", has_teacher=has_teacher)
+        assert ("--max-drop" in str(caught.value)) == has_teacher
 
 
 def test_compress_says_so(resnet_checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
