@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,10 +11,13 @@ from torch import nn
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.groups import ChannelGraph
+from edgegan.channels.program import shape_of
+from edgegan.channels.rules import BatchNorms
 from edgegan.compress.costs.counted import LayerTable, tabulate
 from edgegan.compress.costs.network import NetworkCosts, check_reachable, within
 from edgegan.compress.slimming.narrow import removable_groups
 from edgegan.console import say
+from edgegan.errors import ConfigError
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import change_spec, parse_spec
 from edgegan.package import PackageConfig, input_shape
@@ -80,12 +84,29 @@ def student_spec(teacher: PackageConfig, student: Student) -> Spec:
     return change_spec(teacher.family, scaled, fields, "student.widths")
 
 
-def say_what_stays(config: PackageConfig) -> None:
-    """Says which settings of the student do not apply to the user's own generator."""
-    if parse_spec(config.family, config.spec).OWN_CODE:
-        say(
-            "your own generator keeps its blocks and norms: student.block and student.norm do not apply"
-        )
+def check_own(config: PackageConfig, recipe: Recipe) -> None:
+    """Says which settings of the student do not apply to the user's own generator; raises ConfigError where it cannot
+    be trained with the recipe's batch."""
+    spec = parse_spec(config.family, config.spec)
+    if not spec.OWN_CODE:
+        return
+    say(
+        "your own generator keeps its blocks and norms: student.block and student.norm do not apply"
+    )
+    example = torch.zeros(input_shape(config.input, recipe.data.size))
+    check_batch(trace_channels(spec.build(), example), recipe.distill.batch)
+
+
+def check_batch(graph: ChannelGraph, batch: int) -> None:
+    """Raises ConfigError naming a BatchNorm that would see one value a channel in training, as after a global pool."""
+    for node in graph.program.graph.nodes:
+        layer = graph.program.get_submodule(str(node.target)) if node.op == "call_module" else None
+        shape = shape_of(node)
+        if isinstance(layer, BatchNorms) and shape and math.prod(shape[2:]) * batch == 1:
+            raise ConfigError(
+                f"layer '{node.target}' of your generator normalises one value a channel, which cannot be trained with "
+                "distill.batch 1: set distill.batch to 2 or more"
+            )
 
 
 def small_example(spec: Spec, shape: tuple[int, ...]) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 
 from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.distill import distill
-from edgegan.compress.form import fitting_scale, say_what_stays, student_form, student_spec
+from edgegan.compress.form import check_own, fitting_scale, student_form, student_spec
 from edgegan.compress.job import Job, Order, Shaped, training_settings
 from edgegan.compress.search.supernet import share_whole
 from edgegan.compress.student import Made, finish_student
@@ -25,7 +25,7 @@ def uniform_student(order: Order) -> Shaped:
     Raises BudgetError naming the smallest reachable cost.
     """
     config, recipe = order.config, order.recipe
-    say_what_stays(config)
+    check_own(config, recipe)
     limits = {kind: limit for kind, limit in recipe.budget.limits().items() if is_counted(kind)}
     if not limits:
         return Shaped(order, student_spec(config, recipe.student))

@@ -103,6 +103,22 @@ def data():
     return Data()
 
 
+class Pooled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.last = nn.Conv2d(8, 3, 3, padding=1)
+
+    def forward(self, x):
+        y = torch.relu(self.first(x))
+        return torch.tanh(self.last(y * self.norm(y.mean((2, 3), keepdim=True))))
+
+
+def pooled():
+    return Pooled()
+
+
 class Unit(nn.Module):
     def __init__(self):
         super().__init__()
@@ -282,6 +298,21 @@ def own_module(folder: Path) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def test_a_norm_over_one_value_wants_a_larger_batch(folder: Path, pictures: Path) -> None:
+    own = ("--generator", "ownnet:pooled")
+    edgegan("import", *own, "--input-shape", f"3x{SIZE}x{SIZE}", "-o", "teacher", cwd=folder)
+    settings = (f"data.size=[{SIZE},{SIZE}]", "data.crops=4", "distill.steps=2", "distill.batch=1")
+    arguments = [part for setting in settings for part in ("--set", setting)]
+    done = edgegan(
+        *("compress", "resnet", "--teacher", "teacher", "--data", pictures, "-o", "run", *own),
+        *arguments,
+        check=False,
+        cwd=folder,
+    )
+    assert done.returncode == 2
+    assert "layer 'norm'" in done.stderr and "distill.batch to 2" in done.stderr
 
 
 def test_weights_come_from_a_checkpoint(folder: Path) -> None:

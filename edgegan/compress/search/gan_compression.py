@@ -21,7 +21,7 @@ from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.costs.network import NetworkCosts, check_reachable
 from edgegan.compress.distill import Trainer, distill, make_trainer
 from edgegan.compress.fidelity import psnr_to_teacher
-from edgegan.compress.form import say_what_stays, student_spec
+from edgegan.compress.form import check_own, student_spec
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job, Order, Shaped, training_settings
 from edgegan.compress.search.evolution import Candidate, Searcher, uniform_fits
@@ -77,7 +77,7 @@ def widest_student(order: Order) -> Shaped:
     Raises BudgetError when widths alone tell that a budget cannot be reached.
     """
     config, recipe = order.config, order.recipe
-    say_what_stays(config)
+    check_own(config, recipe)
     spec = student_spec(config, recipe.student)
     example = torch.zeros(input_shape(config.input, recipe.data.size))
     shared, costs = make_shared(config.family, spec, example, recipe, [])

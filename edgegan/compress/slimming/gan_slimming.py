@@ -11,7 +11,7 @@ from torch import nn
 from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.distill import distill
 from edgegan.compress.fidelity import measure_quality, psnr_to_teacher
-from edgegan.compress.form import say_what_stays
+from edgegan.compress.form import check_own
 from edgegan.compress.job import Job, Order, Shaped, training_settings, values_of
 from edgegan.compress.search.supernet import share_whole
 from edgegan.compress.slimming.deployed import (
@@ -43,7 +43,7 @@ LATER_SLIM = ("finetune_rate", "finetune_discriminator")
 
 def start_network(order: Order) -> Shaped:
     """The network that slimming starts from is the student's shape until channels go."""
-    say_what_stays(order.config)
+    check_own(order.config, order.recipe)
     start = choose_start(order.config, order.teacher, order.recipe)
     return Shaped(order, start.spec, start)
 
