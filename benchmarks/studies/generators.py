@@ -25,7 +25,7 @@ from edgegan.benchmarks.studies.public_generators import PUBLIC
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.importance import permute
 from edgegan.channels.slicing import extract
-from edgegan.console import emit, table
+from edgegan.console import emit, progress, table
 from edgegan.errors import EdgeGANError
 from edgegan.files import write_json
 from edgegan.models.custom import allow_generator, describe_custom, run_seeded
@@ -142,8 +142,14 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as folder,
         ThreadPoolExecutor(options.jobs) as pool,
+        progress("architectures", len(options.only)) as bar,
     ):
-        rows = list(pool.map(lambda name: run_all(name, command, Path(folder)), options.only))
+        rows = []
+        for row in pool.map(lambda name: run_all(name, command, Path(folder)), options.only):
+            rows.append(row)
+            bar.step(len(rows), row["name"])
+            if options.json:
+                write_json(options.json, rows)
     emit(
         table(
             ["architecture", "enlarges", "import s", "free", "permuted", "onnx", "tflite"],
@@ -177,8 +183,6 @@ def main() -> None:
         for key in ("refused", *TARGETS):
             if isinstance(row.get(key), str):
                 emit(f"{row['name']} {key}: {row[key]}")
-    if options.json:
-        write_json(options.json, rows)
 
 
 if __name__ == "__main__":
