@@ -66,6 +66,9 @@ class ModelManifest(BaseModel):
     )
     size_multiple: Side = Field(1, description="any height and width: what they are multiples of")
     size_smallest: Side = Field(1, description="any height and width: the smallest")
+    sees_whole_picture: bool | None = Field(
+        None, description="whether pixels depend on the whole picture, so that tiles of it differ"
+    )
     parameters: Number
     macs: Count = Field(
         description="true multiply-adds of convolutions and Linear layers, one image"
