@@ -14,7 +14,6 @@ import torch
 from edgegan.models.matching import Imported, adopt, expected_state, give_back, shape_of
 from edgegan.models.spade.network import BLOCK_NAMES, SpadeSpec
 from edgegan.models.spec import Spec
-from edgegan.models.spectral import fold_spectral, unfold_spectral
 from edgegan.weights import State
 
 EXAMPLE = "SPADE (fc.weight, head_0.conv_0.weight ...)"
@@ -46,12 +45,9 @@ def recognises(state: State) -> bool:
 
 
 def read(state: State, path: Path) -> Imported:
-    """Spectral normalisation is folded. The weights tell neither the upsampling nor whether the last channel is the
+    """The weights tell neither the upsampling nor whether the last channel is the
     instance edge: Cityscapes' 36 channels mean `more`, other counts `normal`, and the edge is assumed."""
     changes: list[str] = []
-    state, vectors = fold_spectral(state, path)
-    if vectors:
-        changes.append(f"spectral normalisation of {len(vectors)} layers folded (exact)")
 
     def width(key: str, axis: int = 0) -> int:
         return int(shape_of(state, f"{key}.weight", path)[axis])
@@ -76,17 +72,17 @@ def read(state: State, path: Path) -> Imported:
         "assumed: the weights do not tell"
     )
     state, statistics = trim_statistics(state, spec, changes)
-    layout: dict[str, Any] = {"spectral": vectors, "statistics": statistics}
+    layout: dict[str, Any] = {"statistics": statistics}
     return adopt(Imported("spade", spec, state, changes, layout), to_public, path)
 
 
 def write(imported: Imported) -> State:
-    """The public state dict, spectral normalisation and full-width statistics as it was read with."""
+    """The public state dict, full-width statistics as it was read with."""
     state = give_back(imported, to_public)
     for key, length in imported.layout.get("statistics", {}).items():
         rest = torch.full((length - len(state[key]),), float(key.endswith("var")))
         state[key] = torch.cat([state[key], rest])
-    return unfold_spectral(state, imported.layout.get("spectral", {}))
+    return state
 
 
 def trim_statistics(
