@@ -187,3 +187,17 @@ def test_constants_pass_a_blur() -> None:
     folded = extract_folded(module, graph, {"down1": torch.arange(3, 12)}, border="carrier")
     assert [(fold.layer, fold.kind) for fold in folded.folds] == [("down2", "carrier")]
     torch.testing.assert_close(folded.module(x), module(x), atol=1e-5, rtol=0)
+
+
+def test_a_strided_student_is_tapped_where_its_blurred_teacher_is() -> None:
+    shapes = []
+    for form in ({}, {"halving": "blurred", "doubling": "blurred"}):
+        module = ResnetSpec.from_ngf(4, 3, 3, **form).build().eval()
+        seen: dict[str, torch.Size] = {}
+        for tap in module.taps():
+            module.get_submodule(tap).register_forward_hook(
+                lambda _m, _x, y, tap=tap, seen=seen: seen.update({tap: y.shape})
+            )
+        module(torch.zeros(1, 3, 32, 32))
+        shapes.append(seen)
+    assert shapes[0] == shapes[1] and shapes[0]["down2_relu"] == (1, 32, 4, 4)

@@ -221,9 +221,9 @@ class ResnetGenerator(nn.Module):
         self.between_norm = nn.ModuleList(make_norm(norm, width) for width in spec.between)
         self.down2 = halve(rows[-1], spec.trunk, spec.halving)
         self.down2_norm = make_norm(norm, spec.trunk)
-        self.down2_relu = nn.ReLU()
-        blurred = spec.halvings if spec.halving == "blurred" else 0
-        self.blurs = nn.ModuleList(blur() for _ in range(blurred))
+        blurred = spec.halving == "blurred"
+        self.down2_relu: nn.Module = nn.Sequential(nn.ReLU(), blur()) if blurred else nn.ReLU()
+        self.blurs = nn.ModuleList(blur() for _ in range((spec.halvings - 1) * blurred))
         self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(
@@ -257,7 +257,7 @@ class ResnetGenerator(nn.Module):
             x = self.blurred(self.relu(self.down1_norm(self.down1(x))), 0)
         for place, (down, norm) in enumerate(zip(self.between, self.between_norm, strict=True), 1):
             x = self.blurred(self.relu(norm(down(x))), place)
-        x = self.blurred(self.down2_relu(self.down2_norm(self.down2(x))), -1)
+        x = self.down2_relu(self.down2_norm(self.down2(x)))
         if self.global_branch is not None:
             x = self.global_branch(image, x)
         for block in self.blocks:
@@ -268,10 +268,9 @@ class ResnetGenerator(nn.Module):
         return self.tanh(self.head(self.head_pad(x)))
 
     def blurred(self, x: torch.Tensor, place: int) -> torch.Tensor:
-        """What a halving's blur makes of it, where there is one."""
+        """What the blur of a halving but the last makes of it, where there is one."""
         return self.blurs[place](x) if len(self.blurs) else x
 
     def taps(self) -> list[str]:
         """Modules whose outputs are distilled: trunk entry and after each third of the blocks (GAN Compression 3.1)."""
-        entry = f"blurs.{len(self.blurs) - 1}" if len(self.blurs) else "down2_relu"
-        return [entry, *tap_names(len(self.blocks))[1:]]
+        return tap_names(len(self.blocks))
