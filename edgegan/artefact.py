@@ -69,6 +69,9 @@ class ModelManifest(BaseModel):
     enlarges: Size = Field(
         (1, 1), description="sides of its pictures to those it takes: numerator, denominator"
     )
+    sees_whole_picture: bool | None = Field(
+        None, description="whether pixels depend on the whole picture, so that tiles of it differ"
+    )
     parameters: Number
     macs: Count = Field(
         description="true multiply-adds of convolutions and Linear layers, one image"

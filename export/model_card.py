@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from edgegan.artefact import ModelManifest, Parity, combined_hash
+from edgegan.deployment.whole_picture import try_out
 from edgegan.export.keeping import describe_files
 from edgegan.export.planning import Plan, converter_versions
 from edgegan.export.sources import smallest_size
-from edgegan.models.zoo import parse_spec
+from edgegan.models.zoo import parse_spec, trial_size
 from edgegan.package import package_hash
 
 TASKS = {"image": "image-to-image", "label_map": "labels-to-image", "noise": "noise-to-image"}
@@ -54,6 +57,7 @@ def describe_model(
             "size_multiple": plan.sizes.multiple,
             "size_smallest": smallest_size(config) if dynamic else 1,
             "enlarges": parse_spec(config.family, config.spec).ratio.as_integer_ratio(),
+            "sees_whole_picture": sees_whole(plan),
             "parameters": plan.complexity.parameters,
             "macs": plan.complexity.macs,
             "complexity": plan.complexity.summary(),
@@ -71,3 +75,12 @@ def describe_model(
             "package_sha256": package_hash(source.folder),
         }
     )
+
+
+def sees_whole(plan: Plan) -> bool:
+    """Whether every pixel of what is made depends on the whole picture."""
+    config = plan.config
+    if config.input.kind == "noise":
+        return False
+    size = trial_size(parse_spec(config.family, config.spec))
+    return try_out(plan.module, torch.zeros(1, config.input.channels, *size)).sees_whole

@@ -130,6 +130,8 @@ def follow_layer(
     if isinstance(layer, (nn.ZeroPad2d, nn.ConstantPad2d)):
         return make(x.known & (x.value == layer.value), x.value)
     if isinstance(layer, (nn.AvgPool1d, nn.AvgPool2d)):
+        if layer.padding in (0, (0,), (0, 0)):
+            return x
         return make(x.known & (x.value == 0), x.value)
     if isinstance(layer, (nn.PixelShuffle, nn.Flatten, nn.Unflatten)):
         return regroup(x, node, graph)

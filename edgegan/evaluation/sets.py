@@ -22,7 +22,7 @@ from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, is_pack
 from edgegan.recipe.data_section import Data
 from edgegan.recipe.loading import parse_recipe
 from edgegan.run import MANIFEST, Run
-from edgegan.runtime.apply import open_generator
+from edgegan.runtime.opening import open_generator
 
 MOST_PIXELS = 3_000_000  # of a picture that is judged in floating point
 MIDDLE = Crop(0, 0.5, 0.5)

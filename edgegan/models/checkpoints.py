@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
 from edgegan.models.discriminator import PatchDiscriminator, PatchSpec, judges_pairs
 from edgegan.models.matching import Imported, expected_state, rename, shape_of
+from edgegan.models.normed_weights import fold_normed, unfold_normed
 from edgegan.models.readings import USUAL, Reading, apply_reading, as_stated
 from edgegan.models.zoo import FAMILIES
 from edgegan.weights import State, read_state
@@ -37,7 +38,7 @@ def import_checkpoint(
     that does not fit the family.
     """
     notes: list[str] = []
-    state = read_state(path, part, notes)
+    state, normed = fold_normed(read_state(path, part, notes), path, notes)
     if family is not None and family not in FAMILIES:
         raise ConfigError(
             f"unknown family '{family}'{nearest(family, FAMILIES)}; families: {', '.join(FAMILIES)}; "
@@ -66,7 +67,8 @@ def import_checkpoint(
         raise CheckpointError(
             f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
         ) from error
-    imported = replace(imported, changes=[*notes, *imported.changes])
+    layout = {**imported.layout, "normed": normed}
+    imported = replace(imported, changes=[*notes, *imported.changes], layout=layout)
     imported = apply_reading(imported, reading, path)
     if upsampling is not None:
         imported = set_upsampling(imported, upsampling)
@@ -78,7 +80,8 @@ def public_state(imported: Imported) -> State:
 
     A student of ours can go the same way: `Imported(family, spec, module.state_dict())`.
     """
-    return FAMILIES[imported.family].keymap.write(imported)
+    written = FAMILIES[imported.family].keymap.write(imported)
+    return unfold_normed(written, imported.layout.get("normed", {}))
 
 
 def recognise(state: State) -> str | None:

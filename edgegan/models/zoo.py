@@ -111,6 +111,14 @@ def image_sides(family: str, spec: Spec | None = None) -> tuple[int, int]:
     return found.stride, found.min_size
 
 
+def trial_size(spec: Spec) -> tuple[int, int]:
+    """Height and width of a small picture that a generator takes, of more than a pixel at its deepest level."""
+    if spec.size is not None:
+        return spec.size
+    side = max(64, 2 * spec.min_size)
+    return (-(-side // spec.stride) * spec.stride,) * 2
+
+
 def check_size(family: str, size: tuple[int, int], spec: Spec | None = None) -> None:
     """Raises InputError when the family, with this spec or the usual one, has no images of this height and width."""
     found = spec or spec_class(family)()

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
 from edgegan.console import progress, say
 from edgegan.data.images import (
-    MAX_PIXELS,
     Floats,
     Pixels,
     list_images,
@@ -28,133 +23,23 @@ from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
 from edgegan.errors import InputError, OutputError
 from edgegan.files import make_folder
 from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
-from edgegan.package import LabelMapIO, is_package
-from edgegan.run import MANIFEST
-from edgegan.runtime.session import Session
-from edgegan.runtime.tiling import SAME, enlarged, reflect_to, tiled, tiled_bands
+from edgegan.runtime.opening import Generator as Generator
+from edgegan.runtime.opening import open_generator as open_generator
+from edgegan.runtime.spare_memory import spare_memory
 from edgegan.runtime.tiling import ramp as ramp
+from edgegan.runtime.tiling import reflect_to, tiled, tiled_bands
 from edgegan.runtime.tiling import starts as starts
-from edgegan.tensors import from_artefact, to_artefact
 
 WHOLE_PIXELS = 1_500_000  # larger pictures go through a package in tiles, to bound memory
 MOST_PADDED = 2  # times as many pixels, padded to what the generator takes
 MOST_BAND = 8192  # pixels of a row; longer ones are taken as columns
 PACKAGE_TILE = (768, 768)
-
-
-@dataclass(frozen=True)
-class Generator:
-    """Something that turns (C, H, W) into a picture in [-1, 1] whose sides are `ratio` times as long: `size` when only
-    that size, else multiples. `kind` is what it takes; `classes` and `instance_edge` are those of label maps,
-    `channels` the length of noise."""
-
-    call: Callable[[Floats], Floats]
-    channels: int
-    size: tuple[int, int] | None
-    stride: int = 1
-    min_size: int = 1
-    kind: str = "image"
-    classes: int = 0
-    instance_edge: bool = False
-    ratio: Fraction = SAME
-
-    def makes(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Height and width of what it makes of a picture of these; raises InputError where that is too large."""
-        tall, wide = (enlarged(side, self.ratio) for side in size)
-        if self.ratio > 1 and tall * wide > MAX_PIXELS:
-            raise InputError(
-                f"a picture of {size[0]}x{size[1]} becomes one of {tall}x{wide}, more than {MAX_PIXELS:,} pixels: "
-                "give a smaller one"
-            )
-        return tall, wide
-
-
-@contextlib.contextmanager
-def open_generator(
-    source: Path, threads: int, picture: tuple[int, int] | None = None
-) -> Iterator[Generator]:
-    """A run's student, a package, or an .onnx or .tflite artefact, ready to be called. Of an artefact's several sizes,
-    the smallest that holds `picture` (height, width) is taken, or the largest."""
-    if (source / MANIFEST).is_file():
-        source = source / "student"
-    if source.is_dir() and not is_artefact(source):
-        if not is_package(source):
-            raise InputError(f"{source} is neither a run, a package nor an artefact")
-        with open_package(source, threads) as generator:
-            yield generator
-        return
-    model = read_model(source)
-    check_artefact(source, model)
-    takes, gives = model.inputs[0], model.outputs[0]
-    free = -1 in takes.shape
-    size, signature = choose_size(model, picture)
-    channels = takes.shape[-1] if takes.layout in ("NHWC", "NC") else takes.shape[1]
-    if takes.encoding == "index":
-        channels = (takes.classes or 0) + int(takes.instance_edge)
-    with Session(source, threads=threads, signature=signature) as session:
-        check_takes(source, model, session.inputs, None if free else size)
-
-        def call(x: Floats) -> Floats:
-            return from_artefact(session.run(to_artefact(x[None], takes)), gives)[0]
-
-        yield Generator(
-            call,
-            channels,
-            None if free else size,
-            model.size_multiple,
-            model.size_smallest,
-            takes.kind,
-            takes.classes or 0,
-            takes.instance_edge,
-            Fraction(*model.enlarges),
-        )
-
-
-def choose_size(
-    model: ModelManifest, picture: tuple[int, int] | None
-) -> tuple[tuple[int, int] | None, str | None]:
-    """The size of an artefact to use for a picture, and its signature where there are several."""
-    if len(model.signatures) < 2:
-        return (model.size if model.sizes or len(model.inputs[0].shape) == 4 else None), None
-    ordered = sorted(zip(model.sizes, model.signatures, strict=True), key=lambda each: each[0])
-    if picture is None:
-        return model.size, model.signatures[0]
-    fitting = [each for each in ordered if each[0][0] >= picture[0] and each[0][1] >= picture[1]]
-    return fitting[0] if fitting else ordered[-1]
-
-
-@contextlib.contextmanager
-def open_package(folder: Path, threads: int) -> Iterator[Generator]:
-    """A package in PyTorch."""
-    import torch
-
-    from edgegan.models.zoo import load_generator, parse_spec
-
-    config, module = load_generator(folder)
-    spec = parse_spec(config.family, config.spec)
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-
-    def call(x: Floats) -> Floats:
-        with torch.inference_mode():
-            return module(torch.from_numpy(x)[None])[0].numpy()
-
-    try:
-        takes = config.input
-        labels = takes if isinstance(takes, LabelMapIO) else None
-        yield Generator(
-            call,
-            takes.channels,
-            spec.size,
-            spec.stride,
-            spec.min_size,
-            takes.kind,
-            labels.classes if labels else 0,
-            labels.instance_edge if labels else False,
-            spec.ratio,
-        )
-    finally:
-        torch.set_num_threads(before)
+MOST_MEMORY = 0.5  # of what is left, for a picture that has to go through at once
+IN_TILES = (
+    "each pixel of this generator depends on the whole picture (its norms or means), and a picture went through in "
+    "tiles: they may differ in brightness and colour; scale the picture down, give an artefact --fit resize, or "
+    "compress with student.norm=batch"
+)
 
 
 def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
@@ -166,10 +51,13 @@ def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
             made = generator.call(small)
             large = resize_image(to_pixels(made), *generator.makes((height, width)), bilinear=True)
             return to_float(large, made.shape[0])
+        note_tiles(generator, (height, width), generator.size)
         return tiled(generator.call, x, generator.size, generator.ratio)
     tall, wide = padded(generator, height, width)
-    if is_tiled(height, width, tall * wide):
-        return tiled(generator.call, x, package_tile(tall, wide), generator.ratio)
+    if is_tiled(generator, height, width):
+        tile = package_tile(tall, wide)
+        note_tiles(generator, (height, width), tile)
+        return tiled(generator.call, x, tile, generator.ratio)
     out_tall, out_wide = generator.makes((height, width))
     return generator.call(reflect_to(x, tall, wide))[:, :out_tall, :out_wide]
 
@@ -180,9 +68,21 @@ def padded(generator: Generator, height: int, width: int) -> tuple[int, int]:
     return max(least, -(-height // stride) * stride), max(least, -(-width // stride) * stride)
 
 
-def is_tiled(height: int, width: int, padded_pixels: int) -> bool:
-    """Whether a picture is too large to go through a generator of any size at once."""
-    return height * width > WHOLE_PIXELS or padded_pixels > MOST_PADDED * WHOLE_PIXELS
+def is_tiled(generator: Generator, height: int, width: int) -> bool:
+    """Whether a picture is too large to go through a generator of any size at once. Where pixels depend on the whole
+    picture, it goes at once as long as memory allows."""
+    tall, wide = padded(generator, height, width)
+    if height * width <= WHOLE_PIXELS and tall * wide <= MOST_PADDED * WHOLE_PIXELS:
+        return False
+    if tall * wide > MOST_PADDED * height * width or not generator.sees_whole():
+        return True
+    return generator.whole_bytes() * tall * wide > MOST_MEMORY * spare_memory()
+
+
+def note_tiles(generator: Generator, size: tuple[int, int], tile: tuple[int, int]) -> None:
+    """Notes that tiles of a picture are not what the whole would be."""
+    if (size[0] > tile[0] or size[1] > tile[1]) and generator.sees_whole():
+        generator.notes.add(IN_TILES)
 
 
 def package_tile(tall: int, wide: int) -> tuple[int, int]:
@@ -196,13 +96,14 @@ def apply_to_pixels(generator: Generator, pixels: Pixels, fit: str) -> Pixels:
     height, width = pixels.shape[:2]
     tall, wide = padded(generator, height, width)
     out_tall, out_wide = generator.makes((height, width))
-    if generator.size is None and not is_tiled(height, width, tall * wide):
+    if generator.size is None and not is_tiled(generator, height, width):
         return to_pixels(apply_generator(generator, to_float(pixels, 3), fit))
     if generator.size is not None and fit == "resize" and (height, width) != generator.size:
         small = to_float(resize_image(pixels, *generator.size, bilinear=True), 3)
         made = to_pixels(generator.call(small))
         return resize_image(made, out_tall, out_wide, bilinear=True)
     tile = generator.size or package_tile(tall, wide)
+    note_tiles(generator, (height, width), tile)
     if width > MOST_BAND:  # bands along the shorter side
         turned = replace(generator, call=lambda x: turn(generator.call(turn(x))))
         made = np.empty((out_wide, out_tall, 3), np.uint8)
@@ -394,4 +295,6 @@ def run_on_images(
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
             write_image(target, apply_to_file(generator, path, fit), SOFTWARE)
             bar.step(index + 1, path.name)
+    for note in sorted(generator.notes):
+        say(note, always=True)
     return targets

@@ -60,6 +60,11 @@ SPECS: dict[str, tuple[Spec, tuple[int, ...]]] = {
         ResnetSpec.from_ngf(6, 2, block="separable", norm="instance_affine"),
         (1, 3, 16, 16),
     ),
+    "resnet, antialiased, four halvings": (
+        ResnetSpec.from_ngf(3, 2, 4, halving="blurred", doubling="blurred", norm="instance_affine"),
+        (1, 3, 32, 32),
+    ),
+    "resnet, one halving": (ResnetSpec.from_ngf(6, 1, 1), (1, 3, 16, 16)),
     "cartoon": (
         CartoonSpec(stem=6, down1=(9, 8), down2=(10, 9), inner=(8, 7), up1=(8, 7), up2=(6, 5)),
         (1, 3, 16, 16),
@@ -90,6 +95,7 @@ SPECS: dict[str, tuple[Spec, tuple[int, ...]]] = {
 @pytest.mark.parametrize("family", SPECS)
 def test_an_extracted_family_member_is_built_from_its_spec(family: str) -> None:
     spec, shape = SPECS[family]
+    family = family.split(",")[0]
     x = torch.randn(shape)
     module = build(family, spec).eval()
     graph = trace_channels(module, x)

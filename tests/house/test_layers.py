@@ -47,7 +47,12 @@ LAYERS: list[set[str]] = [
     {"edgegan.channels"},
     {"edgegan.models"},
     {"edgegan.training"},
-    {"edgegan.export", "edgegan.benchmarks", "edgegan.runtime.apply"},
+    {
+        "edgegan.export",
+        "edgegan.benchmarks",
+        "edgegan.runtime.apply",
+        "edgegan.runtime.opening",
+    },
     {"edgegan.compress"},
     {"edgegan.compare", "edgegan.evaluation", "edgegan.doctor"},
     {"edgegan.quickstart"},

@@ -14,6 +14,8 @@ from edgegan.models.spade.network import SpadeSpec
 # name: parameters, true MACs, MACs with transposed convolutions at their output's size
 PUBLISHED = {
     "resnet_9blocks": (11_378_179, 49_551_507_456, 56_799_264_768),
+    "resnet_9blocks_antialiased": (11_378_179, 64_047_022_080, 64_047_022_080),
+    "resnet_4_halvings": (182_546_755, 489_324_281_856, 605_288_398_848),
     "mobile_resnet_9blocks": (1_987_075, 11_066_671_104, 18_314_428_416),
     "mobile_resnet_9blocks_ngf16": (137_347, 954_728_448, 1_407_713_280),
     "resnet_32_32_48_32_48_48_16_16": (822_051, 4_055_629_824, 4_961_599_488),

@@ -113,7 +113,7 @@ def test_a_search_over_a_group_without_a_width_does_not_begin() -> None:
 
 def test_names_are_unique_and_specs_are_their_own() -> None:
     shown = [published.name for _, published in catalogue()]
-    assert len(shown) == len(set(shown)) == 20
+    assert len(shown) == len(set(shown)) == 22
     assert len({family.spec for family in FAMILIES.values()}) == len(FAMILIES) == 10
 
 

@@ -30,6 +30,7 @@ from edgegan.models.zoo import (
 )
 from edgegan.package import ImageIO, LabelMapIO, NoiseIO, PackageConfig, input_shape
 
+ANTIALIASED = {"halving": "blurred", "doubling": "blurred"}
 SMALL: dict[str, tuple[str, BaseModel, tuple[int, int], tuple[int, int]]] = {
     "resnet": ("resnet", ResnetSpec.from_ngf(4, blocks=2), (16, 20), (24, 16)),
     "mobile resnet": (
@@ -38,6 +39,14 @@ SMALL: dict[str, tuple[str, BaseModel, tuple[int, int], tuple[int, int]]] = {
         (16, 20),
         (24, 16),
     ),
+    "deep resnet": (
+        "resnet",
+        ResnetSpec.from_ngf(2, blocks=1, halvings=4, in_channels=36),
+        (32, 48),
+        (64, 32),
+    ),
+    "shallow resnet": ("resnet", ResnetSpec.from_ngf(4, blocks=1, halvings=1), (16, 18), (18, 16)),
+    "antialiased resnet": ("resnet", ResnetSpec.from_ngf(4, 2, **ANTIALIASED), (16, 20), (24, 16)),
     "unet": ("unet", UnetSpec.from_ngf(4, halvings=5), (32, 64), (64, 32)),
     "spade": ("spade", SpadeSpec.from_ngf(2, classes=4), (64, 128), (128, 64)),
     "mobile spade": (
@@ -148,11 +157,13 @@ def test_taps_are_modules_that_give_maps(name: str) -> None:
     assert all(len(shape) == 4 for shape in shapes.values())
 
 
-@pytest.mark.parametrize("family", ["resnet", "cartoon", "transformer_net"])
+@pytest.mark.parametrize(
+    "family", ["resnet", "deep resnet", "antialiased resnet", "cartoon", "transformer_net"]
+)
 def test_first_tap_is_behind_the_activation(family: str) -> None:
     """As GAN Compression's code taps it: nothing negative, and exactly what the trunk reads."""
-    _, spec, size, _ = SMALL[family]
-    module = build(family, spec).eval()
+    name, spec, size, _ = SMALL[family]
+    module = build(name, spec).eval()
     seen: dict[str, torch.Tensor] = {}
     tap = module.taps()[0]  # type: ignore[operator]
     module.get_submodule(tap).register_forward_hook(lambda _m, _x, y: seen.update(tap=y))

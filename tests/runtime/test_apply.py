@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from support.commands import edgegan, make_pictures
 from edgegan.data.images import read_image, to_float, to_pixels
 from edgegan.errors import InputError, OutputError
 from edgegan.metrics.quality import psnr
+from edgegan.runtime import apply
 from edgegan.runtime.apply import (
     Generator,
     apply_generator,
@@ -143,3 +145,56 @@ def test_damaged_pictures_are_left_out_where_asked(finished_run: Path, tmp_path:
 def test_channels_that_pictures_lack_are_named() -> None:
     with pytest.raises(InputError, match="takes 4 channels, and pictures give 3"):
         to_float(np.zeros((4, 4, 3), np.uint8), 4)
+
+
+def mean_added(x: np.ndarray) -> np.ndarray:
+    """A generator whose every pixel depends on the whole picture."""
+    return np.asarray(np.clip(x + x.mean((1, 2), keepdims=True), -1, 1), np.float32)
+
+
+def half_dark(height: int, width: int) -> np.ndarray:
+    x = image(height, width) * 0.1 - 0.4
+    x[:, :, : width // 2] += 0.6
+    return x
+
+
+@pytest.mark.parametrize(
+    ("bytes_each", "size", "whole"),
+    [(1.0, None, True), (1e12, None, False), (1.0, (32, 32), False)],
+    ids=["memory allows", "too large for memory", "an artefact of one size"],
+)
+def test_a_large_picture_goes_whole_or_it_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    bytes_each: float,
+    size: tuple[int, int] | None,
+    whole: bool,
+) -> None:
+    monkeypatch.setattr(apply, "WHOLE_PIXELS", 1_000)
+    monkeypatch.setattr(apply, "PACKAGE_TILE", (32, 32))
+    x = half_dark(48, 80)
+    for sees in (True, False):
+        generator = Generator(
+            mean_added, 3, size, sees_whole=partial(bool, sees), whole_bytes=lambda: bytes_each
+        )
+        for made in (
+            apply_generator(generator, x, "tile"),
+            to_float(apply.apply_to_pixels(generator, to_pixels(x), "tile"), 3),
+        ):
+            same = np.abs(made - mean_added(x)).max() < 0.02
+            assert same == (whole and sees)
+        assert bool(generator.notes) == (sees and not whole)
+
+
+def test_a_picture_that_padding_widens_most_is_tiled_still() -> None:
+    generator = Generator(
+        mean_added, 3, None, min_size=64, sees_whole=lambda: True, whole_bytes=lambda: 0.0
+    )
+    assert apply.is_tiled(generator, 1, 100_000) and not apply.is_tiled(generator, 2_000, 2_000)
+
+
+def test_the_package_tells_what_its_norms_see(finished_run: Path) -> None:
+    with open_generator(finished_run, 1) as package:
+        assert package.sees_whole() and 0 < package.whole_bytes() < 1e5
+    for name in ("student_fp32.tflite", "student_fp32.onnx"):
+        with open_generator(finished_run / "export" / name, 1) as artefact:
+            assert artefact.sees_whole()

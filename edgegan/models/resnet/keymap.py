@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
 
 from edgegan.errors import CheckpointError
 from edgegan.models.blocks import FamilyNorm, Padding
@@ -25,6 +28,36 @@ BLOCK = re.compile(r"^(model\.\d+\.)(conv_block|block|model|layers|net|main)\.(?
 EXAMPLE = "CycleGAN, pix2pix and gan-compression ResNets (model.1.weight ...)"
 
 
+@dataclass(frozen=True)
+class Places:
+    """Where layers stand in the public row: stem 1, halvings from 4 (convolution, norm, ReLU and perhaps a blur),
+    blocks, doublings (perhaps a blur, then convolution, norm, ReLU), padding, head."""
+
+    blocks: int
+    halvings: int = 2
+    blurred_down: bool = False
+    blurred_up: bool = False
+
+    def downs(self) -> list[int]:
+        """The convolutions of halvings."""
+        step = 4 if self.blurred_down else 3
+        return [4 + step * index for index in range(self.halvings)]
+
+    def start(self) -> int:
+        """The first residual block."""
+        return 4 + (4 if self.blurred_down else 3) * self.halvings
+
+    def ups(self) -> list[int]:
+        """The convolutions of doublings."""
+        step, tail = 4 if self.blurred_up else 3, self.start() + self.blocks
+        return [tail + step * index + int(self.blurred_up) for index in range(self.halvings)]
+
+    def head(self) -> int:
+        """The last convolution."""
+        step = 4 if self.blurred_up else 3
+        return self.start() + self.blocks + step * self.halvings + 1
+
+
 def recognises(state: State) -> bool:
     """Whether these are their keys."""
     return "model.1.weight" in state and any(BLOCK.match(key) for key in state)
@@ -37,28 +70,44 @@ def one_name(state: State) -> tuple[State, str]:
 
 
 def block_numbers(state: State, path: Path) -> list[int]:
-    """Where residual blocks stand; raises CheckpointError when they are no row, naming other public forms."""
+    """Where residual blocks stand: behind stem and halvings; raises CheckpointError when they are no row."""
     matches = (re.match(r"model\.(\d+)\.conv_block\.", key) for key in state)
     block_ids = sorted({int(match[1]) for match in matches if match})
-    if any(key.endswith(".filt") for key in state):
+    if not block_ids:
+        return []
+    step = 4 if any(place < block_ids[0] for place in blur_places(state)) else 3
+    start = 4 + step * max(1, (block_ids[0] - 4) // step)
+    if block_ids != list(range(start, start + len(block_ids))):
         raise CheckpointError(
-            f"{path} is an antialiased ResNet (fixed blur filters named filt, as in contrastive translation), a form "
-            "that family resnet does not read; give its class with --generator package.module:factory"
-        )
-    if block_ids != list(range(10, 10 + len(block_ids))):
-        raise CheckpointError(
-            f"{path}: residual blocks at model.{block_ids}, expected a row from model.10; "
+            f"{path}: residual blocks at model.{block_ids}, expected a row from model.{start}; "
             "is a block missing?"
         )
     return block_ids
 
 
-def find_padding(state: State) -> tuple[Padding, int, int]:
+def read_places(state: State, block_ids: list[int]) -> Places:
+    """Where layers stand around these residual blocks; the usual places where there are none."""
+    blurs = blur_places(state)
+    if not block_ids:
+        return Places(0)
+    blurred_down = any(place < block_ids[0] for place in blurs)
+    halvings = (block_ids[0] - 4) // (4 if blurred_down else 3)
+    blurred_up = any(place > block_ids[-1] for place in blurs)
+    return Places(len(block_ids), halvings, blurred_down, blurred_up)
+
+
+def blur_places(state: State) -> list[int]:
+    """Where fixed filters of halvings and doublings stand."""
+    found = (re.fullmatch(r"model\.(\d+)\.filt", key) for key in state)
+    return [int(match[1]) for match in found if match]
+
+
+def find_padding(state: State, block: int) -> tuple[Padding, int, int]:
     """The padding of blocks and the places of a block's two convolutions: zero padding has no layer of its own."""
     at = {
         int(match[1])
         for key in state
-        if (match := re.match(r"model\.10\.conv_block\.(\d+)\.(conv\.0\.)?weight", key))
+        if (match := re.match(rf"model\.{block}\.conv_block\.(\d+)\.(conv\.0\.)?weight", key))
         and state[key].dim() == 4
     }
     if 0 in at:
@@ -80,39 +129,46 @@ def read(state: State, path: Path) -> Imported:
     changes: list[str] = []
     state, name = one_name(state)
     block_ids = block_numbers(state, path)
+    places = read_places(state, block_ids)
     separable = any(re.search(r"\.conv_block\.[01]\.conv\.0\.", key) for key in state)
-    padding, first, second = find_padding(state)
-    inside = find_norm(state, f"model.10.conv_block.{first}.conv.1")
+    start = places.start()
+    padding, first, second = find_padding(state, start)
+    inside = find_norm(state, f"model.{start}.conv_block.{first}.conv.1")
     norm, state = read_norm(state, changes)
     if padding != "zero":
         changes.append("reflect padding of blocks assumed (the weights do not tell; --padding)")
-    tail = 10 + len(block_ids)
     leaf = ".conv.2.weight" if separable else ".weight"
 
     def width(key: str, axis: int = 0) -> int:
         return int(shape_of(state, key, path)[axis])
 
+    downs = [width(f"model.{place}.weight") for place in places.downs()]
+    out = 0 if places.blurred_up else 1
     spec = ResnetSpec(
         in_channels=width("model.1.weight", 1),
-        out_channels=width(f"model.{tail + 7}.weight"),
+        out_channels=width(f"model.{places.head()}.weight"),
         stem=width("model.1.weight"),
-        down=width("model.4.weight"),
-        trunk=width("model.7.weight"),
+        down=downs[0],
+        between=tuple(downs[1:-1]),
+        trunk=downs[-1],
         inner=tuple(width(f"model.{index}.conv_block.{first}{leaf}") for index in block_ids),
-        up=(width(f"model.{tail}.weight", 1), width(f"model.{tail + 3}.weight", 1)),
+        up=tuple(width(f"model.{place}.weight", out) for place in places.ups()),
+        halving="blurred" if places.blurred_down else "strided",
+        doubling="blurred" if places.blurred_up else "transposed",
         block="separable" if separable else "dense",
         norm=norm,
         padding=padding,
         separable_norm=inside if separable and inside != norm else None,
         dropout=0.5 if second - first == 5 and not separable else 0.0,
     )
+    state = without_filters(state, spec, path)
     if padding == "zero" and second == 4:
         spec = spec.model_copy(update={"dropout": 0.0 if separable else 0.5})
     biasless = norm in ("batch", "none")
     layout = {"second": second, "first": first, "name": name}
     return adopt(
         Imported("resnet", spec, state, changes, layout),
-        namer(len(block_ids), second, first),
+        namer(len(block_ids), second, first, places),
         path,
         lambda own: biasless and own.endswith(".bias") and "norm" not in own,
     )
@@ -124,7 +180,9 @@ def write(imported: Imported) -> State:
     usual = 6 if imported.spec.block == "separable" or imported.spec.dropout else 5
     first = 0 if imported.spec.padding == "zero" else 1
     second = imported.layout.get("second", usual - 2 * (1 - first))
-    given = give_back(imported, namer(len(imported.spec.inner), second, first))
+    places = places_of(imported.spec)
+    given = give_back(imported, namer(places.blocks, second, first, places))
+    given |= blur_filters(imported.spec)
     name = imported.layout.get("name", NAME)
     return {BLOCK.sub(rf"\1{name}.", key): value for key, value in given.items()}
 
@@ -132,18 +190,67 @@ def write(imported: Imported) -> State:
 def sub_network(spec: Spec, config: str, legacy: bool) -> Spec | None:
     """The sub-network of a mobile ResNet that a width config means; None for other ResNets."""
     assert isinstance(spec, ResnetSpec)
-    if spec.block != "separable":
+    if spec.block != "separable" or spec.halvings != 2:
         return None
     kept = {"in_channels", "out_channels", "norm", "separable_norm", "dropout"}
+    kept |= {"padding", "halving", "doubling"}
     return ResnetSpec.from_config(config, legacy=legacy, **spec.model_dump(include=kept))
 
 
-def namer(blocks: int, second: int, first: int = 1) -> Callable[[str], str]:
+def places_of(spec: ResnetSpec) -> Places:
+    """Where the layers of a generator of this spec stand in public files."""
+    blurred = spec.halving == "blurred", spec.doubling == "blurred"
+    return Places(len(spec.inner), spec.halvings, *blurred)
+
+
+def blur_filters(spec: ResnetSpec) -> State:
+    """The fixed filters that public files of an antialiased ResNet hold, one copy a channel."""
+    places, result = places_of(spec), {}
+    narrow = torch.tensor([1.0, 2.0, 1.0])
+    wide = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    rows: list[tuple[int, int, torch.Tensor]] = []
+    if places.blurred_down:
+        widths = [spec.down, *spec.between, spec.trunk][-places.halvings :]
+        rows += [
+            (at + 3, width, narrow / 4) for at, width in zip(places.downs(), widths, strict=True)
+        ]
+    if places.blurred_up:
+        widths = [spec.trunk, *spec.up[:-1]]
+        rows += [(at - 1, width, wide / 4) for at, width in zip(places.ups(), widths, strict=True)]
+    for place, width, taps in rows:
+        result[f"model.{place}.filt"] = torch.outer(taps, taps).repeat(width, 1, 1, 1)
+    return result
+
+
+def without_filters(state: State, spec: ResnetSpec, path: Path) -> State:
+    """The state without fixed filters; raises CheckpointError where one is not the filter that it should be."""
+    wanted = blur_filters(spec)
+    for key in (key for key in state if key.endswith(".filt")):
+        known = wanted.get(key)
+        if (
+            known is None
+            or known.shape != state[key].shape
+            or (known - state[key]).abs().max() > 1e-3
+        ):
+            raise CheckpointError(
+                f"{path}: '{key}' is not the filter of an antialiased ResNet ([1 2 1] where sizes are halved, "
+                "[1 3 3 1] where doubled); give its class with --generator package.module:factory"
+            )
+    return {key: value for key, value in state.items() if not key.endswith(".filt")}
+
+
+def namer(
+    blocks: int, second: int, first: int = 1, around: Places | None = None
+) -> Callable[[str], str]:
     """Our key -> the public key; `first` and `second` are the indices of a block's convolutions: 1 and 5 or, with
-    dropout, 6; with zero padding 0 and 3 or 4."""
-    tail = 10 + blocks
-    places = {"stem": 1, "down1": 4, "down2": 7, "up1": tail, "up2": tail + 3, "head": tail + 7}
-    places |= {f"{name}_norm": index + 1 for name, index in places.items()}
+    dropout, 6; with zero padding 0 and 3 or 4. `around` says where other layers stand: usual with two strided
+    halvings."""
+    where = around or Places(blocks)
+    downs, ups = where.downs(), where.ups()
+    between = {f"between.{index}": place for index, place in enumerate(downs[1:-1])}
+    places = {"stem": 1, "down1": downs[0], **between, "down2": downs[-1], "head": where.head()}
+    places |= {f"up{index}": place for index, place in enumerate(ups, 1)}
+    places |= {norm_of(name): place + 1 for name, place in places.items()}
     inner = {"conv1": first, "norm1": first + 1, "conv2": second, "norm2": second + 1}
     inside = {"depthwise": ".conv.0", "norm": ".conv.1", "pointwise": ".conv.2"}
 
@@ -153,6 +260,12 @@ def namer(blocks: int, second: int, first: int = 1) -> Callable[[str], str]:
             return f"model.{places[module]}.{leaf}"
         _, index, layer, *part = module.split(".")
         separable = inside[part[0]] if part else ""
-        return f"model.{10 + int(index)}.conv_block.{inner[layer]}{separable}.{leaf}"
+        return f"model.{where.start() + int(index)}.conv_block.{inner[layer]}{separable}.{leaf}"
 
     return to_public
+
+
+def norm_of(name: str) -> str:
+    """The norm behind one of our convolutions."""
+    layer, _, index = name.partition(".")
+    return f"{layer}_norm.{index}" if index else f"{layer}_norm"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+from typing import Final, Literal
+
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
+from edgegan.errors import ConfigError
 from edgegan.models.blocks import (
     FamilyNorm,
     Padding,
@@ -21,18 +25,23 @@ from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
+Halving = Literal["strided", "blurred"]
+Doubling = Literal["transposed", "blurred"]
+MOST_HALVINGS: Final = 8
+
 
 class ResnetSpec(Spec):
-    """Every width of the generator. Heights and widths of images must be multiples of 4 and at least 16."""
+    """Every width of the generator. Heights and widths of images must be multiples of 2 to the number of halvings, and
+    at least 16. As many halvings as there are widths in `up`."""
 
     WIDTHS = (
         WidthField("stem", "stem"),
         WidthField("down1", "down"),
+        WidthField(r"between\.(\d+)", "between", 0),
         WidthField("down2", "trunk"),
         INNER,
-        WidthField(r"up(\d)", "up", -1),
+        WidthField(r"up(\d+)", "up", -1),
     )
-    STRIDE = 4
     MIN_SIZE = 16
 
     in_channels: int = Field(3, ge=1, le=MOST_WIDTH)
@@ -41,12 +50,26 @@ class ResnetSpec(Spec):
         64, ge=1, le=MOST_WIDTH, description="channels after the first 7x7 convolution"
     )
     down: int = Field(
-        128, ge=1, le=MOST_WIDTH, description="channels after the first strided convolution"
+        128, ge=1, le=MOST_WIDTH, description="channels after the first of several halvings"
+    )
+    between: tuple[Width, ...] = Field(
+        (), description="channels after each halving between the first and the last"
     )
     trunk: int = Field(256, ge=1, le=MOST_WIDTH, description="channels of the residual trunk")
     inner: Layers = Field((256,) * 9, description="inner channels of each residual block")
-    up: tuple[Width, Width] = Field(
-        (128, 64), description="channels after each transposed convolution"
+    up: tuple[Width, ...] = Field(
+        (128, 64),
+        min_length=1,
+        max_length=MOST_HALVINGS,
+        description="channels after each doubling",
+    )
+    halving: Halving = Field(
+        "strided",
+        description="strided convolution, or (antialiased) one of stride 1 and a fixed blur of stride 2",
+    )
+    doubling: Doubling = Field(
+        "transposed",
+        description="transposed convolution, or (antialiased) a fixed doubling blur and a convolution",
     )
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: FamilyNorm = "instance"
@@ -58,19 +81,44 @@ class ResnetSpec(Spec):
         0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
     )
 
+    @model_validator(mode="after")
+    def check_halvings(self) -> ResnetSpec:
+        """A width for every halving but the first and the last."""
+        if len(self.between) != max(0, len(self.up) - 2):
+            raise ValueError(f"between needs {max(0, len(self.up) - 2)} widths, two fewer than up")
+        return self
+
     @staticmethod
-    def from_ngf(ngf: int, blocks: int = 9, **other: object) -> ResnetSpec:
-        """The published shape: ngf, 2 ngf, 4 ngf, `blocks` residual blocks, 2 ngf, ngf."""
+    def from_ngf(ngf: int, blocks: int = 9, halvings: int = 2, **other: object) -> ResnetSpec:
+        """The published shape: ngf, 2 ngf, 4 ngf (and on, doubled at each halving), `blocks` residual blocks, and
+        back to ngf."""
+        wide = [ngf * 2**index for index in range(halvings + 1)]
         return ResnetSpec.model_validate(
             {
                 "stem": ngf,
-                "down": 2 * ngf,
-                "trunk": 4 * ngf,
-                "inner": (4 * ngf,) * blocks,
-                "up": (2 * ngf, ngf),
+                "down": wide[1],
+                "between": tuple(wide[2:-1]),
+                "trunk": wide[-1],
+                "inner": (wide[-1],) * blocks,
+                "up": tuple(wide[-2::-1]),
                 **other,
             }
         )
+
+    @property
+    def halvings(self) -> int:
+        """How often height and width are halved, and doubled again."""
+        return len(self.up)
+
+    @property
+    def stride(self) -> int:
+        """What heights and widths must be multiples of."""
+        return int(2**self.halvings)
+
+    @property
+    def min_size(self) -> int:
+        """The smallest height and width: a trunk that can be padded by reflection."""
+        return max(self.MIN_SIZE, 2 * self.stride)
 
     @staticmethod
     def from_config(config: str, *, legacy: bool = False, **other: object) -> ResnetSpec:
@@ -102,6 +150,8 @@ class ResnetSpec(Spec):
 
         Raises ConfigError when the widths are not of that form.
         """
+        if self.halvings != 2:
+            raise ConfigError("eight numbers are for two halvings; write the spec")
         inner = [self.inner[third * len(self.inner) // 3] // 4 for third in range(3)]
         ends = [self.up[0] // 2, self.up[1]]
         numbers = [self.stem, self.down // 2, self.trunk // 4, *inner, *ends]
@@ -119,6 +169,7 @@ class ResnetSpec(Spec):
             update={
                 "stem": scale_width(self.stem, scale, round_to),
                 "down": scale_width(self.down, scale, round_to),
+                "between": tuple(scale_width(width, scale, round_to) for width in self.between),
                 "trunk": scale_width(self.trunk, scale, round_to),
                 "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
                 "up": tuple(scale_width(width, scale, round_to) for width in self.up),
@@ -130,8 +181,29 @@ class ResnetSpec(Spec):
         )
 
 
+def blur() -> nn.Module:
+    """Every second pixel of a picture blurred by [1 2 1] x [1 2 1] / 16, mirrored at its border (Zhang 2019): two means
+    of 2x2 pixels are that filter, and have no weights."""
+    return nn.Sequential(nn.ReflectionPad2d(1), nn.AvgPool2d(2, stride=1), nn.AvgPool2d(2))
+
+
+def halve(before: int, after: int, halving: Halving) -> nn.Conv2d:
+    """The convolution of a halving; a blurred one leaves the size to the blur behind it."""
+    return nn.Conv2d(before, after, 3, stride=2 if halving == "strided" else 1, padding=1)
+
+
+def double(before: int, after: int, doubling: Doubling) -> nn.Module:
+    """The convolution of a doubling; a blurred one finds the size doubled."""
+    if doubling == "blurred":
+        return nn.Conv2d(before, after, 3, padding=1)
+    return nn.ConvTranspose2d(before, after, 3, stride=2, padding=1, output_padding=1)
+
+
 class ResnetGenerator(nn.Module):
-    """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of 4."""
+    """(N, in, H, W) in [-1, 1] -> (N, out, H, W) in [-1, 1]; H and W multiples of `spec.stride`.
+
+    A doubling by [1 3 3 1] x [1 3 3 1] / 16 with its border repeated is bilinear interpolation at half-pixel centres.
+    """
 
     def __init__(self, spec: ResnetSpec) -> None:
         super().__init__()
@@ -139,11 +211,19 @@ class ResnetGenerator(nn.Module):
         self.stem_pad = nn.ReflectionPad2d(3)
         self.stem = nn.Conv2d(spec.in_channels, spec.stem, 7)
         self.stem_norm = make_norm(norm, spec.stem)
-        self.down1 = nn.Conv2d(spec.stem, spec.down, 3, stride=2, padding=1)
-        self.down1_norm = make_norm(norm, spec.down)
-        self.down2 = nn.Conv2d(spec.down, spec.trunk, 3, stride=2, padding=1)
+        rows = [spec.stem, spec.down, *spec.between] if spec.halvings > 1 else [spec.stem]
+        if spec.halvings > 1:
+            self.down1 = halve(spec.stem, spec.down, spec.halving)
+            self.down1_norm = make_norm(norm, spec.down)
+        self.between = nn.ModuleList(
+            halve(before, after, spec.halving) for before, after in pairwise(rows[1:])
+        )
+        self.between_norm = nn.ModuleList(make_norm(norm, width) for width in spec.between)
+        self.down2 = halve(rows[-1], spec.trunk, spec.halving)
         self.down2_norm = make_norm(norm, spec.trunk)
-        self.down2_relu = nn.ReLU()
+        blurred = spec.halving == "blurred"
+        self.down2_relu: nn.Module = nn.Sequential(nn.ReLU(), blur()) if blurred else nn.ReLU()
+        self.blurs = nn.ModuleList(blur() for _ in range((spec.halvings - 1) * blurred))
         self.global_branch = global_branch(norm, spec.in_channels, spec.trunk)
         self.blocks = nn.ModuleList(
             ResidualBlock(
@@ -156,16 +236,16 @@ class ResnetGenerator(nn.Module):
             ).set_padding(spec.padding)
             for inner in spec.inner
         )
-        self.up1 = nn.ConvTranspose2d(
-            spec.trunk, spec.up[0], 3, stride=2, padding=1, output_padding=1
+        self.doublings: list[tuple[str, str]] = []
+        for index, (before, after) in enumerate(pairwise((spec.trunk, *spec.up)), 1):
+            self.add_module(f"up{index}", double(before, after, spec.doubling))
+            self.add_module(f"up{index}_norm", make_norm(norm, after))
+            self.doublings.append((f"up{index}", f"up{index}_norm"))
+        self.enlarge = (
+            nn.Upsample(scale_factor=2, mode="bilinear") if spec.doubling == "blurred" else None
         )
-        self.up1_norm = make_norm(norm, spec.up[0])
-        self.up2 = nn.ConvTranspose2d(
-            spec.up[0], spec.up[1], 3, stride=2, padding=1, output_padding=1
-        )
-        self.up2_norm = make_norm(norm, spec.up[1])
         self.head_pad = nn.ReflectionPad2d(3)
-        self.head = nn.Conv2d(spec.up[1], spec.out_channels, 7)
+        self.head = nn.Conv2d(spec.up[-1], spec.out_channels, 7)
         self.relu = nn.ReLU()
         self.tanh = nn.Tanh()
 
@@ -173,15 +253,23 @@ class ResnetGenerator(nn.Module):
         """See the class."""
         image = x
         x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
-        x = self.relu(self.down1_norm(self.down1(x)))
+        if len(self.doublings) > 1:
+            x = self.blurred(self.relu(self.down1_norm(self.down1(x))), 0)
+        for place, (down, norm) in enumerate(zip(self.between, self.between_norm, strict=True), 1):
+            x = self.blurred(self.relu(norm(down(x))), place)
         x = self.down2_relu(self.down2_norm(self.down2(x)))
         if self.global_branch is not None:
             x = self.global_branch(image, x)
         for block in self.blocks:
             x = block(x)
-        x = self.relu(self.up1_norm(self.up1(x)))
-        x = self.relu(self.up2_norm(self.up2(x)))
+        for up, up_norm in self.doublings:
+            x = x if self.enlarge is None else self.enlarge(x)
+            x = self.relu(self.get_submodule(up_norm)(self.get_submodule(up)(x)))
         return self.tanh(self.head(self.head_pad(x)))
+
+    def blurred(self, x: torch.Tensor, place: int) -> torch.Tensor:
+        """What the blur of a halving but the last makes of it, where there is one."""
+        return self.blurs[place](x) if len(self.blurs) else x
 
     def taps(self) -> list[str]:
         """Modules whose outputs are distilled: trunk entry and after each third of the blocks (GAN Compression 3.1)."""

@@ -14,7 +14,6 @@ import torch
 from edgegan.models.matching import Imported, adopt, expected_state, give_back, shape_of
 from edgegan.models.spade.network import BLOCK_NAMES, SeparableNorm, SpadeSpec
 from edgegan.models.spec import Spec
-from edgegan.models.spectral import fold_spectral, unfold_spectral
 from edgegan.weights import State
 
 EXAMPLE = "SPADE (fc.weight, head_0.conv_0.weight ...)"
@@ -47,13 +46,10 @@ def recognises(state: State) -> bool:
 
 
 def read(state: State, path: Path) -> Imported:
-    """Spectral normalisation is folded. What weights do not tell is assumed aloud: Cityscapes' 36 channels mean `more`,
-    other counts `normal`; the last channel is the instance edge but for datasets without; separable convolutions that
-    have a bias in front of an unseen norm have InstanceNorm there."""
+    """What weights do not tell is assumed aloud: Cityscapes' 36 channels mean `more`, other counts `normal`; the last
+    channel is the instance edge but for datasets without; separable convolutions that have a bias in front of an unseen
+    norm have InstanceNorm there."""
     changes: list[str] = []
-    state, vectors = fold_spectral(state, path)
-    if vectors:
-        changes.append(f"spectral normalisation of {len(vectors)} layers folded (exact)")
 
     def width(key: str, axis: int = 0) -> int:
         return int(shape_of(state, f"{key}.weight", path)[axis])
@@ -77,7 +73,7 @@ def read(state: State, path: Path) -> Imported:
     )
     changes += assumed(spec)
     state, statistics = trim_statistics(state, spec, changes)
-    layout: dict[str, Any] = {"spectral": vectors, "statistics": statistics}
+    layout: dict[str, Any] = {"statistics": statistics}
     biasless = separable and not any(key.endswith(".conv.0.bias") for key in state)
     return adopt(
         Imported("spade", spec, state, changes, layout),
@@ -114,12 +110,12 @@ def assumed(spec: SpadeSpec) -> list[str]:
 
 
 def write(imported: Imported) -> State:
-    """The public state dict, spectral normalisation and full-width statistics as it was read with."""
+    """The public state dict, full-width statistics as it was read with."""
     state = give_back(imported, to_public)
     for key, length in imported.layout.get("statistics", {}).items():
         rest = torch.full((length - len(state[key]),), float(key.endswith("var")))
         state[key] = torch.cat([state[key], rest])
-    return unfold_spectral(state, imported.layout.get("spectral", {}))
+    return state
 
 
 def trim_statistics(
