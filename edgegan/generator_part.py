@@ -13,7 +13,7 @@ import torch
 from edgegan.errors import CheckpointError, nearest
 
 AVERAGES = ("params_ema", "g_ema", "G_ema", "ema", "model_ema", "avg_gen_state_dict")
-MOST_NESTED = 4
+MOST_NESTED = 32
 PREFIXES = ("module.", "_orig_mod.")
 GENERATOR = re.compile(
     r"(net_?G(_\w+)?|generator(_\w+)?|gen|gen_?[AB]2[AB]|G|G_[AB]|G_?[AB]2[AB]|[gG](en)?_ema)"
@@ -47,11 +47,14 @@ def choose_mapping(raw: Mapping[Any, Any], path: Path, notes: list[str]) -> str 
     return name
 
 
-def holds_tensors(value: object) -> bool:
+def holds_tensors(value: object, nesting: int = 0) -> bool:
     """Whether this is a mapping with tensors in it, or in mappings of it."""
-    if not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or nesting > MOST_NESTED:
         return False
-    return any(isinstance(each, torch.Tensor) for each in value.values())
+    return any(
+        isinstance(each, torch.Tensor) or holds_tensors(each, nesting + 1)
+        for each in value.values()
+    )
 
 
 def say_chosen(name: str, names: set[str], notes: list[str]) -> None:

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from edgegan import careful_pickle
 from edgegan.archives import ArchiveError, check_zip, is_zip
+from edgegan.checkpoint_kinds import AGAIN, HOW_TO_CLEAN, check_exists, check_kind, unpacked
 from edgegan.errors import CheckpointError, InputError
 from edgegan.generator_part import (
     AVERAGES,
@@ -37,18 +39,9 @@ WRAPPERS = (
     "model",
     "gen_state_dict",
 )
-MAX_NESTING = 4
+MAX_NESTING = 32
 MOST_SHARED = 8  # times a file's size that its tensors may be: some tie weights
-HOW_TO_CLEAN = (
-    "where it was made, run: torch.save(model.state_dict(), 'weights.pth'), then import weights.pth"
-)
-AGAIN = "copy or download it again"
 UNPACKED_BYTES = 1 << 20
-OTHER_KINDS = (  # first bytes, where they stand, suffix, what it is
-    (b"TFL3", 4, ".tflite", "a TFLite model"),
-    (b"\x89HDF\r\n", 0, ".h5", "a Keras file (HDF5)"),
-    (b"\x08", 0, ".onnx", "an ONNX model"),
-)
 DAMAGE = (
     RuntimeError,
     EOFError,
@@ -76,10 +69,11 @@ def read_state(path: Path, part: str | None = None, notes: list[str] | None = No
     """
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a checkpoint file (.pth or .safetensors)")
+    check_exists(path)
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
     check_kind(path)
-    raw = read_safetensors(path) if is_safetensors(path) else read_torch(path)
+    raw = read_any(path)
     if part is not None and isinstance(raw, Mapping):
         raw = take_part(raw, part, path)
     state = flatten(raw, path, [] if notes is None else notes)
@@ -107,26 +101,15 @@ def read_state(path: Path, part: str | None = None, notes: list[str] | None = No
     return state
 
 
-def check_kind(path: Path) -> None:
-    """Raises CheckpointError for the usual files that are no checkpoint at all."""
-    with path.open("rb") as file:
-        raw = file.read(512)
-    head = raw.lstrip()
-    for mark, place, suffix, kind in OTHER_KINDS:
-        certain = len(mark) > 1 or path.suffix == suffix
-        if certain and raw[place:].startswith(mark):
-            raise CheckpointError(
-                f"{path} is {kind}, a finished network and not a checkpoint: edgegan lint and edgegan bench "
-                "look at .onnx and .tflite; to compress, give the PyTorch weights it was made of"
-            )
-    if not head:
-        raise CheckpointError(f"{path} is empty; {AGAIN}")
-    if head[:1] == b"<":
-        raise CheckpointError(f"{path} is a web page, not a checkpoint; download the file itself")
-    if head.startswith(b"version https://git-lfs"):
-        raise CheckpointError(
-            f"{path} is a Git LFS pointer, not a checkpoint; fetch it with: git lfs pull"
-        )
+def read_any(path: Path) -> object:
+    """What a checkpoint holds, also of one inside a zip file; raises CheckpointError."""
+    try:
+        with unpacked(path) as inner:
+            return read_safetensors(inner) if is_safetensors(inner) else read_torch(inner)
+    except ArchiveError as error:
+        raise CheckpointError(f"{path} is no checkpoint: {error}; {AGAIN}") from error
+    except (zipfile.BadZipFile, OSError, EOFError) as error:
+        raise CheckpointError(f"{path} is damaged or cut short ({error}); {AGAIN}") from error
 
 
 def load_tensors(path: Path) -> dict[str, torch.Tensor]:
@@ -153,6 +136,8 @@ def harmless_globals() -> list[Any]:
         for each, name in ((core, "scalar"), (array, "_reconstruct"))
         for place in ("core", "_core")
     ]
+    buffer = np.zeros(1).__reduce_ex__(5)[0]
+    named += [(buffer, f"numpy.{place}.numeric._frombuffer") for place in ("core", "_core")]
     plain = [np.ndarray, np.dtype, argparse.Namespace, Counter]
     return [*named, *plain, *(type(np.dtype(kind)) for kind in kinds)]
 
@@ -181,6 +166,8 @@ def read_torch(path: Path) -> object:
                 )
         with warnings.catch_warnings(), torch.serialization.safe_globals(harmless_globals()):
             warnings.simplefilter("ignore")  # torch warns about formats it then refuses
+            if is_zip(path) and careful_pickle.needs_care(path):
+                return careful_pickle.load(path, harmless_globals())
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL ([\w.]+)", str(error))
