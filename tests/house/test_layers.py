@@ -41,6 +41,8 @@ LAYERS: list[set[str]] = [
         "edgegan.tensors",
         "edgegan.runtime",
         "edgegan.generator_part",
+        "edgegan.careful_pickle",
+        "edgegan.checkpoint_kinds",
         "edgegan.weights",
     },
     {"edgegan.data", "edgegan.metrics"},
