@@ -70,6 +70,7 @@ def cache_outputs(shaped: Shaped) -> Job:
         "flip": recipe.data.flip,
         "seed": recipe.seed,
     }
+    inputs |= {"start": recipe.student.start} if recipe.student.start != "random" else {}
     inherited = inherit(teacher, settings, cache.taps, device)
     return Job(order, shaped.spec, cache, inherited, inputs, shaped.start, shaped.figures)
 

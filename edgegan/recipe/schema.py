@@ -79,3 +79,12 @@ class Recipe(Section):
                 f"slim.finetune_discriminator needs {weight} and slim.finetune_steps above 0"
             )
         return self
+
+    @model_validator(mode="after")
+    def slimming_has_its_own_start(self) -> Recipe:
+        """What slimming starts from is a key of its own."""
+        if self.method == "gan-slimming" and self.student.start != "random":
+            raise ValueError(
+                "student.start teacher means nothing for method gan-slimming: set slim.initial teacher"
+            )
+        return self

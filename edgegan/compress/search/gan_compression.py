@@ -103,6 +103,7 @@ def share_weights(job: Job) -> Sharing:
     """The network that sub-networks share, and their costs, measured where a budget is of such a kind."""
     example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
     shared, costs = make_shared(job.family, job.spec, example, job.recipe, job.cache.taps)
+    job.start_student(shared.module)
     sharing = Sharing(job, shared, costs.with_measured(measured_costs(job, shared)))
     check_reachable(sharing.costs_of(shared.space.narrowest()), job.recipe.budget.limits())
     return sharing
