@@ -136,10 +136,15 @@ class Searcher:
             write_atomic(self.journal, ("\n".join(lines) + "\n").encode())
         say(f"search: {len(self.known)} evaluations of an interrupted search are kept")
 
-    def run(self, inputs: str) -> tuple[list[Candidate], str]:
-        """All candidates evaluated within the budgets, best first, and why the search stopped."""
-        self.check_budget()
+    def run(self, inputs: str, given: Genome | None = None) -> tuple[list[Candidate], str]:
+        """All candidates evaluated within the budgets, best first, and why the search stopped; a genome that is `given`
+        is the only one."""
+        if given is None:
+            self.check_budget()
         self.remember(inputs)
+        if given is not None:
+            label = self.space.describe(given)
+            return self.evaluate([given], 0, f"search, {label} alone"), f"{label} was given"
         if self.space.size() <= self.settings.exhaustive:
             genomes = [
                 each for each in itertools.product(*self.space.choices.values()) if self.fits(each)
