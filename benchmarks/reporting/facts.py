@@ -221,13 +221,14 @@ def search_facts(
     kind = COSTS.get(front["cost"])
     unit, scale = (front["cost"], 1.0) if kind is None else (kind.unit, kind.scale)
     chosen = front["chosen"]
+    sign = -1 if front.get("lower_is_better") else 1  # a distance is written as it is measured
 
     def row(each: dict[str, Any]) -> FrontRow:
         return FrontRow(
             "_".join(map(str, each["genome"])),
             float(each["costs"][front["cost"]]) / scale,
             float(each["costs"]["params"]),
-            float(each["fitness"]),
+            sign * float(each["fitness"]),
             each["genome"] == chosen["genome"],
         )
 

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from edgegan.contracts.quantities import Width
 from edgegan.recipe.section import Section
+
+NETWORK_FITNESS = ("fid", "kid", "miou")
+LOWER_IS_BETTER = ("fid", "kid")
+
+
+def value_of(metric: str, fitness: float) -> float:
+    """A fitness, of which higher is better, as its metric is written."""
+    return -fitness if metric in LOWER_IS_BETTER else fitness
 
 
 class Supernet(Section):
@@ -70,9 +79,20 @@ class Supernet(Section):
 class Search(Section):
     """The search for the best sub-generator under the budget."""
 
-    fitness: Literal["psnr", "ssim", "feature"] = Field(
+    fitness: Literal["psnr", "ssim", "feature", "fid", "kid", "miou"] = Field(
         "psnr",
-        description="to the teacher on the search images: psnr, ssim, or feature (minus the feature loss at the taps)",
+        description="on the search images: to the teacher psnr, ssim, or feature (minus the feature loss at the taps); "
+        "by search.network fid (Frechet distance), kid, or miou",
+    )
+    network: Path | None = Field(
+        None,
+        description="fid, kid: Inception weights, or a TorchScript or ONNX network of features; miou: a segmentation "
+        "network (TorchScript, ONNX or a package)",
+    )
+    reference: Path | None = Field(
+        None,
+        description="fid, kid: folder of pictures to compare with; null: the true pictures of the search images, else "
+        "the target domain's that the discriminator sees, else the teacher's",
     )
     widths: str = Field(
         "",
@@ -119,6 +139,16 @@ class Search(Section):
         le=10_000_000,
         description="steps in which the chosen sub-network is distilled further; 0: it keeps the supernet's weights",
     )
+
+    @model_validator(mode="after")
+    def networks_are_used(self) -> Search:
+        """A network judges only where the search goes by one, a reference is only for distances."""
+        for name, used in (("network", NETWORK_FITNESS), ("reference", LOWER_IS_BETTER)):
+            if getattr(self, name) is not None and self.fitness not in used:
+                raise ValueError(
+                    f"{name} means nothing for fitness {self.fitness}: set {', '.join(used)}"
+                )
+        return self
 
     @field_validator("widths", mode="before")
     @classmethod

@@ -10,6 +10,7 @@ from edgegan.compress.search.widths import WidthSpace
 from edgegan.console import table
 from edgegan.files import write_atomic, write_json
 from edgegan.recipe.kinds import COSTS
+from edgegan.recipe.search_section import LOWER_IS_BETTER, value_of
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 56
 TABLE_ROWS = 12
@@ -31,6 +32,7 @@ def write_front(
         {
             "cost": cost,
             "fitness": metric,
+            **({"lower_is_better": True} if metric in LOWER_IS_BETTER else {}),
             "units": list(space.units),
             "candidates": len(found),
             "front": [entry(each) for each in front],
@@ -52,6 +54,11 @@ def entry(candidate: Candidate) -> dict[str, object]:
     }
 
 
+def written(metric: str, candidate: Candidate) -> str:
+    """What a search goes by, as its metric is written: a distance grows with what is wrong."""
+    return f"{value_of(metric, candidate.fitness):.3f}"
+
+
 def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: str) -> str:
     """The front's cheapest to dearest candidates, at most a dozen, always with the chosen one."""
     front = pareto(found, cost)
@@ -63,7 +70,7 @@ def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: st
             "_".join(map(str, each.genome)),
             f"{each.costs[cost] / scale:,.1f}",
             f"{each.costs['params'] / 1e3:,.0f}",
-            f"{each.fitness:.3f}",
+            written(metric, each),
             "chosen" if each is chosen else "",
         ]
         for each in shown
@@ -95,7 +102,7 @@ def plot(
 
     def dot(each: Candidate, radius: float, style: str, label: str) -> str:
         x, y = place(each)
-        title = escape(f"{label}{'_'.join(map(str, each.genome))}: {each.fitness:.3f}")
+        title = escape(f"{label}{'_'.join(map(str, each.genome))}: {written(metric, each)}")
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {style}><title>{title}</title></circle>'
 
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, front))
@@ -115,8 +122,8 @@ def plot(
         (MARGIN, HEIGHT - MARGIN + 16, "start", f"{low_x:,.4g}"),
         (WIDTH - MARGIN / 2, HEIGHT - MARGIN + 16, "end", f"{high_x:,.4g}"),
         (WIDTH / 2, HEIGHT - 12, "middle", unit),
-        (MARGIN - 6, HEIGHT - MARGIN, "end", f"{low_y:.2f}"),
-        (MARGIN - 6, MARGIN / 2 + 8, "end", f"{high_y:.2f}"),
+        (MARGIN - 6, HEIGHT - MARGIN, "end", f"{value_of(metric, low_y):.2f}"),
+        (MARGIN - 6, MARGIN / 2 + 8, "end", f"{value_of(metric, high_y):.2f}"),
         (MARGIN, 16, "start", f"{metric}: blue the front, green chosen, red uniform scaling"),
     ]
     parts += [

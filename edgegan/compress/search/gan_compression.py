@@ -18,13 +18,12 @@ from edgegan.compress.costs.counted import tabulate
 from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.costs.network import NetworkCosts, check_reachable, within
 from edgegan.compress.distill import distill, make_trainer
-from edgegan.compress.fidelity import psnr_to_teacher
 from edgegan.compress.form import say_what_stays, student_spec
-from edgegan.compress.inherited import Inherited
 from edgegan.compress.job import Job, Order, Shaped, training_settings, values_of
 from edgegan.compress.search.evolution import Candidate, Searcher, uniform_fits
 from edgegan.compress.search.fitness import Fitness
-from edgegan.compress.search.front import front_table, write_front
+from edgegan.compress.search.front import front_table, write_front, written
+from edgegan.compress.search.network_scores import Score, check_judge, judge_inputs, open_score
 from edgegan.compress.search.states import States, load_states, save_states, states_of
 from edgegan.compress.search.supernet import Shared, share, sort_channels, train_supernet
 from edgegan.compress.search.widths import Genome, searched_space
@@ -33,17 +32,16 @@ from edgegan.console import format_cost, say
 from edgegan.distributed import is_main
 from edgegan.errors import BudgetError, ConfigError
 from edgegan.metrics.complexity import format_macs
-from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
 from edgegan.models.catalogue import measure_spec
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import build
 from edgegan.package import input_shape
 from edgegan.recipe.schema import Recipe
-from edgegan.training.schedule import Schedule, schedule_of
+from edgegan.training.schedule import schedule_of
 
 LATER_SUPERNET = ("tied", "choices")
-LATER_SEARCH = ("widths",)
+LATER_SEARCH = ("widths", "network", "reference")
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,7 @@ def widest_student(order: Order) -> Shaped:
     """
     config, recipe = order.config, order.recipe
     say_what_stays(config)
+    check_judge(recipe, config)
     spec = student_spec(config, recipe.student)
     example = torch.zeros(input_shape(config.input, recipe.data.size))
     shared, costs = make_shared(config.family, spec, example, recipe, [])
@@ -205,13 +204,18 @@ def search(sharing: Sharing) -> Found:
     job, recipe, trained = sharing.job, sharing.job.recipe, sharing.states
     assert trained is not None
     supernet = job.run.manifest["stages"]["supernet"]["outputs"]
-    searched_by = values_of(recipe.search, LATER_SEARCH)
+    searched_by = values_of(recipe.search, LATER_SEARCH) | judge_inputs(recipe.search)
     inputs = job.hash(supernet, searched_by, recipe.budget.model_dump(mode="json"))
-    with job.run.stage("search", inputs) as stage:
+    with (
+        job.run.stage("search", inputs) as stage,
+        open_score(job, needed=stage.todo) as judge,
+    ):
+        if judge is not None:
+            say(f"search by {judge.title}")
         searcher = Searcher(
             space=sharing.shared.space,
             costs=sharing.costs_of,
-            fitness=make_fitness(sharing, trained),
+            fitness=make_fitness(sharing, trained, judge),
             limits=recipe.budget.limits(),
             settings=recipe.search,
             seed=recipe.seed,
@@ -238,6 +242,7 @@ def search(sharing: Sharing) -> Found:
             stage.note(
                 evaluated=len(candidates),
                 why=why,
+                **({"by": judge.title} if judge else {}),
                 **dict(zip(("config", "macs_published"), found.published() or (), strict=False)),
                 fitness=found.chosen.fitness,
                 uniform_fitness=uniform.fitness if uniform else None,
@@ -254,9 +259,9 @@ def say_found(found: Found, uniform: Candidate | None, why: str) -> None:
         say(line)
     beside = ""
     if uniform is not None:
-        beside = f"; scaling every width alike gives {uniform.fitness:.3f}"
+        beside = f"; scaling every width alike gives {written(metric, uniform)}"
     say(
-        f"search: {why}; best {metric} {chosen.fitness:.3f} at "
+        f"search: {why}; best {metric} {written(metric, chosen)} at "
         f"{format_macs(chosen.costs['macs'])}MACs, {chosen.costs['params']:,.0f} parameters{beside}"
     )
     published = found.published()
@@ -272,7 +277,9 @@ def first_cost(recipe: Recipe) -> str:
     return next(iter(recipe.budget.limits()), "macs")
 
 
-def make_fitness(sharing: Sharing, trained: States) -> Callable[[Genome], float]:
+def make_fitness(
+    sharing: Sharing, trained: States, judge: Score | None
+) -> Callable[[Genome], float]:
     """Scores a genome with the shared weights."""
     job, shared = sharing.job, sharing.shared
     maps = None
@@ -283,61 +290,10 @@ def make_fitness(sharing: Sharing, trained: States) -> Callable[[Genome], float]
         if maps is None:
             raise ConfigError("search.fitness feature needs distill.feature_weight above 0")
         maps.load_state_dict(trained["maps"])
-    score = Fitness(shared, job.cache, job.recipe.search.fitness, maps, job.device)
+    score = Fitness(
+        shared, job.cache, job.recipe.search.fitness, maps, job.device, judge.of if judge else None
+    )
     return lambda genome: score(shared.space.plan(genome))
-
-
-def check_ranks(found: Found) -> Found:
-    """Trains a few sub-networks alone, and says how well the supernet had ranked them."""
-    job, settings = found.sharing.job, found.sharing.job.recipe.search
-    count = min(settings.check_networks, len(found.candidates))
-    if count < 2:
-        return found
-    distilling, steps = job.recipe.distill, settings.check_steps
-    schedule = schedule_of(distilling, steps=steps, warmup=steps // 10)
-    trained = {**training_settings(distilling, schedule), "compile": False}
-    inputs = job.hash(found.inputs, trained, count)
-    with job.run.stage("check", inputs) as stage:
-        if stage.todo:
-            last = len(found.candidates) - 1
-            picked = [found.candidates[round(i * last / (count - 1))] for i in range(count)]
-            alone = [
-                train_alone(found.sharing, each.genome, schedule, inputs, f"{number}/{count}")
-                for number, each in enumerate(picked, 1)
-            ]
-            stage.note(
-                genomes=[list(each.genome) for each in picked],
-                shared=[each.fitness for each in picked],
-                alone=alone,
-                spearman=spearman([each.fitness for each in picked], alone),
-            )
-    figures = job.run.figures("check")
-    say(
-        f"rank correlation (Spearman) of the supernet's scores with {count} sub-networks trained alone for "
-        f"{settings.check_steps} steps: {figures['spearman']:.2f}"
-    )
-    return found
-
-
-def train_alone(
-    sharing: Sharing, genome: Genome, schedule: Schedule, inputs: str, number: str
-) -> float:
-    """The PSNR in dB on the search images of a sub-network that was trained from scratch."""
-    job, shared = sharing.job, sharing.shared
-    student = extract(shared.module, shared.graph, shared.space.plan(genome))
-    torch.manual_seed(job.recipe.seed)
-    initialise(student)
-    own = job.hash(inputs, genome)
-    training = job.training(f"check{number.split('/')[0]}", own, schedule)
-    distill(
-        student,
-        job.cache,
-        job.recipe.distill,
-        Inherited(),
-        replace(training, compiling=False),
-        label=f"check {number} alone",
-    )
-    return psnr_to_teacher(student, job.cache, job.device, split="search")
 
 
 def finetune(found: Found) -> Job:
