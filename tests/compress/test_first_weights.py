@@ -9,11 +9,18 @@ import pytest
 import torch
 from support.commands import edgegan
 
+from edgegan.channels.graph import trace_channels
+from edgegan.channels.importance import strongest_channels
+from edgegan.channels.slicing import extract
 from edgegan.compress.first_weights import start_as_teacher
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import initialise
 from edgegan.models.packaging import store
 from edgegan.models.resnet.network import ResnetSpec
+from edgegan.models.sngan.network import SnganSpec
+from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.spec import Spec
+from edgegan.models.unet.network import UnetSpec
 from edgegan.models.zoo import build
 from edgegan.recipe.loading import load_recipe
 from edgegan.weights import load_tensors
@@ -80,6 +87,31 @@ def test_at_half_width_it_has_the_strongest_channels(tmp_path: Path) -> None:
     up = weight.abs().sum([0, 2, 3]).topk(8)[1]
     assert torch.equal(half["up1.weight"], weight[:, up])
     assert torch.equal(half["head.bias"], whole["head.bias"])
+
+
+@pytest.mark.parametrize(
+    ("family", "spec", "shape"),
+    [
+        ("unet", UnetSpec.from_ngf(8, 5), (1, 3, 64, 64)),
+        ("sngan", SnganSpec(latent=16, stem=16, inner=(16,) * 3, width=(16,) * 3), (1, 16)),
+        ("spade", SpadeSpec.from_ngf(8, classes=4, block="separable"), (1, 5, 128, 128)),
+    ],
+)
+def test_every_family_has_strongest_channels(
+    family: str, spec: Spec, shape: tuple[int, ...]
+) -> None:
+    """All of them are the network in another order; half of them fill a network of half the widths."""
+    torch.manual_seed(0)
+    module = build(family, spec).eval()
+    initialise(module)
+    graph, x = trace_channels(module, torch.zeros(shape)), torch.randn(shape)
+    widths = spec.plan(graph)
+    same = extract(module, graph, strongest_channels(module, graph, widths)).eval()
+    with torch.inference_mode():
+        assert (same(x) - module(x)).abs().max() < 1e-4
+    half = {name: width // 2 for name, width in widths.items()}
+    narrow = extract(module, graph, strongest_channels(module, graph, half))
+    build(family, spec.narrowed(graph, half)).load_state_dict(narrow.state_dict())
 
 
 def test_norms_that_the_teacher_lacks_start_neutral(tmp_path: Path) -> None:
