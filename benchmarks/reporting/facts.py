@@ -18,6 +18,7 @@ from edgegan.files import check_sha256, read_json
 from edgegan.metrics.evaluations import read_evaluations
 from edgegan.metrics.protocol import Figure
 from edgegan.recipe.kinds import COSTS
+from edgegan.recipe.search_section import metric_name
 from edgegan.run import MANIFEST, Run
 
 SHOWN = ("psnr_to_teacher_db", "ssim_to_teacher", "validation_images")
@@ -235,7 +236,7 @@ def search_facts(
     picture = base64.b64encode((folder / "front.svg").read_bytes()).decode()
     return SearchFacts(
         unit=unit,
-        fitness=str(front["fitness"]),
+        fitness=metric_name(str(front["fitness"])),
         candidates=int(front["candidates"]),
         why=str(entry["figures"].get("why", "")),
         rows=[row(each) for each in front["front"]],

@@ -12,11 +12,21 @@ from edgegan.recipe.section import Section
 
 NETWORK_FITNESS = ("fid", "kid", "miou")
 LOWER_IS_BETTER = ("fid", "kid")
+WRITTEN = {
+    "fid": "Frechet",
+    "kid": "KID",
+    "miou": "mIoU",
+}  # an FID is one network's Frechet distance
 
 
-def value_of(metric: str, fitness: float) -> float:
+def metric_value(metric: str, fitness: float) -> float:
     """A fitness, of which higher is better, as its metric is written."""
     return -fitness if metric in LOWER_IS_BETTER else fitness
+
+
+def metric_name(metric: str) -> str:
+    """What a search goes by, as people read it."""
+    return WRITTEN.get(metric, metric)
 
 
 class Supernet(Section):

@@ -122,7 +122,8 @@ def test_a_distance_is_written_as_it_is_measured(tmp_path: Path) -> None:
     found = [Candidate((8, 8), -62.5, {"macs": 10.0, "params": 1e3}, 0)]
     write_front(tmp_path, SMALL, found, found[0], None, "macs", "fid")
     assert "8_8: 62.500" in (tmp_path / "front.svg").read_text()
-    assert "62.500" in front_table(found, found[0], "macs", "fid")
+    shown = front_table(found, found[0], "macs", "fid")
+    assert "62.500" in shown and "Frechet" in shown and "fid" not in shown
     front = read_json(tmp_path / "front.json")
     run = Run(tmp_path, {"recipe": {}, "stages": {}})
     assert search_facts(run, front, tmp_path, {"figures": {}}).rows[0].fitness == 62.5

@@ -15,7 +15,7 @@ from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.console import progress, say
 from edgegan.distributed import is_main, rank, share, world_size
 from edgegan.files import write_atomic
-from edgegan.recipe.search_section import Search, value_of
+from edgegan.recipe.search_section import Search, metric_name, metric_value
 from edgegan.training.loop import append, read_entries
 
 TRIES = 200  # random draws before a draw is shrunk until it fits
@@ -108,7 +108,7 @@ class Searcher:
     def shown(self, fitness: float) -> str:
         """A fitness with the name of its metric."""
         metric = self.settings.fitness
-        return f"{metric} {value_of(metric, fitness):.3f}"
+        return f"{metric_name(metric)} {metric_value(metric, fitness):.3f}"
 
     def note(self, genome: Genome, fitness: float, generation: int) -> None:
         """Keeps an evaluation in memory and in the journal."""

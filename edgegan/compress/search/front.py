@@ -10,7 +10,7 @@ from edgegan.compress.search.widths import WidthSpace
 from edgegan.console import table
 from edgegan.files import write_atomic, write_json
 from edgegan.recipe.kinds import COSTS
-from edgegan.recipe.search_section import LOWER_IS_BETTER, value_of
+from edgegan.recipe.search_section import LOWER_IS_BETTER, metric_name, metric_value
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 56
 TABLE_ROWS = 12
@@ -56,7 +56,7 @@ def entry(candidate: Candidate) -> dict[str, object]:
 
 def written(metric: str, candidate: Candidate) -> str:
     """What a search goes by, as its metric is written: a distance grows with what is wrong."""
-    return f"{value_of(metric, candidate.fitness):.3f}"
+    return f"{metric_value(metric, candidate.fitness):.3f}"
 
 
 def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: str) -> str:
@@ -75,7 +75,7 @@ def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: st
         ]
         for each in shown
     ]
-    return table(["widths", unit, "thousand parameters", metric, ""], rows)
+    return table(["widths", unit, "thousand parameters", metric_name(metric), ""], rows)
 
 
 def plot(
@@ -122,9 +122,14 @@ def plot(
         (MARGIN, HEIGHT - MARGIN + 16, "start", f"{low_x:,.4g}"),
         (WIDTH - MARGIN / 2, HEIGHT - MARGIN + 16, "end", f"{high_x:,.4g}"),
         (WIDTH / 2, HEIGHT - 12, "middle", unit),
-        (MARGIN - 6, HEIGHT - MARGIN, "end", f"{value_of(metric, low_y):.2f}"),
-        (MARGIN - 6, MARGIN / 2 + 8, "end", f"{value_of(metric, high_y):.2f}"),
-        (MARGIN, 16, "start", f"{metric}: blue the front, green chosen, red uniform scaling"),
+        (MARGIN - 6, HEIGHT - MARGIN, "end", f"{metric_value(metric, low_y):.2f}"),
+        (MARGIN - 6, MARGIN / 2 + 8, "end", f"{metric_value(metric, high_y):.2f}"),
+        (
+            MARGIN,
+            16,
+            "start",
+            f"{metric_name(metric)}: blue the front, green chosen, red uniform scaling",
+        ),
     ]
     parts += [
         f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="#333">{escape(text)}</text>'

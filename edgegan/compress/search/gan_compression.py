@@ -38,6 +38,7 @@ from edgegan.models.spec import Spec
 from edgegan.models.zoo import build
 from edgegan.package import input_shape
 from edgegan.recipe.schema import Recipe
+from edgegan.recipe.search_section import metric_name
 from edgegan.training.schedule import schedule_of
 
 LATER_SUPERNET = ("tied", "choices")
@@ -261,7 +262,7 @@ def say_found(found: Found, uniform: Candidate | None, why: str) -> None:
     if uniform is not None:
         beside = f"; scaling every width alike gives {written(metric, uniform)}"
     say(
-        f"search: {why}; best {metric} {written(metric, chosen)} at "
+        f"search: {why}; best {metric_name(metric)} {written(metric, chosen)} at "
         f"{format_macs(chosen.costs['macs'])}MACs, {chosen.costs['params']:,.0f} parameters{beside}"
     )
     published = found.published()

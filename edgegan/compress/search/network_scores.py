@@ -98,10 +98,10 @@ def distanced(search: Search, data: Data, cache: Cache, device: torch.device) ->
         about = (
             f"of {len(cache.search_inputs)} pictures to {len(pictures)} of {named}, lower is better"
         )
-        theirs = features_of(extractor.call, pictures)
+        theirs = stored_features(extractor.call, pictures)
 
         def measure(run: Runner) -> float:
-            ours = features_of(extractor.call, made_pictures(run, cache, device))
+            ours = stored_features(extractor.call, made_pictures(run, cache, device))
             if search.fitness == "kid":
                 return kid(ours, theirs)
             return frechet_distance(ours, theirs, epsilon=extractor.epsilon)
@@ -133,7 +133,7 @@ def classes_seen(network: Network, picture: Stored, classes: int) -> NDArray[np.
     """The class of every pixel of a picture (3, H, W), by a segmentation network: (H, W)."""
     height, width = picture.shape[1:]
     with torch.inference_mode():
-        seen = segment(network.call(shown(picture[None])), (height, width))
+        seen = segment(network.call(loaded(picture[None])), (height, width))
     if len(seen) != classes:
         raise InputError(
             f"segmentation network {network.name} gives {len(seen)} classes, data.classes is {classes}"
@@ -162,16 +162,16 @@ def reference_pictures(search: Search, data: Data, cache: Cache) -> tuple[Stored
     return np.stack([store_picture(each) for each in outputs]), "the teacher's"
 
 
-def features_of(call: Callable[[torch.Tensor], torch.Tensor], pictures: Stored) -> Features:
+def stored_features(call: Callable[[torch.Tensor], torch.Tensor], pictures: Stored) -> Features:
     """The features of pictures."""
     with torch.inference_mode():
         rows = [
-            call(shown(pictures[start : start + BATCH])).float().cpu()
+            call(loaded(pictures[start : start + BATCH])).float().cpu()
             for start in range(0, len(pictures), BATCH)
         ]
     return torch.cat(rows).double().numpy()
 
 
-def shown(stored: Stored) -> torch.Tensor:
+def loaded(stored: Stored) -> torch.Tensor:
     """Kept pictures in [-1, 1]."""
     return load_pictures(torch.from_numpy(np.array(stored)))
