@@ -18,6 +18,7 @@ from edgegan.files import check_sha256, read_json
 from edgegan.metrics.evaluations import read_evaluations
 from edgegan.metrics.protocol import Figure
 from edgegan.recipe.kinds import COSTS
+from edgegan.recipe.search_section import metric_name
 from edgegan.run import MANIFEST, Run
 
 SHOWN = ("psnr_to_teacher_db", "ssim_to_teacher", "validation_images")
@@ -221,20 +222,21 @@ def search_facts(
     kind = COSTS.get(front["cost"])
     unit, scale = (front["cost"], 1.0) if kind is None else (kind.unit, kind.scale)
     chosen = front["chosen"]
+    sign = -1 if front.get("lower_is_better") else 1  # a distance is written as it is measured
 
     def row(each: dict[str, Any]) -> FrontRow:
         return FrontRow(
             "_".join(map(str, each["genome"])),
             float(each["costs"][front["cost"]]) / scale,
             float(each["costs"]["params"]),
-            float(each["fitness"]),
+            sign * float(each["fitness"]),
             each["genome"] == chosen["genome"],
         )
 
     picture = base64.b64encode((folder / "front.svg").read_bytes()).decode()
     return SearchFacts(
         unit=unit,
-        fitness=str(front["fitness"]),
+        fitness=metric_name(str(front["fitness"])),
         candidates=int(front["candidates"]),
         why=str(entry["figures"].get("why", "")),
         rows=[row(each) for each in front["front"]],

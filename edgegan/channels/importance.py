@@ -86,6 +86,47 @@ def readers(module: nn.Module, group: Group) -> Iterator[tuple[str, int]]:
                 yield member.tensor, dim
 
 
+def writers(module: nn.Module, group: Group) -> Iterator[tuple[str, int]]:
+    """Weights of dense layers that write the group, with the dimension that does."""
+    for member in group.members:
+        layer = module.get_submodule(member.tensor.rpartition(".")[0])
+        dense = isinstance(layer, nn.Linear)
+        if isinstance(layer, rules.Convolutions):
+            dense = layer.groups == 1
+        if dense and member.tensor.endswith(".weight"):
+            dim = 1 if isinstance(layer, rules.Transposed) else 0
+            if member.dim == dim:
+                yield member.tensor, dim
+
+
+def strongest_channels(
+    module: nn.Module, graph: ChannelGraph, widths: Mapping[str, int]
+) -> dict[str, torch.Tensor]:
+    """The channels of every free group that are written with the largest summed absolute weight, as
+    many as `widths` says, largest first (weight_transfer.py of GAN Compression).
+
+    Groups are met in the order the network makes them: weights that read a channel which is gone do
+    not count. Of several layers that write a group the first decides. Raises ConfigError for a group
+    that no dense layer writes, and for one that has fewer channels.
+    """
+    kept: dict[str, torch.Tensor] = {}
+    for group in graph.free():
+        wanted = widths.get(group.name, group.size)
+        found = next(writers(module, group), None)
+        if found is None or wanted > group.size:
+            raise ConfigError(
+                f"group '{group.name}' has {group.size} channels, {wanted} are wanted"
+                if found
+                else f"group '{group.name}' has no weights that write it"
+            )
+        name, dim = found
+        sides = {side: parts for side, parts in graph.dimensions[name].items() if side != dim}
+        weight = slice_tensor(module.get_parameter(name).detach().abs(), sides, graph, kept)
+        score = per_channel(weight, name, dim, graph, group)
+        kept[group.name] = torch.argsort(score, descending=True, stable=True)[:wanted]
+    return kept
+
+
 def norm_scales(module: nn.Module, group: Group) -> Iterator[tuple[str, int]]:
     """Scales of the norms of the group."""
     for member in group.members:

@@ -15,12 +15,13 @@ Widths = dict[str, int]
 def width_choices(graph: ChannelGraph, smallest: float = 0.25, round_to: int = 8) -> Space:
     """For each free group the multiples of `round_to` from `smallest` of its width up, and the
     width itself."""
-    space = {}
-    for group in graph.free():
-        low = max(1, math.ceil(group.size * smallest / round_to))
-        steps = range(low * round_to, group.size, round_to)
-        space[group.name] = (*steps, group.size)
-    return space
+    return {group.name: multiples(group.size, smallest, round_to) for group in graph.free()}
+
+
+def multiples(top: int, smallest: float, round_to: int) -> tuple[int, ...]:
+    """The multiples of `round_to` from `smallest` of a number up, and the number itself."""
+    low = max(1, math.ceil(top * smallest / round_to))
+    return (*range(low * round_to, top, round_to), top)
 
 
 def count_plans(space: Space) -> int:

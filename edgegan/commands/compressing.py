@@ -56,6 +56,12 @@ def compress(
     round_to: Annotated[
         int | None, typer.Option(help="gan-slimming: widths are multiples of this, such as 8")
     ] = None,
+    widths: Annotated[
+        str | None,
+        typer.Option(
+            help="gan-compression: a published width config such as 32_32_48_32_48_48_16_16, taken without a search"
+        ),
+    ] = None,
     skip_bad: SkipBad = False,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="change a recipe key: distill.steps=2000")
@@ -94,6 +100,7 @@ def compress(
     changes |= {"method": method} if method else {}
     changes |= {"slim.quantize": quantize} if quantize else {}
     changes |= {"slim.round_to": round_to} if round_to is not None else {}
+    changes |= {"search.widths": widths} if widths is not None else {}
     changes |= {"data.skip_bad": True} if skip_bad else {}
     changes |= budgets(given)
     overrides = [f"{key}={json.dumps(value)}" for key, value in changes.items()]

@@ -74,6 +74,8 @@ def of_sharing(recipe: Recipe, _examples: Examples) -> Effort:
 def of_search(recipe: Recipe, _examples: Examples) -> Effort:
     """Evaluations; going forward takes a third of a step."""
     search = recipe.search
+    if search.widths:
+        return Effort(f"none: {search.widths} as given", search.images / 3, "step")
     evaluations = search.population * (search.generations + 1)
     words = f"at most {evaluations} sub-networks on {search.images} images"
     return Effort(words, evaluations * search.images / 3, "step")
@@ -83,7 +85,9 @@ def of_check(recipe: Recipe, _examples: Examples) -> Effort | None:
     """Steps of sub-networks trained alone."""
     networks, steps = recipe.search.check_networks, recipe.search.check_steps
     words = f"{networks} sub-networks alone, {steps} steps each"
-    return Effort(words, networks * steps, "step") if networks else None
+    return (
+        Effort(words, networks * steps, "step") if networks and not recipe.search.widths else None
+    )
 
 
 def of_finetuning(recipe: Recipe, _examples: Examples) -> Effort | None:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.space import Widths
+from edgegan.compress.first_weights import start_as_teacher
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache
@@ -130,6 +132,12 @@ class Job:
             validate_every=settings.validate_every,
             checkpoint_seconds=settings.checkpoint_seconds,
         )
+
+    def start_student(self, student: nn.Module) -> None:
+        """Gives a fresh student the weights that the recipe starts from, where they are not random."""
+        if self.recipe.student.start == "teacher":
+            example = self.cache.load(self.cache.inputs[:1], torch.device("cpu"))
+            start_as_teacher(student, self.order.teacher, self.spec, example)
 
     def spec_of(self, graph: ChannelGraph, plan: Widths) -> Spec:
         """The spec of a sub-network of the job's own."""

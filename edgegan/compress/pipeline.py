@@ -15,6 +15,7 @@ from edgegan.compress.efforts import Effort
 from edgegan.compress.inherited import inherit
 from edgegan.compress.job import Job, Order, Shaped
 from edgegan.compress.search import gan_compression
+from edgegan.compress.search.rank_check import check_ranks
 from edgegan.compress.slimming import gan_slimming
 from edgegan.compress.teacher.cache import Cache
 from edgegan.compress.teacher.examples import Examples, announce, open_examples
@@ -70,6 +71,7 @@ def cache_outputs(shaped: Shaped) -> Job:
         "flip": recipe.data.flip,
         "seed": recipe.seed,
     }
+    inputs |= {"start": recipe.student.start} if recipe.student.start != "random" else {}
     inherited = inherit(teacher, settings, cache.taps, device)
     return Job(order, shaped.spec, cache, inherited, inputs, shaped.start, shaped.figures)
 
@@ -92,7 +94,7 @@ METHODS: dict[Method, tuple[Part, ...]] = {
         Part("pretrain", gan_compression.pretrain, efforts.of_pretraining),
         Part("supernet", gan_compression.train_shared, efforts.of_sharing),
         Part("search", gan_compression.search, efforts.of_search),
-        Part("check", gan_compression.check_ranks, efforts.of_check),
+        Part("check", check_ranks, efforts.of_check),
         Part(STUDENT, gan_compression.finetune, efforts.of_finetuning),
     ),
     "gan-slimming": (

@@ -76,5 +76,6 @@ def train_uniform(job: Job, inputs: str) -> Made:
     torch.manual_seed(job.recipe.seed)
     student = build(job.family, job.spec)
     initialise(student)
+    job.start_student(student)
     distill(student, job.cache, settings, job.inherited, job.training("student", inputs))
     return Made(job.spec, student, job.figures)

@@ -43,12 +43,12 @@ from edgegan.evaluation.sets import (
 from edgegan.files import sha256_file
 from edgegan.metrics.evaluations import keep_evaluation
 from edgegan.metrics.extractors import inception_logits, open_extractor
-from edgegan.metrics.networks import SUFFIXES, Network, NetworkCard, open_network
+from edgegan.metrics.networks import SUFFIXES, open_network
 from edgegan.metrics.perceptual import PerceptualNetwork, open_perceptual
 from edgegan.metrics.protocol import Figure
 from edgegan.models.own_features import OWN_NETWORKS, own_network
-from edgegan.models.zoo import load_generator
-from edgegan.package import LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
+from edgegan.models.segmenters import open_segmenter, takes_rgb
+from edgegan.package import LabelMapIO, NoiseIO, read_config
 from edgegan.run import command_line, environment, now
 
 
@@ -296,11 +296,6 @@ def perceptual_networks(teacher: Path | None, settings: Settings) -> list[Percep
     return found
 
 
-def takes_rgb(config: PackageConfig) -> bool:
-    """Whether a generator takes pictures of three channels."""
-    return config.input.kind == "image" and config.input.channels == 3
-
-
 @contextlib.contextmanager
 def open_classifier(
     path: Path, threads: int
@@ -311,16 +306,3 @@ def open_classifier(
             yield network.call, network.name
         return
     yield inception_logits(path), "inception-2015-12-05"
-
-
-@contextlib.contextmanager
-def open_segmenter(path: Path, threads: int) -> Iterator[Network]:
-    """A segmentation network: TorchScript, ONNX, or a package whose channels are classes."""
-    if not is_package(path):
-        with open_network(path, threads=threads) as network:
-            yield network
-        return
-    config, module = load_generator(path)
-    if not takes_rgb(config):
-        raise ConfigError(f"{path} does not take RGB pictures; it cannot segment them")
-    yield Network(config.name, sha256_file(path / "config.json"), NetworkCard(), module)

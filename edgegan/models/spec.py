@@ -108,6 +108,24 @@ class Spec(BaseModel):
         return widths
 
     @classmethod
+    def config_place(cls, group: str) -> tuple[int, int]:
+        """The number of a published width config (GAN Compression's "32_32_48_...") that a channel group goes by, from
+        0, and what it is multiplied by; raises ConfigError where the family has none."""
+        raise ConfigError(
+            f"{cls.__name__} has no published width configs, so nothing ties group '{group}'"
+        )
+
+    def with_config(self, config: str) -> Self:
+        """The same generator with the widths of a published config; raises ConfigError where the family has none."""
+        raise ConfigError(
+            f"{type(self).__name__} has no published width configs such as '{config}'"
+        )
+
+    def to_config(self) -> str:
+        """The published config of its widths, the inverse of `with_config`; raises ConfigError where there is none."""
+        raise ConfigError(f"{type(self).__name__} has no published width configs")
+
+    @classmethod
     def place_of(cls, group: str) -> tuple[str, int | None]:
         """The field that holds the width of a channel group, and the place in it; raises ConfigError."""
         for groups, field, first, _ in cls.WIDTHS:

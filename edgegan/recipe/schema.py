@@ -58,12 +58,18 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def budgets_suit_the_method(self) -> Recipe:
-        """A search needs a budget; GAN Slimming goes to one, and only its published form may have none."""
+        """A search needs a budget, widths that are given none; GAN Slimming goes to one, and only its published form
+        may have none."""
         limits, method = self.budget.limits(), self.method
         if method == "gan-slimming" and len(limits) > 1:
             raise ValueError(f"method {method} takes one budget: set {' or '.join(limits)}")
         published = method == "gan-slimming" and self.slim.form == "paper"
-        if method != "distill" and not limits and not published:
+        given = method == "gan-compression" and bool(self.search.widths)
+        if self.search.widths and not given:
+            raise ValueError(
+                f"search.widths means nothing for method {method}: set gan-compression"
+            )
+        if method != "distill" and not limits and not published and not given:
             raise ValueError(f"method {method} needs a budget: {flags()}")
         return self
 
@@ -77,5 +83,14 @@ class Recipe(Section):
         if trained == 0 or self.slim.finetune_steps == 0:
             raise ValueError(
                 f"slim.finetune_discriminator needs {weight} and slim.finetune_steps above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def slimming_has_its_own_start(self) -> Recipe:
+        """What slimming starts from is a key of its own."""
+        if self.method == "gan-slimming" and self.student.start != "random":
+            raise ValueError(
+                "student.start teacher means nothing for method gan-slimming: set slim.initial teacher"
             )
         return self

@@ -10,6 +10,7 @@ from edgegan.recipe.section import Section
 
 Norm = Literal["instance", "instance_affine", "batch", "batch-global"]
 Block = Literal["dense", "separable"]
+Start = Literal["random", "teacher"]
 
 
 class Student(Section):
@@ -36,4 +37,9 @@ class Student(Section):
         "instance_affine",
         description="instance, instance_affine (dynamic int8), batch (static full int8) or batch-global (batch with a "
         "small branch that sees the whole picture; static full int8)",
+    )
+    start: Start = Field(
+        "random",
+        description="first weights: random, or teacher (its channels of largest summed absolute weight, as in GAN "
+        "Compression's pre-distillation; student.block and student.norm as the teacher's)",
     )

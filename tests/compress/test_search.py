@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edgegan.benchmarks.reporting.facts import search_facts
 from edgegan.compress.search.evolution import Candidate, Searcher, pareto, ranked
 from edgegan.compress.search.front import front_table, write_front
 from edgegan.compress.search.widths import Genome, WidthSpace
@@ -15,6 +16,7 @@ from edgegan.errors import BudgetError
 from edgegan.files import read_json
 from edgegan.metrics.ranks import spearman
 from edgegan.recipe.search_section import Search
+from edgegan.run import Run
 
 SMALL = WidthSpace({"a": ("a",), "b": ("b", "c")}, {"a": (8, 16, 24), "b": (8, 16)})
 LARGE = WidthSpace(
@@ -113,6 +115,20 @@ def test_front(tmp_path: Path) -> None:
     assert len(kept["front"]) == 2
     assert "8_16: 3.000" in (tmp_path / "front.svg").read_text()
     assert "chosen" in front_table(found, best, "macs", "psnr")
+
+
+def test_a_distance_is_written_as_it_is_measured(tmp_path: Path) -> None:
+    """The smallest is the best; nobody sees a minus."""
+    found = [Candidate((8, 8), -62.5, {"macs": 10.0, "params": 1e3}, 0)]
+    write_front(tmp_path, SMALL, found, found[0], None, "macs", "fid")
+    assert "8_8: 62.500" in (tmp_path / "front.svg").read_text()
+    shown = front_table(found, found[0], "macs", "fid")
+    assert "62.500" in shown and "Frechet" in shown and "fid" not in shown
+    front = read_json(tmp_path / "front.json")
+    run = Run(tmp_path, {"recipe": {}, "stages": {}})
+    assert search_facts(run, front, tmp_path, {"figures": {}}).rows[0].fitness == 62.5
+    old = {**front, "lower_is_better": False}
+    assert search_facts(run, old, tmp_path, {"figures": {}}).rows[0].fitness == -62.5
 
 
 def test_spearman_by_hand() -> None:

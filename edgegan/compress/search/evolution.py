@@ -15,7 +15,7 @@ from edgegan.compress.search.widths import Genome, WidthSpace
 from edgegan.console import progress, say
 from edgegan.distributed import is_main, rank, share, world_size
 from edgegan.files import write_atomic
-from edgegan.recipe.search_section import Search
+from edgegan.recipe.search_section import Search, metric_name, metric_value
 from edgegan.training.loop import append, read_entries
 
 TRIES = 200  # random draws before a draw is shrunk until it fits
@@ -98,12 +98,17 @@ class Searcher:
                     found[genome] = self.fitness(genome)
                     if world_size() == 1:
                         self.note(genome, found[genome], generation)
-                    bar.step(done, f"fitness {found[genome]:.3f}")
+                    bar.step(done, self.shown(found[genome]))
             everyone = share(found)
             if world_size() > 1:
                 for genome in missing:
                     self.note(genome, everyone[genome], generation)
         return [self.known[genome] for genome in genomes]
+
+    def shown(self, fitness: float) -> str:
+        """A fitness with the name of its metric."""
+        metric = self.settings.fitness
+        return f"{metric_name(metric)} {metric_value(metric, fitness):.3f}"
 
     def note(self, genome: Genome, fitness: float, generation: int) -> None:
         """Keeps an evaluation in memory and in the journal."""
@@ -136,10 +141,15 @@ class Searcher:
             write_atomic(self.journal, ("\n".join(lines) + "\n").encode())
         say(f"search: {len(self.known)} evaluations of an interrupted search are kept")
 
-    def run(self, inputs: str) -> tuple[list[Candidate], str]:
-        """All candidates evaluated within the budgets, best first, and why the search stopped."""
-        self.check_budget()
+    def run(self, inputs: str, given: Genome | None = None) -> tuple[list[Candidate], str]:
+        """All candidates evaluated within the budgets, best first, and why the search stopped; a genome that is `given`
+        is the only one."""
+        if given is None:
+            self.check_budget()
         self.remember(inputs)
+        if given is not None:
+            label = self.space.describe(given)
+            return self.evaluate([given], 0, f"search, {label} alone"), f"{label} was given"
         if self.space.size() <= self.settings.exhaustive:
             genomes = [
                 each for each in itertools.product(*self.space.choices.values()) if self.fits(each)
@@ -157,7 +167,7 @@ class Searcher:
             for candidate in self.evaluate(population, generation, label):
                 seen.setdefault(candidate.genome, candidate)
             best = ranked(list(seen.values()))
-            say(f"  generation {generation}: best fitness {best[0].fitness:.3f} of {len(seen)}")
+            say(f"  generation {generation}: best {self.shown(best[0].fitness)} of {len(seen)}")
             if generation < self.settings.generations:
                 population = self.children(best, seen, generation)
                 if not population:

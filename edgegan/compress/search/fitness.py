@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +22,10 @@ from edgegan.training.losses import FeatureMaps
 
 @dataclass(frozen=True)
 class Fitness:
-    """Scores sub-networks against the teacher on a cache's search images; higher is better.
+    """Scores sub-networks on a cache's search images; higher is better.
 
-    "psnr" in dB, "ssim" in [-1, 1], "feature" minus the feature loss at the taps through the supernet's maps.
+    To the teacher "psnr" in dB, "ssim" in [-1, 1], "feature" minus the feature loss at the taps through the supernet's
+    maps; where there is a `judge`, what it says.
     """
 
     shared: Shared
@@ -31,12 +33,15 @@ class Fitness:
     metric: str
     maps: FeatureMaps | None
     device: torch.device
+    judge: Callable[[Runner], float] | None = None
 
     def __call__(self, plan: Widths) -> float:
         """The mean over the search images."""
         module, cache, device = self.shared.module.eval(), self.cache, self.device
         with hooked(module, cache.taps) as recorded:
             run = self.runner(plan)  # a copy with statistics of its own takes the hooks along
+            if self.judge is not None:
+                return self.judge(run)
             if self.metric == "psnr":
                 return psnr_to_teacher(run, cache, device, split="search")
             pairs = compared(run, cache, device, "search", None)

@@ -10,6 +10,7 @@ from edgegan.compress.search.widths import WidthSpace
 from edgegan.console import table
 from edgegan.files import write_atomic, write_json
 from edgegan.recipe.kinds import COSTS
+from edgegan.recipe.search_section import LOWER_IS_BETTER, metric_name, metric_value
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 56
 TABLE_ROWS = 12
@@ -31,6 +32,7 @@ def write_front(
         {
             "cost": cost,
             "fitness": metric,
+            **({"lower_is_better": True} if metric in LOWER_IS_BETTER else {}),
             "units": list(space.units),
             "candidates": len(found),
             "front": [entry(each) for each in front],
@@ -52,6 +54,11 @@ def entry(candidate: Candidate) -> dict[str, object]:
     }
 
 
+def written(metric: str, candidate: Candidate) -> str:
+    """What a search goes by, as its metric is written: a distance grows with what is wrong."""
+    return f"{metric_value(metric, candidate.fitness):.3f}"
+
+
 def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: str) -> str:
     """The front's cheapest to dearest candidates, at most a dozen, always with the chosen one."""
     front = pareto(found, cost)
@@ -63,12 +70,12 @@ def front_table(found: list[Candidate], chosen: Candidate, cost: str, metric: st
             "_".join(map(str, each.genome)),
             f"{each.costs[cost] / scale:,.1f}",
             f"{each.costs['params'] / 1e3:,.0f}",
-            f"{each.fitness:.3f}",
+            written(metric, each),
             "chosen" if each is chosen else "",
         ]
         for each in shown
     ]
-    return table(["widths", unit, "thousand parameters", metric, ""], rows)
+    return table(["widths", unit, "thousand parameters", metric_name(metric), ""], rows)
 
 
 def plot(
@@ -95,7 +102,7 @@ def plot(
 
     def dot(each: Candidate, radius: float, style: str, label: str) -> str:
         x, y = place(each)
-        title = escape(f"{label}{'_'.join(map(str, each.genome))}: {each.fitness:.3f}")
+        title = escape(f"{label}{'_'.join(map(str, each.genome))}: {written(metric, each)}")
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" {style}><title>{title}</title></circle>'
 
     line = " ".join(f"{x:.1f},{y:.1f}" for x, y in map(place, front))
@@ -115,9 +122,14 @@ def plot(
         (MARGIN, HEIGHT - MARGIN + 16, "start", f"{low_x:,.4g}"),
         (WIDTH - MARGIN / 2, HEIGHT - MARGIN + 16, "end", f"{high_x:,.4g}"),
         (WIDTH / 2, HEIGHT - 12, "middle", unit),
-        (MARGIN - 6, HEIGHT - MARGIN, "end", f"{low_y:.2f}"),
-        (MARGIN - 6, MARGIN / 2 + 8, "end", f"{high_y:.2f}"),
-        (MARGIN, 16, "start", f"{metric}: blue the front, green chosen, red uniform scaling"),
+        (MARGIN - 6, HEIGHT - MARGIN, "end", f"{metric_value(metric, low_y):.2f}"),
+        (MARGIN - 6, MARGIN / 2 + 8, "end", f"{metric_value(metric, high_y):.2f}"),
+        (
+            MARGIN,
+            16,
+            "start",
+            f"{metric_name(metric)}: blue the front, green chosen, red uniform scaling",
+        ),
     ]
     parts += [
         f'<text x="{x:.0f}" y="{y:.0f}" text-anchor="{anchor}" fill="#333">{escape(text)}</text>'

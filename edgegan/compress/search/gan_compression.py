@@ -6,44 +6,43 @@ supernet from the start.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import save
 
 from edgegan.channels.graph import trace_channels
 from edgegan.channels.slicing import extract
 from edgegan.compress.costs.counted import tabulate
 from edgegan.compress.costs.measured import measured_costs
-from edgegan.compress.costs.network import NetworkCosts, check_reachable
-from edgegan.compress.distill import Trainer, distill, make_trainer
-from edgegan.compress.fidelity import psnr_to_teacher
+from edgegan.compress.costs.network import NetworkCosts, check_reachable, within
+from edgegan.compress.distill import distill, make_trainer
 from edgegan.compress.form import check_own, student_spec
-from edgegan.compress.inherited import Inherited
-from edgegan.compress.job import Job, Order, Shaped, training_settings
+from edgegan.compress.job import Job, Order, Shaped, training_settings, values_of
 from edgegan.compress.search.evolution import Candidate, Searcher, uniform_fits
 from edgegan.compress.search.fitness import Fitness
-from edgegan.compress.search.front import front_table, write_front
+from edgegan.compress.search.front import front_table, write_front, written
+from edgegan.compress.search.network_scores import Score, check_judge, judge_inputs, open_score
+from edgegan.compress.search.states import States, load_states, save_states, states_of
 from edgegan.compress.search.supernet import Shared, share, sort_channels, train_supernet
-from edgegan.compress.search.widths import Genome, width_space
+from edgegan.compress.search.widths import Genome, searched_space
 from edgegan.compress.student import Made, finish_student
-from edgegan.console import say
+from edgegan.console import format_cost, say
 from edgegan.distributed import is_main
-from edgegan.errors import ConfigError
-from edgegan.files import write_atomic
+from edgegan.errors import BudgetError, ConfigError
 from edgegan.metrics.complexity import format_macs
-from edgegan.metrics.ranks import spearman
 from edgegan.models.blocks import initialise
+from edgegan.models.catalogue import measure_spec
+from edgegan.models.spec import Spec
 from edgegan.models.zoo import build
 from edgegan.package import input_shape
 from edgegan.recipe.schema import Recipe
-from edgegan.training.schedule import Schedule, schedule_of
-from edgegan.weights import load_tensors
+from edgegan.recipe.search_section import metric_name
+from edgegan.training.schedule import schedule_of
 
-States = dict[str, dict[str, torch.Tensor]]
+LATER_SUPERNET = ("tied", "choices")
+LATER_SEARCH = ("widths", "network", "reference")
 
 
 @dataclass(frozen=True)
@@ -70,6 +69,20 @@ class Found:
     candidates: list[Candidate]
     inputs: str
 
+    def spec(self) -> Spec:
+        """The chosen sub-network's spec."""
+        job, shared = self.sharing.job, self.sharing.shared
+        return job.spec_of(shared.graph, shared.space.plan(self.chosen.genome))
+
+    def published(self) -> tuple[str, int] | None:
+        """Its published config, and its MACs as the papers count them; None where its widths are not of that form."""
+        spec = self.spec()
+        try:
+            config = spec.to_config()
+        except ConfigError:
+            return None
+        return config, measure_spec(spec, self.sharing.job.recipe.data.size).macs_published
+
 
 def widest_student(order: Order) -> Shaped:
     """The student at `student.scale` is the widest that the search may choose.
@@ -78,12 +91,19 @@ def widest_student(order: Order) -> Shaped:
     """
     config, recipe = order.config, order.recipe
     check_own(config, recipe)
+    check_judge(recipe, config)
     spec = student_spec(config, recipe.student)
     example = torch.zeros(input_shape(config.input, recipe.data.size))
     shared, costs = make_shared(config.family, spec, example, recipe, [])
-    narrowest = shared.space.plan(shared.space.narrowest())
-    check_reachable(costs.at(narrowest), recipe.budget.limits())
+    check_costs(shared, spec, costs, recipe)
     return Shaped(order, spec)
+
+
+def check_costs(shared: Shared, spec: Spec, costs: NetworkCosts, recipe: Recipe) -> None:
+    """Raises BudgetError when widths alone tell that a budget cannot be met, ConfigError for widths not there."""
+    if given_genome(shared, spec, costs, recipe) is None:
+        narrowest = shared.space.plan(shared.space.narrowest())
+        check_reachable(costs.at(narrowest), recipe.budget.limits())
 
 
 def make_shared(
@@ -94,17 +114,41 @@ def make_shared(
     module = build(family, widest)
     initialise(module)
     graph = trace_channels(module, example)
-    space = width_space(graph, type(widest), recipe.supernet.smallest, recipe.supernet.round_to)
+    space = searched_space(graph, type(widest), recipe.supernet)
     costs = NetworkCosts(tabulate(module, example, graph))
     return share(module, graph, space, taps), costs
+
+
+def given_genome(shared: Shared, spec: Spec, costs: NetworkCosts, recipe: Recipe) -> Genome | None:
+    """The sub-network whose published config the recipe gives, if it gives one.
+
+    Raises ConfigError for one that the supernet does not hold, BudgetError for one that breaks a budget.
+    """
+    config = recipe.search.widths
+    if not config:
+        return None
+    plan, groups = spec.with_config(config).plan(shared.graph), shared.graph.groups
+    for name, width in plan.items():
+        if width > groups[name].size:
+            raise ConfigError(
+                f"search.widths {config}: '{name}' has {width} channels, the supernet {groups[name].size}; "
+                "raise student.scale"
+            )
+    genome = shared.space.genome(plan)
+    spent, limits = costs.at(shared.space.plan(genome)), recipe.budget.limits()
+    if not within(spent, limits):
+        over = ", ".join(f"{format_cost(spent[kind])} {kind}" for kind in limits if kind in spent)
+        raise BudgetError(f"search.widths {config} costs {over}: raise the budget, or set none")
+    return genome
 
 
 def share_weights(job: Job) -> Sharing:
     """The network that sub-networks share, and their costs, measured where a budget is of such a kind."""
     example = job.cache.load(job.cache.inputs[:1], torch.device("cpu"))
     shared, costs = make_shared(job.family, job.spec, example, job.recipe, job.cache.taps)
+    job.start_student(shared.module)
     sharing = Sharing(job, shared, costs.with_measured(measured_costs(job, shared)))
-    check_reachable(sharing.costs_of(shared.space.narrowest()), job.recipe.budget.limits())
+    check_costs(shared, job.spec, sharing.costs, job.recipe)
     return sharing
 
 
@@ -133,7 +177,8 @@ def pretrain(sharing: Sharing) -> Sharing:
 def train_shared(sharing: Sharing) -> Sharing:
     """Trains the supernet, from what pre-distillation left if there was any, and loads it into `shared`."""
     job, shared, recipe = sharing.job, sharing.shared, sharing.job.recipe
-    inputs = job.hash(training_settings(recipe.distill), recipe.supernet.model_dump(mode="json"))
+    sharing_by = values_of(recipe.supernet, LATER_SUPERNET)
+    inputs = job.hash(training_settings(recipe.distill), sharing_by)
     schedule = schedule_of(recipe.distill, steps=recipe.supernet.steps)
     with job.run.stage("supernet", inputs) as stage:
         path = stage.folder / "supernet.safetensors"
@@ -160,14 +205,18 @@ def search(sharing: Sharing) -> Found:
     job, recipe, trained = sharing.job, sharing.job.recipe, sharing.states
     assert trained is not None
     supernet = job.run.manifest["stages"]["supernet"]["outputs"]
-    inputs = job.hash(
-        supernet, recipe.search.model_dump(mode="json"), recipe.budget.model_dump(mode="json")
-    )
-    with job.run.stage("search", inputs) as stage:
+    searched_by = values_of(recipe.search, LATER_SEARCH) | judge_inputs(recipe.search)
+    inputs = job.hash(supernet, searched_by, recipe.budget.model_dump(mode="json"))
+    with (
+        job.run.stage("search", inputs) as stage,
+        open_score(job, needed=stage.todo) as judge,
+    ):
+        if judge is not None:
+            say(f"search by {judge.title}")
         searcher = Searcher(
             space=sharing.shared.space,
             costs=sharing.costs_of,
-            fitness=make_fitness(sharing, trained),
+            fitness=make_fitness(sharing, trained, judge),
             limits=recipe.budget.limits(),
             settings=recipe.search,
             seed=recipe.seed,
@@ -175,7 +224,8 @@ def search(sharing: Sharing) -> Found:
         )
         if stage.stale:
             searcher.journal.unlink(missing_ok=True)  # it was finished and is not what it was
-        candidates, why = searcher.run(inputs)
+        given = given_genome(sharing.shared, job.spec, sharing.costs, recipe)
+        candidates, why = searcher.run(inputs, given)
         uniform = next(
             (searcher.known[each] for each in uniform_fits(searcher) if each in searcher.known),
             None,
@@ -183,7 +233,7 @@ def search(sharing: Sharing) -> Found:
         found = Found(sharing, trained, candidates[0], candidates, inputs)
         say_found(found, uniform, why)
         if stage.todo:
-            cost, metric = next(iter(searcher.limits)), recipe.search.fitness
+            cost, metric = first_cost(recipe), recipe.search.fitness
             if is_main():
                 chosen, space = found.chosen, searcher.space
                 stage.wrote(
@@ -193,6 +243,8 @@ def search(sharing: Sharing) -> Found:
             stage.note(
                 evaluated=len(candidates),
                 why=why,
+                **({"by": judge.title} if judge else {}),
+                **dict(zip(("config", "macs_published"), found.published() or (), strict=False)),
                 fitness=found.chosen.fitness,
                 uniform_fitness=uniform.fitness if uniform else None,
                 **{f"chosen_{kind}": value for kind, value in found.chosen.costs.items()},
@@ -203,19 +255,32 @@ def search(sharing: Sharing) -> Found:
 def say_found(found: Found, uniform: Candidate | None, why: str) -> None:
     """Prints the front, the best sub-network and what scaling by hand would give."""
     recipe, chosen = found.sharing.job.recipe, found.chosen
-    cost, metric = next(iter(recipe.budget.limits())), recipe.search.fitness
+    cost, metric = first_cost(recipe), recipe.search.fitness
     for line in front_table(found.candidates, chosen, cost, metric).splitlines():
         say(line)
     beside = ""
     if uniform is not None:
-        beside = f"; scaling every width alike gives {uniform.fitness:.3f}"
+        beside = f"; scaling every width alike gives {written(metric, uniform)}"
     say(
-        f"search: {why}; best {metric} {chosen.fitness:.3f} at "
+        f"search: {why}; best {metric_name(metric)} {written(metric, chosen)} at "
         f"{format_macs(chosen.costs['macs'])}MACs, {chosen.costs['params']:,.0f} parameters{beside}"
     )
+    published = found.published()
+    if published is not None:
+        config, macs = published
+        say(
+            f"its published config, for --widths: {config} ({format_macs(macs)}MACs as the papers count)"
+        )
 
 
-def make_fitness(sharing: Sharing, trained: States) -> Callable[[Genome], float]:
+def first_cost(recipe: Recipe) -> str:
+    """The kind of the first budget, MACs where there is none: what the front is drawn over."""
+    return next(iter(recipe.budget.limits()), "macs")
+
+
+def make_fitness(
+    sharing: Sharing, trained: States, judge: Score | None
+) -> Callable[[Genome], float]:
     """Scores a genome with the shared weights."""
     job, shared = sharing.job, sharing.shared
     maps = None
@@ -226,61 +291,10 @@ def make_fitness(sharing: Sharing, trained: States) -> Callable[[Genome], float]
         if maps is None:
             raise ConfigError("search.fitness feature needs distill.feature_weight above 0")
         maps.load_state_dict(trained["maps"])
-    score = Fitness(shared, job.cache, job.recipe.search.fitness, maps, job.device)
+    score = Fitness(
+        shared, job.cache, job.recipe.search.fitness, maps, job.device, judge.of if judge else None
+    )
     return lambda genome: score(shared.space.plan(genome))
-
-
-def check_ranks(found: Found) -> Found:
-    """Trains a few sub-networks alone, and says how well the supernet had ranked them."""
-    job, settings = found.sharing.job, found.sharing.job.recipe.search
-    count = min(settings.check_networks, len(found.candidates))
-    if count < 2:
-        return found
-    distilling, steps = job.recipe.distill, settings.check_steps
-    schedule = schedule_of(distilling, steps=steps, warmup=steps // 10)
-    trained = {**training_settings(distilling, schedule), "compile": False}
-    inputs = job.hash(found.inputs, trained, count)
-    with job.run.stage("check", inputs) as stage:
-        if stage.todo:
-            last = len(found.candidates) - 1
-            picked = [found.candidates[round(i * last / (count - 1))] for i in range(count)]
-            alone = [
-                train_alone(found.sharing, each.genome, schedule, inputs, f"{number}/{count}")
-                for number, each in enumerate(picked, 1)
-            ]
-            stage.note(
-                genomes=[list(each.genome) for each in picked],
-                shared=[each.fitness for each in picked],
-                alone=alone,
-                spearman=spearman([each.fitness for each in picked], alone),
-            )
-    figures = job.run.figures("check")
-    say(
-        f"rank correlation (Spearman) of the supernet's scores with {count} sub-networks trained alone for "
-        f"{settings.check_steps} steps: {figures['spearman']:.2f}"
-    )
-    return found
-
-
-def train_alone(
-    sharing: Sharing, genome: Genome, schedule: Schedule, inputs: str, number: str
-) -> float:
-    """The PSNR in dB on the search images of a sub-network that was trained from scratch."""
-    job, shared = sharing.job, sharing.shared
-    student = extract(shared.module, shared.graph, shared.space.plan(genome))
-    torch.manual_seed(job.recipe.seed)
-    initialise(student)
-    own = job.hash(inputs, genome)
-    training = job.training(f"check{number.split('/')[0]}", own, schedule)
-    distill(
-        student,
-        job.cache,
-        job.recipe.distill,
-        Inherited(),
-        replace(training, compiling=False),
-        label=f"check {number} alone",
-    )
-    return psnr_to_teacher(student, job.cache, job.device, split="search")
 
 
 def finetune(found: Found) -> Job:
@@ -312,42 +326,3 @@ def finetune(found: Found) -> Job:
 
     finish_student(job, inputs, train)
     return job
-
-
-def states_of(trained: States, columns: list[torch.Tensor]) -> Mapping[str, Any]:
-    """The supernet's discriminator, and its feature maps at the channels that a sub-network has at the taps."""
-    states: dict[str, Any] = {"judge": trained.get("judge") or None}
-    if trained.get("maps"):
-        states["maps"] = {
-            name: value[:, columns[int(name.split(".")[1])]] if name.endswith("weight") else value
-            for name, value in trained["maps"].items()
-        }
-    return states
-
-
-def save_states(path: Path, trainer: Trainer) -> None:
-    """Writes student, feature maps and discriminator; only the first of several processes does."""
-    if not is_main():
-        return
-    maps, judge = trainer.objective.maps, trainer.objective.judge
-    parts = {
-        "student": trainer.student,
-        "maps": maps,
-        "judge": judge.module if judge else None,
-    }
-    tensors = {
-        f"{part}/{name}": value.detach().cpu().contiguous().clone()
-        for part, module in parts.items()
-        if module is not None
-        for name, value in module.state_dict().items()
-    }
-    write_atomic(path, save(tensors))
-
-
-def load_states(path: Path) -> States:
-    """What `save_states` wrote, by part."""
-    states: States = {"student": {}, "maps": {}, "judge": {}}
-    for key, value in load_tensors(path).items():
-        part, _, name = key.partition("/")
-        states[part][name] = value
-    return states

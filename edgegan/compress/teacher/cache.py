@@ -46,6 +46,7 @@ class Cache:
         self.validation_outputs = open_outputs(folder / "validation_output.npy", given)
         self.search_inputs = optional(folder / "search_input.npy")
         self.search_outputs = optional(folder / "search_output.npy")
+        self.search_truths = optional(folder / "search_truth.npy")
         self.search_features = self.tap_arrays(folder, "search")
         self.live = None if live is None else live(self.taps)
 

@@ -145,6 +145,28 @@ class ResnetSpec(Spec):
             }
         )
 
+    @classmethod
+    def config_place(cls, group: str) -> tuple[int, int]:
+        """One number for the inner width of every three blocks, one for each other width."""
+        field, index = cls.place_of(group)
+        if field == "inner":
+            return 3 + (index or 0) // 3, 4
+        return {
+            "stem": (0, 1),
+            "down": (1, 2),
+            "trunk": (2, 4),
+            "up": ((6, 2), (7, 1))[index or 0],
+        }[field]
+
+    def with_config(self, config: str) -> ResnetSpec:
+        """The same generator with the widths of `from_config`; raises ConfigError unless it has nine blocks."""
+        found = ResnetSpec.from_config(config)
+        if len(self.inner) != len(found.inner):
+            raise ConfigError(
+                f"width config '{config}' is of {len(found.inner)} blocks, this generator has {len(self.inner)}"
+            )
+        return self.model_copy(update=found.width_values())
+
     def to_config(self) -> str:
         """The eight numbers "c0_..._c7" (Li et al. 2020), the inverse of `from_config`.
 

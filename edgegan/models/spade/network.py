@@ -125,6 +125,19 @@ class SpadeSpec(Spec):
         one_pixel = self.norm == "batch" and not modulated
         return self.stride if one_pixel else 2 * self.stride
 
+    @classmethod
+    def config_place(cls, group: str) -> tuple[int, int]:
+        """One number for the trunk, one for every block with its hidden channels."""
+        field, index = cls.place_of(group)
+        if field == "trunk":
+            return 0, 16
+        block = (index or 0) + (3 if field == "up" else 0)
+        return 1 + block, 2 if field == "hidden" else PUBLISHED[block]
+
+    def with_config(self, config: str) -> SpadeSpec:
+        """The same generator with the widths of `from_config`; raises ConfigError."""
+        return self.model_copy(update=SpadeSpec.from_config(config).width_values())
+
     def to_config(self) -> str:
         """The eight numbers "c0_..._c7" (Li et al. 2020), the inverse of `from_config`.
 
