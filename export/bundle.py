@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from edgegan.ownership.journal import claim
 from edgegan.ownership.layouts import LAYOUTS, index_files
 from edgegan.ownership.replacement import atomic_folder
 from edgegan.run import Run
+from edgegan.runtime.tiling import enlarged
 
 GOLDEN_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2, "int8": 5e-2}
 SAMPLES = 4
@@ -151,17 +153,23 @@ def pick(export: Path, choice: Choice, target: str) -> list[tuple[Path, ModelMan
 
 
 def check_readable(model: ModelManifest, path: Path) -> None:
-    """Raises InputError unless the app can read the model: one float32 NHWC picture in, one of its size out."""
+    """Raises InputError unless the app can read the model: one float32 NHWC picture in, one out whose
+    sides are the manifest's multiple of its."""
     problem = ""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         problem = f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs"
     else:
         problem = unreadable(model.inputs[0]) or unreadable(model.outputs[0])
-        if not problem and model.inputs[0].shape[1:3] != model.outputs[0].shape[1:3]:
-            problem = "changes the size of the picture"
+        takes, gives = model.inputs[0].shape[1:3], model.outputs[0].shape[1:3]
+        if not problem and gives != [enlarged(s, Fraction(*model.enlarges)) for s in takes]:
+            problem = (
+                f"makes {gives[1]}x{gives[0]} of {takes[1]}x{takes[0]}, but its manifest says "
+                f"enlarges {model.enlarges[0]}/{model.enlarges[1]}"
+            )
     if problem:
         raise InputError(
-            f"{path} {problem}; the app and the page read one float32 NHWC picture and make one of its size"
+            f"{path} {problem}; the app and the page read one float32 NHWC picture and make one of its size, or with "
+            "sides that are one multiple of its"
         )
 
 

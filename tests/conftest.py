@@ -11,6 +11,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # one worker a core: threads of their o
 import pytest
 from support.alone import stop_server
 from support.commands import ROOT, compress_arguments, edgegan, made_once, make_pictures
+from support.resizing import make_resizing_runs
 
 LONGEST_FIRST = [  # a long file begun last would keep one core busy alone
     "test_faults.py",
@@ -112,3 +113,11 @@ def finished_run(
         edgegan("bench", folder, "--seconds", "0.2")
 
     return made_once(tmp_path_factory, "tiny", run_all)
+
+
+@pytest.fixture(scope="session")
+def resizing_runs(tmp_path_factory: pytest.TempPathFactory, pictures: Path) -> Path:
+    """A folder with exported runs of generators that enlarge and reduce pictures. Tests only read it."""
+    return made_once(
+        tmp_path_factory, "resizing", lambda folder: make_resizing_runs(folder, pictures)
+    )

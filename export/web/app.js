@@ -4,7 +4,7 @@ import {describe, fetchBytes, fetchJson, readCard} from "./card.js";
 import {centreCrop, psnr, resize, toPixels, toTensor} from "./pixels.js";
 import {open, selfTest} from "./runner.js";
 import {makeSlider} from "./slider.js";
-import {tiled} from "./tiles.js";
+import {sizeOf, tiled} from "./tiles.js";
 
 const MAX_PIXELS = 12e6;
 const MEDIAN_OF = 15;
@@ -64,8 +64,8 @@ async function runnerOf(card) {
 }
 
 async function apply(card, image, fit, mine) {
+  const {input, output} = card, whole = fit === "cropped" ? output : sizeOf(card, image);
   const entry = await runnerOf(card);
-  const {input, output} = card;
   let before = image, after, ms;
   if (fit === "tiled") {
     const progress = (done, total) => {
@@ -78,10 +78,10 @@ async function apply(card, image, fit, mine) {
     const small = resize(before, input.width, input.height);
     const made = await entry.runner.run(toTensor(small.data, input));
     ms = made.ms;
-    after = new ImageData(input.width, input.height);
+    after = new ImageData(output.width, output.height);
     toPixels(made.output, output, after.data);
     if (fit === "cropped") before = small;
-    else after = resize(after, image.width, image.height);
+    else after = resize(after, whole.width, whole.height);
   }
   entry.times = [...entry.times, ms].slice(-MEDIAN_OF);
   const median = [...entry.times].sort((a, b) => a - b)[entry.times.length >> 1];
@@ -120,7 +120,9 @@ function translate(live = false) {
       let left = made.before, difference;
       if (other) {
         const second = await apply(other, picture, fit, mine);
-        if (fit === "cropped") second.after = resize(second.after, made.after.width, made.after.height);
+        if (second.after.width !== made.after.width || second.after.height !== made.after.height) {
+          second.after = resize(second.after, made.after.width, made.after.height);
+        }
         rows.push({card: other, made: second});
         left = second.after;
         difference = psnr(made.after, second.after);

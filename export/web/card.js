@@ -43,7 +43,28 @@ function checkTensor(tensors, side) {
     low: Math.fround(tensor.range[0]), high: Math.fround(tensor.range[1]), shape, count: shape[1] * shape[2] * shape[3]};
 }
 
-/** A model's card with `input` and `output` ready for pixels.js; raises an Error naming file and key. */
+/** Sides of a model's output to those of its input as a reduced fraction [numerator, denominator]; without a field 1. */
+function checkRatio(enlarges, input, output) {
+  const ratio = enlarges ?? [1, 1];
+  if (!Array.isArray(ratio) || ratio.length !== 2 || ratio.some((n) => !Number.isInteger(n) || n < 1)) {
+    throw new Error("enlarges is not a fraction of two whole numbers");
+  }
+  let [divisor, rest] = ratio;
+  while (rest) [divisor, rest] = [rest, divisor % rest];
+  const reduced = ratio.map((n) => n / divisor);
+  if (output.height !== enlarged(input.height, reduced) || output.width !== enlarged(input.width, reduced)) {
+    throw new Error(`outputs.0.shape is ${output.width}x${output.height} of ${input.width}x${input.height}, `
+      + `but enlarges is ${ratio.join("/")}`);
+  }
+  return reduced;
+}
+
+/** A side of what a model with this ratio makes of a picture with this side. */
+export function enlarged(side, [numerator, denominator]) {
+  return Math.ceil(side * numerator / denominator);
+}
+
+/** A model's card with `input` and `output` ready for pixels.js and `ratio` for tiles.js; raises an Error naming file and key. */
 export async function readCard(id) {
   const path = `models/${id}/model.json`;
   const card = await fetchJson(path);
@@ -55,9 +76,7 @@ export async function readCard(id) {
     }
     card.input = checkTensor(card.inputs, "inputs");
     card.output = checkTensor(card.outputs, "outputs");
-    if (card.input.height !== card.output.height || card.input.width !== card.output.width) {
-      throw new Error("input and output have different sizes");
-    }
+    card.ratio = checkRatio(card.enlarges, card.input, card.output);
   } catch (error) {
     throw new Error(`${path}: ${error.message}. Bundle the model again`);
   }
@@ -90,8 +109,11 @@ export async function goldenTensors(card) {
 /** The card in a few lines. */
 export function describe(card) {
   const teacher = card.psnr_to_teacher_db ? `\nPSNR to the teacher: ${card.psnr_to_teacher_db.toFixed(2)} dB` : "";
+  const {input, output} = card;
+  const same = output.width === input.width && output.height === input.height;
+  const makes = same ? "" : ` to ${output.width}x${output.height}`;
   return `${card.title}\n${card.family}, ${card.role}, ${card.precision} (${card.quantization})\n`
-    + `${card.input.width}x${card.input.height}, ${(card.bytes / 1e6).toFixed(2)} MB, `
+    + `${input.width}x${input.height}${makes}, ${(card.bytes / 1e6).toFixed(2)} MB, `
     + `${(card.macs / 1e9).toFixed(2)} GMACs, ${card.parameters.toLocaleString("en")} parameters\n`
     + `PSNR to PyTorch: ${card.parity.psnr_db.toFixed(1)} dB${teacher}\nLicence: ${card.licence}\nsha256: ${card.sha256}`;
 }

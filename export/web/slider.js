@@ -1,6 +1,6 @@
 // Before and after in one canvas, with a divider that a finger, a mouse or the arrow keys move.
 
-/** Returns {show(left, right)}: two ImageData of one size; `line` is the element that marks the divider. */
+/** Returns {show(left, right)}: two ImageData, the left one drawn at the size of the right; `line` marks the divider. */
 export function makeSlider(canvas, input, line) {
   let left, right;
   const shown = () => {
@@ -15,7 +15,16 @@ export function makeSlider(canvas, input, line) {
     const context = canvas.getContext("2d");
     const edge = Math.round(canvas.width * input.value / input.max);
     context.putImageData(right, 0, 0);
-    context.putImageData(left, 0, 0, 0, 0, edge, canvas.height);
+    if (left instanceof ImageData) {
+      context.putImageData(left, 0, 0, 0, 0, edge, canvas.height);
+    } else if (edge > 0) {
+      context.save();
+      context.beginPath();
+      context.rect(0, 0, edge, canvas.height);
+      context.clip();
+      context.drawImage(left, 0, 0, canvas.width, canvas.height);
+      context.restore();
+    }
     const {margin, width} = shown();
     line.hidden = false;
     line.style.left = `${margin + width * edge / canvas.width}px`;
@@ -33,6 +42,10 @@ export function makeSlider(canvas, input, line) {
   return {show(before, after) {
     left = before;
     right = after;
+    if (left.width !== right.width || left.height !== right.height) {
+      left = new OffscreenCanvas(before.width, before.height);
+      left.getContext("2d").putImageData(before, 0, 0);
+    }
     draw();
   }};
 }

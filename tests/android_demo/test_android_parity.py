@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commands import edgegan, make_pictures
+from support.resizing import RATIOS
 from toolchain import JARS, compile_java, litert_library, missing_packages, sources
 
 from edgegan.artefact import exported_models
@@ -56,15 +57,25 @@ class Jvm:
 
 
 @pytest.fixture(scope="module")
-def jvm(
-    finished_run: Path, cartoon_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Jvm]:
-    """Three families in fp32 and int8 inside: resnet, cartoon and transformer_net."""
+def classes(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The core and the desktop's runner, compiled."""
     if missing_packages():
         pytest.skip(f"needs: apt-get install {' '.join(missing_packages())}")
-    folder = tmp_path_factory.mktemp("jvm")
+    folder = tmp_path_factory.mktemp("classes")
     compile_java(sources(android.ROOT / "core/src/main"), folder / "core", 7, [])
     android.compile_host(folder / "core", folder / "host")
+    return [folder / "core", folder / "host"]
+
+
+@pytest.fixture(scope="module")
+def jvm(
+    classes: list[Path],
+    finished_run: Path,
+    cartoon_checkpoint: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Jvm]:
+    """Three families in fp32 and int8 inside: resnet, cartoon and transformer_net."""
+    folder = tmp_path_factory.mktemp("jvm")
     exports = [(finished_run / "export", "resnet")]
     pictures = make_pictures(folder / "pictures", 4)
     for family, package in (
@@ -92,7 +103,7 @@ def jvm(
             )
             models.append(Model(identity, path))
     write_index(assets, [model.identity for model in models], [])
-    yield Jvm([folder / "core", folder / "host"], assets, models)
+    yield Jvm(classes, assets, models)
 
 
 def import_package(checkpoint: Path, folder: Path) -> Path:
@@ -187,6 +198,53 @@ def test_pictures_are_equal_to_a_level(jvm: Jvm, tmp_path: Path) -> None:
                 wanted = to_pixels(apply_generator(generator, x, fit)).astype(int)
                 made = np.asarray(Image.open(target))
                 assert np.abs(made - wanted).max() <= 1, (model.identity, mode, source.name)
+
+
+def test_pictures_of_another_size_are_equal_to_a_level(
+    classes: list[Path], resizing_runs: Path, tmp_path: Path
+) -> None:
+    """Models that double or halve the sides, bundled: golden outputs of their shape, pictures as of `edgegan run`."""
+    for name in RATIOS:
+        kinds = ("--precision", "fp32", "--precision", "int8")
+        edgegan("bundle", resizing_runs / name, "--target", "android", "--into", tmp_path, *kinds)
+    jvm = Jvm(classes, tmp_path / "app/src/main/assets", [])
+    assert android.run_host(classes, "selftest", jvm.assets).count("PASS ") == 4
+    chance = np.random.default_rng(7)
+    shapes = [(SIZE, SIZE), (20, 50), (45, 71), (1, 40), (90, 33)]
+    for height, width in shapes:
+        pixels = picture(chance, height, width)
+        Image.fromarray(pixels).save(tmp_path / f"{height}x{width}.png")
+    for name, precision in [(name, each) for name in RATIOS for each in ("fp32", "int8")]:
+        jobs = [
+            (mode, tmp_path / f"{height}x{width}.png", tmp_path / f"{mode}_{height}x{width}.png")
+            for height, width in shapes
+            for mode in ("tiled", "resized", "padded", "cropped")
+        ]
+        jvm.apply(f"{name}_{precision}", jobs)
+        up, down = RATIOS[name]
+        path = resizing_runs / name / "export" / f"student_{precision}.tflite"
+        with open_generator(path, 1) as generator:
+            for mode, source, target in jobs:
+                x = to_float(np.asarray(Image.open(source)))
+                made = np.asarray(Image.open(target)).astype(int)
+                if mode == "cropped":
+                    assert made.shape == (SIZE * up // down, SIZE * up // down, 3)
+                    continue
+                assert made.shape[:2] == tuple(-(-side * up // down) for side in x.shape[1:])
+                if mode != "padded":
+                    fit = "tile" if mode == "tiled" else "resize"
+                    wanted = to_pixels(apply_generator(generator, x, fit))
+                    assert np.abs(made - wanted).max() <= 1, (name, precision, mode, source.name)
+
+
+def test_a_result_beyond_memory_is_refused(
+    classes: list[Path], resizing_runs: Path, tmp_path: Path
+) -> None:
+    edgegan("bundle", resizing_runs / "double", "--target", "android", "--into", tmp_path)
+    Image.new("RGB", (4001, 1000)).save(tmp_path / "large.png")
+    jvm = Jvm(classes, tmp_path / "app/src/main/assets", [])
+    with pytest.raises(AssertionError, match="becomes one of 8002x2000, more than 16,000,000"):
+        jvm.apply("double_int8", [("tiled", tmp_path / "large.png", tmp_path / "out.png")])
 
 
 def test_errors_are_one_message(jvm: Jvm, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_a_run_without_pictures_is_not_bundled(finished_run: Path, tmp_path: Pat
         ({"shape": [2, 32, 32, 3]}, "of shape [2, 32, 32, 3]"),
         ({"shape": [1, 32, 32, 4]}, "4 channels of colour rgb"),
         ({"colour": "other"}, "colour other"),
-        ({"shape": [1, 16, 32, 3]}, "changes the size of the picture"),
+        ({"shape": [1, 16, 32, 3]}, "makes 32x32 of 32x16, but its manifest says enlarges 1/1"),
     ],
 )
 def test_what_the_app_cannot_read_is_refused(
@@ -111,6 +111,8 @@ def test_what_the_app_cannot_read_is_refused(
     model = read_model(path)
     other = model.model_copy(update={"inputs": [model.inputs[0].model_copy(update=change)]})
     check_readable(model, path)
+    with pytest.raises(InputError, match="enlarges 2/1"):
+        check_readable(model.model_copy(update={"enlarges": (2, 1)}), path)
     with pytest.raises(InputError, match=re.escape(message)):
         check_readable(other, path)
     with pytest.raises(InputError, match="2 inputs"):

@@ -9,7 +9,7 @@ import android.util.AttributeSet;
 import android.view.MotionEvent;
 import android.view.View;
 
-/** Two pictures of one size in one place: left of the divider the one, right of it the other. */
+/** Two pictures in one place, which both are scaled to: left of the divider the one, right of it the other. */
 public final class CompareView extends View {
     private static final float LINE_DP = 2f;
     private static final float TEXT_SP = 13f;

@@ -5,26 +5,32 @@ import java.util.Arrays;
 /** Weighted sums of the tiles in one row of tiles; rows that no later tile reaches are turned into pixels. */
 final class Band {
     private final int width;
+    private final int height;
     private final TensorInfo out;
     private final float[] total;
     private final float[] weights;
     private final float[] rampX;
     private final float[] rampY;
 
-    Band(int width, TensorInfo in, TensorInfo out) {
+    /** For a picture of this width and height made of a model's outputs. */
+    Band(int width, int height, TensorInfo out) {
         this.width = width;
+        this.height = height;
         this.out = out;
-        total = new float[width * in.height * out.channels];
-        weights = new float[width * in.height];
-        rampX = Tiling.ramp(in.width);
-        rampY = Tiling.ramp(in.height);
+        int band = Math.min(height, out.height);
+        total = new float[width * band * out.channels];
+        weights = new float[width * band];
+        rampX = Tiling.ramp(out.width);
+        rampY = Tiling.ramp(out.height);
     }
 
-    /** Adds one tile's output at this column. */
-    void add(int left, float[] tile) {
+    /** Adds what of one tile's output lies in the picture, at this place; the band begins at `top`. */
+    void add(int left, int top, float[] tile) {
         int channels = out.channels;
-        for (int y = 0; y < rampY.length; y++) {
-            for (int x = 0; x < rampX.length; x++) {
+        int wide = Math.min(out.width, width - left);
+        int tall = Math.min(out.height, height - top);
+        for (int y = 0; y < tall; y++) {
+            for (int x = 0; x < wide; x++) {
                 float weight = rampY[y] * rampX[x];
                 int place = y * width + left + x;
                 weights[place] += weight;
@@ -36,25 +42,25 @@ final class Band {
         }
     }
 
-    /** Gives the first `ready` rows to the sink, as far as they lie in the picture, and moves the rest up. */
-    void emit(int top, int ready, int pictureWidth, int pictureHeight, Translator.RowSink sink) {
+    /** Gives the rows from `top` to `end` to the sink and moves the rest up. */
+    void emit(int top, int end, Translator.RowSink sink) {
         int channels = out.channels;
-        int count = Math.min(ready, pictureHeight - top);
+        int count = end - top;
         if (count > 0) {
-            float[] row = new float[pictureWidth * channels];
-            int[] argb = new int[pictureWidth * count];
+            float[] row = new float[width * channels];
+            int[] argb = new int[width * count];
             for (int y = 0; y < count; y++) {
-                for (int x = 0; x < pictureWidth; x++) {
+                for (int x = 0; x < width; x++) {
                     for (int c = 0; c < channels; c++) {
                         row[x * channels + c] = total[(y * width + x) * channels + c] / weights[y * width + x];
                     }
                 }
-                Tensors.toPixels(row, pictureWidth, out, argb, y * pictureWidth);
+                Tensors.toPixels(row, width, out, argb, y * width);
             }
             sink.rows(top, count, argb);
         }
-        shift(total, ready * width * channels);
-        shift(weights, ready * width);
+        shift(total, count * width * channels);
+        shift(weights, count * width);
     }
 
     private static void shift(float[] values, int count) {

@@ -5,6 +5,8 @@ import java.util.Map;
 
 /** A JSON object whose values are read by key and type; errors name the dotted key. */
 final class JsonObject {
+    private static final long MOST_PART = 8192;
+
     private final Map<?, ?> map;
     private final String path;
 
@@ -67,6 +69,25 @@ final class JsonObject {
             values[i] = (Double) items.get(i);
         }
         return values;
+    }
+
+    /** Two whole numbers from 1 to 8192 as a reduced fraction. */
+    long[] fraction(String key) throws ModelException {
+        double[] values = numbers(key, 2);
+        long[] parts = new long[2];
+        for (int i = 0; i < 2; i++) {
+            parts[i] = whole(values[i], name(key) + "." + i);
+            if (parts[i] < 1 || parts[i] > MOST_PART) {
+                throw new ModelException(name(key) + "." + i + " is not a number from 1 to " + MOST_PART);
+            }
+        }
+        long divisor = parts[0];
+        for (long rest = parts[1]; rest != 0;) {
+            long next = divisor % rest;
+            divisor = rest;
+            rest = next;
+        }
+        return new long[] {parts[0] / divisor, parts[1] / divisor};
     }
 
     static long whole(Object value, String name) throws ModelException {

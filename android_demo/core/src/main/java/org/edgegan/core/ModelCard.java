@@ -16,6 +16,9 @@ public final class ModelCard {
     public final String sha256;
     public final TensorInfo input;
     public final TensorInfo output;
+    /** Sides of the output to those of the input, reduced: numerator and denominator. */
+    public final int enlarges;
+    public final int reduces;
     public final long parameters;
     public final long macs;
     public final long macsPublished;
@@ -70,10 +73,14 @@ public final class ModelCard {
         sha256 = hash(json, "sha256");
         input = TensorInfo.read(json.only("inputs"));
         output = TensorInfo.read(json.only("outputs"));
-        if (input.height != output.height || input.width != output.width) {
-            throw new ModelException("the output is " + output.width + "x" + output.height + ", the input "
-                    + input.width + "x" + input.height + "; this app needs equal sizes");
+        long[] ratio = json.has("enlarges") ? json.fraction("enlarges") : new long[] {1, 1};
+        if (output.height != enlarged(input.height, ratio[0], ratio[1])
+                || output.width != enlarged(input.width, ratio[0], ratio[1])) {
+            throw new ModelException("outputs.0.shape is " + output.width + "x" + output.height + " of "
+                    + input.width + "x" + input.height + ", but enlarges is " + ratio[0] + "/" + ratio[1]);
         }
+        enlarges = (int) ratio[0];
+        reduces = (int) ratio[1];
         parameters = json.whole("parameters");
         macs = json.whole("macs");
         JsonObject complexity = json.object("complexity");
@@ -84,6 +91,15 @@ public final class ModelCard {
         psnrToTeacherDb = json.has("psnr_to_teacher_db") ? json.number("psnr_to_teacher_db") : Double.NaN;
         licence = json.text("licence");
         golden = new Golden(json.object("golden"));
+    }
+
+    /** A side of what the model makes of a picture with this side. */
+    public int enlarged(int side) {
+        return (int) enlarged(side, enlarges, reduces);
+    }
+
+    private static long enlarged(long side, long numerator, long denominator) {
+        return (side * numerator + denominator - 1) / denominator;
     }
 
     /** Reads model.json; raises ModelException that names `source`, the key and what is wrong with it. */
@@ -98,9 +114,12 @@ public final class ModelCard {
 
     /** The card in a few lines, for lists. */
     public String summary() {
+        boolean same = input.width == output.width && input.height == output.height;
+        String makes = same ? "" : " to " + output.width + "x" + output.height;
         return String.format(java.util.Locale.ROOT,
-                "%s, %s (%s)%n%dx%d, %.2f MB, %.2f GMACs, %,d parameters%n%sPSNR to PyTorch %.1f dB%nLicence: %s",
-                family, precision, quantization, input.width, input.height, bytes / 1e6, macs / 1e9, parameters,
+                "%s, %s (%s)%n%dx%d%s, %.2f MB, %.2f GMACs, %,d parameters%n%sPSNR to PyTorch %.1f dB%nLicence: %s",
+                family, precision, quantization, input.width, input.height, makes, bytes / 1e6, macs / 1e9,
+                parameters,
                 Double.isNaN(psnrToTeacherDb) ? ""
                         : String.format(java.util.Locale.ROOT, "PSNR to teacher %.2f dB, ", psnrToTeacherDb),
                 parityPsnrDb, licence);

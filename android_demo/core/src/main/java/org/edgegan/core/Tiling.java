@@ -6,8 +6,8 @@ public final class Tiling {
 
     private Tiling() {}
 
-    /** First positions of tiles that cover `length` and overlap by at least a quarter. */
-    public static int[] starts(int length, int tile) {
+    /** First positions of tiles, multiples of `multiple`, that cover `length` and overlap by about a quarter. */
+    public static int[] starts(int length, int tile, int multiple) {
         if (length <= tile) {
             return new int[] {0};
         }
@@ -15,7 +15,8 @@ public final class Tiling {
         int count = (length - tile + step - 1) / step + 1;
         int[] starts = new int[count];
         for (int i = 0; i < count; i++) {
-            starts[i] = (int) Math.rint((double) ((long) i * (length - tile)) / (count - 1));
+            int exact = (int) Math.rint((double) ((long) i * (length - tile)) / (count - 1));
+            starts[i] = (i + 1 < count ? exact : exact + multiple - 1) / multiple * multiple;
         }
         return starts;
     }

@@ -110,6 +110,25 @@ public class BundleTest {
     }
 
     @Test
+    public void anOutputOfAnotherSizeNeedsItsRatio() throws Exception {
+        TestBundle bundle = new TestBundle();
+        ModelCard twice = ModelCard.read(bundle.json(4, 2, 8, 4, "\"enlarges\": [4, 2], "), "x");
+        assertEquals(2, twice.enlarges);
+        assertEquals(1, twice.reduces);
+        assertEquals(26, twice.enlarged(13));
+        assertTrue(twice.summary().contains("4x2 to 8x4"));
+        assertEquals(7, ModelCard.read(bundle.json(4, 2, 2, 1, "\"enlarges\": [1, 2], "), "x").enlarged(13));
+        bundle.text("models/m/model.json", bundle.json(2, 2, 4, 4, ""));
+        refuses("models/m/model.json: outputs.0.shape is 4x4 of 2x2, but enlarges is 1/1", bundle);
+        bundle.text("models/m/model.json", bundle.json(2, 2, 2, 2, "\"enlarges\": [3, 1], "));
+        refuses("outputs.0.shape is 2x2 of 2x2, but enlarges is 3/1", bundle);
+        bundle.text("models/m/model.json", bundle.json(2, 2, 2, 2, "\"enlarges\": [0, 1], "));
+        refuses("enlarges.0 is not a number from 1 to 8192", bundle);
+        bundle.text("models/m/model.json", bundle.json(2, 2, 2, 2, "\"enlarges\": [1], "));
+        refuses("enlarges has 1 entries instead of 2", bundle);
+    }
+
+    @Test
     public void noModelsSaysHowToBundle() throws Exception {
         TestBundle bundle = new TestBundle();
         bundle.files.clear();

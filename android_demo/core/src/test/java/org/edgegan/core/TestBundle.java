@@ -34,12 +34,24 @@ final class TestBundle implements Assets {
 
     /** model.json of a model of this size; hashes are those of the files. */
     String json(int width, int height) throws Exception {
-        String tensor = "[{\"name\": \"x\", \"shape\": [1, " + height + ", " + width + ", 3], \"layout\": \"NHWC\","
+        return json(width, height, width, height, "");
+    }
+
+    /** The same of one that makes pictures of another size; `more` holds further keys, each with a comma after it. */
+    String json(int width, int height, int outWidth, int outHeight, String more) throws Exception {
+        return "{" + more + body(tensor(width, height), tensor(outWidth, outHeight));
+    }
+
+    private static String tensor(int width, int height) {
+        return "[{\"name\": \"x\", \"shape\": [1, " + height + ", " + width + ", 3], \"layout\": \"NHWC\","
                 + " \"dtype\": \"float32\", \"colour\": \"rgb\", \"range\": [-1, 1]}]";
-        return "{\"schema_version\": 1, \"id\": \"m\", \"title\": \"M\", \"role\": \"student\", \"family\": \"resnet\",\n"
+    }
+
+    private String body(String input, String output) throws Exception {
+        return "\"schema_version\": 1, \"id\": \"m\", \"title\": \"M\", \"role\": \"student\", \"family\": \"resnet\",\n"
                 + "\"precision\": \"fp32\", \"quantization\": \"none\", \"target\": \"tflite\", \"file\": \"model.tflite\",\n"
-                + "\"bytes\": 5, \"sha256\": \"" + sha256(FOLDER + "model.tflite") + "\",\n\"inputs\": " + tensor
-                + ", \"outputs\": " + tensor + ", \"parameters\": 7, \"macs\": 11,\n"
+                + "\"bytes\": 5, \"sha256\": \"" + sha256(FOLDER + "model.tflite") + "\",\n\"inputs\": " + input
+                + ", \"outputs\": " + output + ", \"parameters\": 7, \"macs\": 11,\n"
                 + "\"complexity\": {\"macs_published\": 12, \"macs_fvcore\": 13}, \"parent\": null,\n"
                 + "\"parity\": {\"psnr_db\": 99.5}, \"psnr_to_teacher_db\": null, \"licence\": \"none\",\n"
                 + "\"golden\": {\"input\": \"in.f32\", \"output\": \"out.f32\", \"picture\": \"in.png\","

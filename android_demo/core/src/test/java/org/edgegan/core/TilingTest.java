@@ -30,9 +30,11 @@ public class TilingTest {
 
     @Test
     public void tilesCoverAndOverlap() {
-        assertArrayEquals(new int[] {0}, Tiling.starts(50, 64));
-        assertArrayEquals(new int[] {0, 36}, Tiling.starts(100, 64));
-        assertArrayEquals(new int[] {0, 45, 91, 136}, Tiling.starts(200, 64));
+        assertArrayEquals(new int[] {0}, Tiling.starts(50, 64, 1));
+        assertArrayEquals(new int[] {0, 36}, Tiling.starts(100, 64, 1));
+        assertArrayEquals(new int[] {0, 45, 91, 136}, Tiling.starts(200, 64, 1));
+        assertArrayEquals(new int[] {0, 44, 90, 136}, Tiling.starts(200, 64, 2));
+        assertArrayEquals(new int[] {0, 44, 88, 136}, Tiling.starts(199, 64, 4));
         assertArrayEquals(new float[] {0.5f, 1f, 1f, 1f, 1f, 1f, 1f, 0.5f}, Tiling.ramp(8), 0f);
     }
 
@@ -60,6 +62,84 @@ public class TilingTest {
             assertEquals(size[0], translator.padded(picture).width());
             assertEquals(16, translator.cropped(picture)[1].height());
         }
+    }
+
+    /** A runtime that repeats each pixel, or takes the first of each square, by nearest places. */
+    private static Runner nearest(final int side, final int outSide) {
+        return new Runner() {
+            @Override
+            public void run(float[] input, float[] output) {
+                for (int i = 0; i < output.length; i++) {
+                    int y = i / 3 / outSide * side / outSide;
+                    int x = i / 3 % outSide * side / outSide;
+                    output[i] = input[(y * side + x) * 3 + i % 3];
+                }
+            }
+
+            @Override
+            public String backend() {
+                return "test";
+            }
+
+            @Override
+            public void close() {}
+        };
+    }
+
+    @Test
+    public void aModelThatEnlargesOrReducesMakesEveryPictureSo() throws Exception {
+        int[][] ratios = {{4, 1}, {2, 1}, {3, 2}, {1, 2}, {1, 4}};
+        int[][] sizes = {{1, 1}, {3, 40}, {16, 16}, {17, 15}, {61, 33}, {101, 7}};
+        for (int[] ratio : ratios) {
+            int outSide = 16 * ratio[0] / ratio[1];
+            String more = "\"enlarges\": [" + ratio[0] + ", " + ratio[1] + "], ";
+            ModelCard card = ModelCard.read(new TestBundle().json(16, 16, outSide, outSide, more), "test");
+            Translator translator = new Translator(nearest(16, outSide), card);
+            for (int[] size : sizes) {
+                int[] argb = new int[size[0] * size[1]];
+                for (int i = 0; i < argb.length; i++) {
+                    argb[i] = 0xFF000000 | i * 7919 & 0xFFFFFF;
+                }
+                ArrayPicture picture = new ArrayPicture(argb, size[0], size[1]);
+                ArrayPicture made = translator.tiled(picture, (Translator.Progress) null);
+                assertEquals((size[0] * ratio[0] + ratio[1] - 1) / ratio[1], made.width());
+                assertEquals((size[1] * ratio[0] + ratio[1] - 1) / ratio[1], made.height());
+                for (int y = 0; y < made.height(); y++) {
+                    for (int x = 0; x < made.width(); x++) {
+                        int wanted = argb[y * ratio[1] / ratio[0] * size[0] + x * ratio[1] / ratio[0]];
+                        assertEquals(wanted, made.argb[y * made.width() + x]);
+                    }
+                }
+                assertEquals(made.width(), translator.resized(picture).width());
+                assertEquals(made.height(), translator.padded(picture).height());
+                assertEquals(outSide, translator.cropped(picture)[1].width());
+                assertEquals(16, translator.cropped(picture)[0].width());
+            }
+        }
+    }
+
+    @Test
+    public void aResultBeyondMemoryIsRefused() throws Exception {
+        ModelCard card = ModelCard.read(new TestBundle().json(16, 16, 64, 64, "\"enlarges\": [4, 1], "), "test");
+        Translator translator = new Translator(nearest(16, 64), card);
+        ArrayPicture picture = new ArrayPicture(new int[1001 * 1000], 1001, 1000);
+        String[] modes = {"tiled", "resized", "padded"};
+        for (String mode : modes) {
+            try {
+                if (mode.equals("tiled")) {
+                    translator.tiled(picture, (Translator.Progress) null);
+                } else if (mode.equals("resized")) {
+                    translator.resized(picture);
+                } else {
+                    translator.padded(picture);
+                }
+                fail(mode + " accepted");
+            } catch (ModelException error) {
+                assertEquals("a picture of 1001x1000 becomes one of 4004x4000, more than 16,000,000 pixels;"
+                        + " choose a smaller one", error.getMessage());
+            }
+        }
+        assertEquals(64, translator.cropped(picture)[1].width());
     }
 
     @Test
