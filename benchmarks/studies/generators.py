@@ -73,15 +73,15 @@ def relative(made: torch.Tensor, expected: torch.Tensor) -> float:
     return float((made - expected).abs().max() / expected.abs().max().clamp_min(1e-12))
 
 
-def run_all(name: str, command: list[str], folder: Path) -> dict[str, Any]:
-    """One architecture through the process that examines it and through import and both exports."""
+def run_all(name: str, command: list[str], folder: Path, *, exports: bool = True) -> dict[str, Any]:
+    """One architecture through the process that examines it, and through import and both exports."""
     found: dict[str, Any] = {"name": name}
     done = limited([sys.executable, "-m", "edgegan.benchmarks.studies.generators", "--one", name])
     try:
         found |= json.loads(done.splitlines()[-1])
     except (IndexError, json.JSONDecodeError):
         found["refused"] = f"failed: {done[-300:]}"
-    if "refused" in found:
+    if "refused" in found or not exports:
         return found
     own, package = ["--generator", f"{PLACE}:{name}"], folder / name
     shape = "x".join(map(str, PUBLIC[name].shape))
@@ -132,6 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--only", nargs="*", default=list(PUBLIC), help="architectures to try")
+    parser.add_argument("--import-only", action="store_true", help="leave the exports out")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -145,7 +146,10 @@ def main() -> None:
         progress("architectures", len(options.only)) as bar,
     ):
         rows = []
-        for row in pool.map(lambda name: run_all(name, command, Path(folder)), options.only):
+        for row in pool.map(
+            lambda name: run_all(name, command, Path(folder), exports=not options.import_only),
+            options.only,
+        ):
             rows.append(row)
             bar.step(len(rows), row["name"])
             if options.json:
@@ -171,12 +175,13 @@ def main() -> None:
     exported = [
         row
         for row in imported
-        if all(isinstance(row[target], float) and row[target] <= EQUAL for target in TARGETS)
+        if all(isinstance(row.get(each), float) and row[each] <= EQUAL for each in TARGETS)
     ]
     narrowed = [row for row in imported if row.get("narrow")]
     wrong = [row["name"] for row in imported if row.get("permuted", 0.0) > 1e-3]
+    out = "" if options.import_only else f"{len(exported)} exported to both within {EQUAL:g}, "
     emit(
-        f"{len(rows)} architectures: {len(imported)} imported, {len(exported)} exported to both within {EQUAL:g}, "
+        f"{len(rows)} architectures: {len(imported)} imported, {out}"
         f"{len(narrowed)} narrowed, wrong: {', '.join(wrong) or 'none'}"
     )
     for row in rows:

@@ -135,7 +135,7 @@ def linked_tflite(folder: Path) -> None:
 
 def deep_state(folder: Path) -> None:
     state: dict[str, object] = {"w": torch.zeros(1)}
-    for _ in range(9):
+    for _ in range(40):
         state = {"state_dict": state}
     torch.save(state, folder / "x.pth")
     read_state(folder / "x.pth")
