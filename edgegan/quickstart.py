@@ -40,7 +40,7 @@ class Plan:
     teacher_blocks: int = 6
     teacher_steps: int = 420
     teacher_batch: int = 4
-    student_steps: int = 500
+    student_steps: int = 650
     bench_seconds: float = 1.0
 
 
