@@ -154,6 +154,11 @@ def main() -> None:
             bar.step(len(rows), row["name"])
             if options.json:
                 write_json(options.json, rows)
+    show(rows, exports=not options.import_only)
+
+
+def show(rows: list[dict[str, Any]], *, exports: bool) -> None:
+    """The table, what it comes to, and the reason of every failure."""
     emit(
         table(
             ["architecture", "enlarges", "import s", "free", "permuted", "onnx", "tflite"],
@@ -179,7 +184,7 @@ def main() -> None:
     ]
     narrowed = [row for row in imported if row.get("narrow")]
     wrong = [row["name"] for row in imported if row.get("permuted", 0.0) > 1e-3]
-    out = "" if options.import_only else f"{len(exported)} exported to both within {EQUAL:g}, "
+    out = f"{len(exported)} exported to both within {EQUAL:g}, " if exports else ""
     emit(
         f"{len(rows)} architectures: {len(imported)} imported, {out}"
         f"{len(narrowed)} narrowed, wrong: {', '.join(wrong) or 'none'}"
