@@ -116,9 +116,8 @@ def move(node: fx.Node, x: Value, shape: Shape) -> Value:
     """Axes in another order, or more or fewer of length one: the channels go along."""
     name, rank = name_of(node), len(x.shape)
     if name == "permute":
-        given = node.args[1:] or tuple(node.kwargs.values())
-        order: Any = given[0] if isinstance(given[0], (tuple, list)) else given
-        return Value(shape, [int(each) % rank for each in order].index(x.axis), x.layout)
+        order = [int(each) % rank for each in spread(node)]
+        return Value(shape, order.index(x.axis), x.layout)
     if name in ("transpose", "swapaxes"):
         one = int(argument(node, 1, "dim0", 0)) % rank
         other = int(argument(node, 2, "dim1", 1)) % rank
@@ -143,10 +142,7 @@ def product(trace: Trace, node: fx.Node, values: list[Value], shape: Shape) -> V
     if min(len(left.shape), len(right.shape)) < 2:
         raise ConfigError("it multiplies by a vector")
     if is_fixed(left.layout):
-        if right.axis == len(right.shape) - 1:
-            return Value(shape, len(shape) - 1, right.layout)
-        right = trace.at_axis(right, -1)
-        return Value(shape, len(shape) - 1, right.layout)
+        return Value(shape, len(shape) - 1, trace.at_axis(right, -1).layout)
     if left.axis == len(left.shape) - 1:
         right = trace.at_axis(right, -2)
         trace.ties.unify(left.layout, right.layout)
@@ -162,8 +158,7 @@ def widen(trace: Trace, node: fx.Node, values: list[Value], shape: Shape) -> Val
     axis = x.axis + len(shape) - len(x.shape)
     if name_of(node) == "expand_as" and len(values) == 2:
         return elementwise(trace, values, shape)
-    sizes: Any = node.args[1:]
-    sizes = sizes[0] if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)) else sizes
+    sizes = spread(node)
     if len(sizes) != len(shape) or shape[axis] != x.shape[x.axis]:
         raise ConfigError("it repeats channels")
     stated = sizes[axis]
@@ -193,6 +188,12 @@ def reduce(trace: Trace, node: fx.Node, x: Value, shape: Shape) -> Value:
 def argument(node: fx.Node, position: int, keyword: str, default: Any) -> Any:
     """An argument of a call by place or name."""
     return node.args[position] if len(node.args) > position else node.kwargs.get(keyword, default)
+
+
+def spread(node: fx.Node) -> list[Any]:
+    """What a method is given after its tensor: numbers one by one, or one row of them."""
+    given: Any = node.args[1:] or tuple(node.kwargs.values())
+    return list(given[0] if given and isinstance(given[0], (tuple, list)) else given)
 
 
 def pixel_shuffle(trace: Trace, x: Value, factor: int, shape: Shape) -> Value:

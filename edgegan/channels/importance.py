@@ -75,26 +75,24 @@ def taylor_scores(
 
 def readers(module: nn.Module, group: Group) -> Iterator[tuple[str, int]]:
     """Weights of dense layers that read the group, with the dimension that does."""
-    for member in group.members:
-        layer = module.get_submodule(member.tensor.rpartition(".")[0])
-        dense = isinstance(layer, nn.Linear)
-        if isinstance(layer, rules.Convolutions):
-            dense = layer.groups == 1
-        if dense and member.tensor.endswith(".weight"):
-            dim = 0 if isinstance(layer, rules.Transposed) else 1
-            if member.dim == dim:
-                yield member.tensor, dim
+    return dense_weights(module, group, straight_dim=1)
 
 
 def writers(module: nn.Module, group: Group) -> Iterator[tuple[str, int]]:
     """Weights of dense layers that write the group, with the dimension that does."""
+    return dense_weights(module, group, straight_dim=0)
+
+
+def dense_weights(module: nn.Module, group: Group, straight_dim: int) -> Iterator[tuple[str, int]]:
+    """Weights of dense layers in which the group stands in this dimension, in the other one of the
+    first two where the layer is transposed."""
     for member in group.members:
         layer = module.get_submodule(member.tensor.rpartition(".")[0])
         dense = isinstance(layer, nn.Linear)
         if isinstance(layer, rules.Convolutions):
             dense = layer.groups == 1
         if dense and member.tensor.endswith(".weight"):
-            dim = 1 if isinstance(layer, rules.Transposed) else 0
+            dim = 1 - straight_dim if isinstance(layer, rules.Transposed) else straight_dim
             if member.dim == dim:
                 yield member.tensor, dim
 

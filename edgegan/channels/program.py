@@ -11,7 +11,7 @@ import torch
 from torch import fx, nn
 
 from edgegan.channels import rules
-from edgegan.channels.calls import RESHAPES, name_of
+from edgegan.channels.calls import RESHAPES, name_of, spread
 from edgegan.channels.ties import is_fixed
 
 
@@ -74,8 +74,7 @@ def stated_sizes(node: fx.Node, value: Any) -> list[Any] | None:
         return None
     if name_of(node) in ("unflatten", "flatten"):
         return list(value.shape) if name_of(node) == "unflatten" else None
-    given = node.args[1:] or tuple(node.kwargs.values())
-    sizes = list(given[0] if isinstance(given[0], (tuple, list)) else given)  # type: ignore[arg-type]
+    sizes = spread(node)
     stated = sizes[value.axis]
     return None if isinstance(stated, fx.Node) or stated == -1 else sizes
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 from support.commands import edgegan
-from support.webdriver import Browser, chromium, serve
+from support.webdriver import Browser, serve
 
 from edgegan.data.images import resize_image, to_float, to_pixels
 from edgegan.runtime.apply import apply_generator, open_generator
@@ -41,13 +40,6 @@ def page(finished_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for the module."""
-    with chromium(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def pixels_of(browser: Browser) -> np.ndarray:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ import pytest
 from PIL import Image
 from support.commands import SIZE, edgegan
 from support.resizing import RATIOS
-from support.webdriver import Browser, chromium, serve
+from support.webdriver import Browser, serve
 
 from edgegan.data.images import read_image, resize_image
 
@@ -42,13 +41,6 @@ def page(resizing_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             pytest.skip(done.stderr.strip())
         assert done.returncode == 0, done.stderr
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for the module."""
-    with chromium(tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def picture_of(browser: Browser, divider: int) -> np.ndarray:
