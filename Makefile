@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-generators bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
+.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-imports fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-generators bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -18,6 +18,7 @@ help:
 	@echo "make fuzz         5,000 spoilt files through the commands that read them (COUNT=, FIRST=)"
 	@echo "make fuzz-export  200 random generators to both targets, each compared with PyTorch"
 	@echo "make fuzz-faults  every n-th write, sync, rename, mkdir, removal and allocation of each command fails, or is a kill"
+	@echo "make fuzz-imports 200 generators of every family in random public forms and containers, each compared"
 	@echo "make fuzz-outputs 400 hostile or clumsy places to write to, by every command"
 	@echo "make fuzz-networks  100 hostile networks: what they try to write, keep and never end"
 	@echo "make bench-arm64     a static int8 .tflite of every family here and on an emulated arm64 core, bit by bit"
@@ -167,6 +168,9 @@ fuzz: venv
 
 fuzz-export: venv
 	$(BIN)/python tests/support/fuzz_export.py --count 200
+
+fuzz-imports: venv
+	PYTHONPATH=tests $(BIN)/python tests/support/fuzz_imports.py --count 200
 
 # MOST limits the tries of each command.
 fuzz-faults: venv

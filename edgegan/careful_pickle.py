@@ -15,18 +15,30 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 
+from edgegan.archives import is_zip
+
 FIRST, NEW = 0x80, (3, 4, 5)
 TAKE_STATE = (OrderedDict, argparse.Namespace, Counter, np.ndarray, np.dtype)
 
 
 def needs_care(path: Path) -> bool:
-    """Whether the pickle inside a torch archive is of a protocol that torch's own careful reader does not know."""
+    """Whether the pickle inside a torch archive, or that an old file of torch begins with, is of a protocol that
+    torch's own careful reader does not know."""
+    if not is_zip(path):
+        with path.open("rb") as file:
+            head = file.read(2)
+        return is_new(head)
     with zipfile.ZipFile(path) as archive:
         name = next((each for each in archive.namelist() if each.endswith("data.pkl")), None)
         if name is None:
             return False
         with archive.open(name) as stream:
             head = stream.read(2)
+    return is_new(head)
+
+
+def is_new(head: bytes) -> bool:
+    """Whether two bytes are the start of a pickle of protocol 3, 4 or 5."""
     return len(head) == 2 and head[0] == FIRST and head[1] in NEW
 
 

@@ -71,20 +71,29 @@ def tensorflow_checkpoint(path: Path) -> CheckpointError:
 @contextlib.contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
     """The checkpoint itself: of a zip file around one checkpoint, that one, unpacked for as long as the context; any
-    other file as it is. Raises CheckpointError for a zip with several or none, ArchiveError for a bad one."""
+    other file as it is. Raises CheckpointError for a zip with several or none, ArchiveError for a bad one; errors of
+    what is inside name the zip."""
+    outer, found = path, [path]
     with contextlib.ExitStack() as stack:
-        for _ in range(MOST_ZIPS):
-            inner = checkpoint_inside(path) if is_zip(path) else None
-            if inner is None:
-                break
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            with zipfile.ZipFile(path) as archive, archive.open(inner) as stream:
-                path = folder / Path(inner).name
-                with path.open("wb") as file:
-                    while block := stream.read(1 << 20):
-                        file.write(block)
-            check_kind(path)
-        yield path
+        try:
+            for _ in range(MOST_ZIPS):
+                inner = checkpoint_inside(path) if is_zip(path) else None
+                if inner is None:
+                    break
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                with zipfile.ZipFile(path) as archive, archive.open(inner) as stream:
+                    path = folder / Path(inner).name
+                    found.append(path)
+                    with path.open("wb") as file:
+                        while block := stream.read(1 << 20):
+                            file.write(block)
+                check_kind(path)
+            yield path
+        except CheckpointError as error:
+            said = str(error)
+            for each in found[1:]:
+                said = said.replace(str(each), f"{outer} ({each.name})")
+            raise CheckpointError(said) from error
 
 
 def checkpoint_inside(path: Path) -> str | None:

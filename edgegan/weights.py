@@ -166,7 +166,7 @@ def read_torch(path: Path) -> object:
                 )
         with warnings.catch_warnings(), torch.serialization.safe_globals(harmless_globals()):
             warnings.simplefilter("ignore")  # torch warns about formats it then refuses
-            if is_zip(path) and careful_pickle.needs_care(path):
+            if careful_pickle.needs_care(path):
                 return careful_pickle.load(path, harmless_globals())
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:

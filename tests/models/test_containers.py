@@ -25,8 +25,11 @@ def same(found: dict[str, torch.Tensor]) -> bool:
     )
 
 
+@pytest.mark.parametrize("modern", [True, False])
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_every_protocol_with_values_beside_the_weights(protocol: int, tmp_path: Path) -> None:
+def test_every_protocol_with_values_beside_the_weights(
+    protocol: int, modern: bool, tmp_path: Path
+) -> None:
     path = tmp_path / "w.pth"
     kept: dict[str, Any] = {
         "state_dict": {f"module.{key}": value for key, value in STATE.items()},
@@ -35,7 +38,7 @@ def test_every_protocol_with_values_beside_the_weights(protocol: int, tmp_path: 
         "curve": np.arange(3),
         "seen": collections.Counter("aab"),
     }
-    torch.save(kept, path, pickle_protocol=protocol)
+    torch.save(kept, path, pickle_protocol=protocol, _use_new_zipfile_serialization=modern)
     assert same(read_state(path))
 
 
@@ -47,6 +50,7 @@ class Runs:
         return self.call
 
 
+@pytest.mark.parametrize("modern", [True, False])
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 @pytest.mark.parametrize(
     "what",
@@ -57,10 +61,11 @@ class Runs:
     ],
 )
 def test_no_protocol_runs_code(
-    protocol: int, what: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    protocol: int, what: Any, modern: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    torch.save({"a": Runs(*what), **STATE}, "w.pth", pickle_protocol=protocol)
+    kept = {"a": Runs(*what), **STATE}
+    torch.save(kept, "w.pth", pickle_protocol=protocol, _use_new_zipfile_serialization=modern)
     with pytest.raises(CheckpointError, match=r"needs code|damaged"):
         read_state(Path("w.pth"))
     assert not Path("ran").exists()
@@ -108,6 +113,11 @@ def test_a_checkpoint_inside_zip_files(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
         archive.write(tmp_path / "w.pth", "a.pth")
         archive.write(tmp_path / "w.pth", "b.pth")
+    with zipfile.ZipFile(tmp_path / "code.zip", "w") as archive:
+        torch.save({"a": Runs(exec, ("1",))}, tmp_path / "code.pth")
+        archive.write(tmp_path / "code.pth", "code.pth")
+    with pytest.raises(CheckpointError, match=r"code\.zip \(code\.pth\) is a pickle that needs"):
+        read_state(tmp_path / "code.zip")
     with pytest.raises(CheckpointError, match=r"several checkpoints: a\.pth, b\.pth"):
         read_state(tmp_path / "both.zip")
     with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as archive:

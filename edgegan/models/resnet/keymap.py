@@ -133,8 +133,9 @@ def read(state: State, path: Path) -> Imported:
     separable = any(re.search(r"\.conv_block\.[01]\.conv\.0\.", key) for key in state)
     start = places.start()
     padding, first, second = find_padding(state, start)
-    inside = find_norm(state, f"model.{start}.conv_block.{first}.conv.1")
+    inside: FamilyNorm = find_norm(state, f"model.{start}.conv_block.{first}.conv.1")
     norm, state = read_norm(state, changes)
+    inside = "none" if norm == "none" else inside  # without parameters it looks like InstanceNorm
     if padding != "zero":
         changes.append("reflect padding of blocks assumed (the weights do not tell; --padding)")
     leaf = ".conv.2.weight" if separable else ".weight"
