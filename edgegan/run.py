@@ -31,6 +31,7 @@ from edgegan.files import (
 )
 from edgegan.ownership.folders import discard, held
 from edgegan.ownership.journal import claim
+from edgegan.package import is_package
 from edgegan.recipe.schema import Recipe
 
 MANIFEST = "run.json"
@@ -369,3 +370,10 @@ def differing_keys(a: Any, b: Any, prefix: str = "") -> list[str]:
             for found in differing_keys(a.get(key), b.get(key), f"{prefix}{key}.")
         ]
     return [] if a == b else [prefix.rstrip(".")]
+
+
+def package_of(source: Path) -> Path | None:
+    """The package folder behind a run or package; None for an artefact file or a folder of pictures."""
+    if (source / MANIFEST).is_file():
+        return source / "student"
+    return source if is_package(source) else None

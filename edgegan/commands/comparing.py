@@ -26,13 +26,14 @@ def compare(
     methods: Annotated[
         str,
         typer.Option(
-            help="comma-separated: distillation, pruning, cascade, gs32, gs8, slimming, gan_compression; "
-            "ablations: norm_scores, no_int8"
+            help="comma-separated: uniform, gd, cp, d_cp, cp_d, cascade_ptq, cascade, gs32, gs8, slimming, "
+            "gan_compression; ablations of the published form: gs_no_d, gs_no_cp (gs32 is without quantization), of "
+            "ours: norm_scores, no_int8, cut_first"
         ),
-    ] = "distillation,pruning,cascade,gs32,gs8,slimming,gan_compression",
+    ] = "uniform,gd,cp,d_cp,cp_d,cascade_ptq,cascade,gs32,gs8,slimming,gan_compression",
     seeds: Annotated[
         int, typer.Option(min=1, help="how many seeds, counted from the recipe's")
-    ] = 1,
+    ] = 3,
     export: Annotated[
         bool, typer.Option("--export", help="export every student to int8 .tflite and measure it")
     ] = False,
@@ -51,8 +52,8 @@ def compare(
         if value is not None:
             overrides.append(f"{key}={json.dumps(str(value.resolve()))}")
     parsed = load_recipe(recipe, overrides)
-    from edgegan.compare.arms import compare as run_compare
-    from edgegan.compare.arms import summary
+    from edgegan.compare.comparison import compare as run_compare
+    from edgegan.compare.comparison import summary
     from edgegan.compare.summary import markdown, write_comparison
     from edgegan.ownership.folders import held
 

@@ -101,8 +101,8 @@ def evaluate(
         raise OutputError(f"{output} exists; choose another file with -o")
     from edgegan.errors import InputError
     from edgegan.evaluation.evaluate import Settings, evaluate_folders, evaluate_generator
-    from edgegan.evaluation.sets import package_of
     from edgegan.files import write_json
+    from edgegan.run import package_of
 
     if not source.exists():
         raise InputError(

@@ -1,265 +1,248 @@
-"""`edgegan compare`: slimming beside what one would do without it, with the same teacher, data, steps and budget.
+"""The sides of a comparison: each is one training or several behind one another, told by what it changes in a recipe.
 
-Every entry is a recipe of its own, run by `edgegan compress` in a folder of its own, so that a killed comparison goes
-on where it was, and any entry can be looked at, exported and benched like any run.
+The names are those of GAN Slimming (Wang et al., ECCV 2020): GD is distillation with a discriminator of the student's
+own (Chen et al. 2020), CP is channel pruning by L1 of norm scales (Liu et al. 2017), and a cascade does one after the
+other what their objective does at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from edgegan.channels.graph import trace_channels
-from edgegan.compress.costs.counted import tabulate
-from edgegan.compress.fidelity import measure_quality
-from edgegan.compress.pipeline import compress, held_out
-from edgegan.compress.slimming.gan_slimming import int8_quality
 from edgegan.compress.slimming.start import choose_start
-from edgegan.compress.teacher.cache import Cache
-from edgegan.compress.teacher.outputs import TEACHER_CACHE
-from edgegan.console import say
-from edgegan.errors import ConfigError, nearest
-from edgegan.files import read_json, sha256_json, write_json
-from edgegan.metrics.complexity import measure
-from edgegan.models.packaging import import_to_package
-from edgegan.models.zoo import load_generator
-from edgegan.package import input_shape, is_package, read_config
-from edgegan.recipe.kinds import COSTS, is_counted
-from edgegan.recipe.loading import apply_override, parse_recipe
+from edgegan.package import read_config
+from edgegan.recipe.loading import apply_override, load_recipe, parse_recipe
 from edgegan.recipe.schema import Recipe
-from edgegan.run import Run
-from edgegan.training.objective import needs_taps
 
-FINETUNE_PART = 10  # of the steps, after the cut of the published form
+PUBLISHED = "gan_slimming_paper"
 FINETUNE_SHARE = 3  # of the steps, with the sub-network that a search chose
-Measure = Callable[[Path], dict[str, float]]
+SHRINK = 1.0  # at least so much does the soft threshold take from every scale; scales of norms start at one
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of an arm: its share of the steps and what it changes in the given recipe.
+
+    `published`: the settings of GAN Slimming's recipe come first. `alone`: it has no budget, since its network has its
+    width already or gets it later. `tuned`: this share of its steps is fine-tuning after the cut.
+    """
+
+    name: str
+    share: float
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    published: bool = False
+    alone: bool = False
+    tuned: float = 0.0
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One side of the comparison: its title, and what it changes in the given recipe."""
+    """One side of the comparison. Each stage starts from the student of the one before."""
 
     title: str
-    overrides: Mapping[str, Any] = field(default_factory=dict)
+    stages: tuple[Stage, ...]
 
 
-# Where an arm trains on after its cut, its training is shorter by as much; a supernet's step counts as often as it has
-# sub-networks.
+UNIFORM = {"method": "distill"}
+TEACHER = {"slim.initial": "teacher", "slim.start": 0, "student.scale": 1.0}
+NO_DISTILLATION = {"slim.beta": 0.0, "slim.quantize": "none"}
+# L1 by soft threshold and one cut at the end, the recipe's own distance instead of an adversarial one
+SPARSIFY = {
+    "slim.form": "paper",
+    "slim.importance": "norm",
+    "slim.quantize": "none",
+    "slim.beta": 1.0,
+    "slim.gan_weight": 0.0,
+    "slim.rho": 0.01,
+}
+INT8 = {"slim.prune_times": 0, "slim.quantize": "int8", "slim.quantize_from": 0.0}
+WIDE = Stage("distil", 0.35, UNIFORM, alone=True)
+SPARSE = Stage("sparsify", 0.15, SPARSIFY)
+
+
+def one(title: str, overrides: Mapping[str, Any] | None = None) -> Arm:
+    """An arm of one training."""
+    return Arm(title, (Stage("train", 1.0, overrides or {}),))
+
+
+def released(title: str, overrides: Mapping[str, Any]) -> Arm:
+    """An arm that trains as GAN Slimming's authors released it; half of the steps fine-tune, as there."""
+    return Arm(title, (Stage("train", 1.0, overrides, published=True, tuned=0.5),))
+
+
 ARMS = {
-    "distillation": Arm("distillation only, uniformly narrow (Chen 2020)", {"method": "distill"}),
-    "pruning": Arm(
-        "teacher pruned by norm scale, fine-tuned on L1",
-        {
-            "slim.initial": "teacher",
-            "slim.importance": "norm",
-            "slim.start": 0,
-            "student.scale": 1.0,
-            "slim.prune_from": 0.0,
-            "slim.prune_until": 0.001,
-            "slim.prune_times": 1,
-            "slim.quantize": "none",
-            "distill.gradient_weight": 0.0,
-            "distill.feature_weight": 0.0,
-        },
+    "uniform": one("uniform width, distilled", UNIFORM),
+    "gd": one(
+        "GD: uniform width, distilled with a discriminator of its own",
+        {**UNIFORM, "distill.gan_weight": 1.0, "distill.discriminator": "fresh"},
+    ),
+    "cp": released(
+        "CP: the teacher sparsified by L1 and cut, no distillation", {**TEACHER, **NO_DISTILLATION}
+    ),
+    "d_cp": Arm(
+        "D+CP: distilled, then sparsified and cut without distillation",
+        (
+            Stage("distil", 0.5, UNIFORM, alone=True),
+            Stage("prune", 0.5, NO_DISTILLATION, published=True, tuned=0.5),
+        ),
+    ),
+    "cp_d": Arm(
+        "CP+D: the teacher sparsified and cut, then distilled",
+        (
+            Stage("prune", 0.5, {**TEACHER, **NO_DISTILLATION}, published=True),
+            Stage("distil", 0.5, UNIFORM, alone=True),
+        ),
+    ),
+    "cut_first": Arm(
+        "cut first, then distilled, then int8 simulated",
+        (
+            Stage("cut", 0.15, SPARSIFY),
+            Stage("distil", 0.70, UNIFORM, alone=True),
+            Stage("int8", 0.15, INT8, alone=True),
+        ),
+    ),
+    "cascade_ptq": Arm(
+        "cascade: distilled, sparsified, cut, distilled; int8 after training",
+        (WIDE, SPARSE, Stage("recover", 0.5, UNIFORM, alone=True)),
     ),
     "cascade": Arm(
-        "distilled and pruned by norm scale, then quantised",
-        {"slim.importance": "norm", "slim.quantize": "none"},
+        "cascade: distilled, sparsified, cut, distilled, then int8 simulated",
+        (
+            WIDE,
+            SPARSE,
+            Stage("recover", 0.35, UNIFORM, alone=True),
+            Stage("int8", 0.15, INT8, alone=True),
+        ),
     ),
-    "gs32": Arm(
-        "GAN Slimming as published, fp32 (GS-32)",
-        {"slim.form": "paper", "slim.quantize": "none", "slim.rho": 0.01},
+    "gs_no_d": released("GS-8 without distillation", {**TEACHER, "slim.beta": 0.0}),
+    "gs_no_cp": released(
+        "GS-8 without pruning: the teacher's strongest channels at the budget",
+        {**TEACHER, "slim.start": 1.0, "slim.rho": 0.0},
     ),
-    "gs8": Arm(
-        "GAN Slimming as published, int8 (GS-8)",
-        {"slim.form": "paper", "slim.quantize": "int8", "slim.rho": 0.01},
+    "gs32": released(
+        "GS-32, which is GS-8 without quantization", {**TEACHER, "slim.quantize": "none"}
     ),
-    "slimming": Arm("ours: budget, Taylor scores, runtime's int8"),
-    "norm_scores": Arm("ours, scores from norm scales", {"slim.importance": "norm"}),
-    "no_int8": Arm("ours, int8 after training only", {"slim.quantize": "none"}),
-    "gan_compression": Arm(
+    "gs8": released("GS-8, as released", TEACHER),
+    "slimming": one("ours: budget, Taylor scores, runtime's int8"),
+    "norm_scores": one("ours, scores from norm scales", {"slim.importance": "norm"}),
+    "no_int8": one("ours, int8 after training only", {"slim.quantize": "none"}),
+    "gan_compression": one(
         "GAN Compression's student",
-        {
-            "method": "gan-compression",
-            "supernet.pretrain_steps": 0,
-            "search.check_networks": 0,
-        },
+        {"method": "gan-compression", "supernet.pretrain_steps": 0, "search.check_networks": 0},
     ),
 }
-BEFORE_TRAINING = ("import", TEACHER_CACHE)
+# Shu et al. (ICCV 2019), as GAN Slimming's table quotes it: not trained here, since it needs a cycle of two generators.
+QUOTED = (
+    "CEC (co-evolution, Shu et al. 2019), as published and not trained here: CycleGAN horse2zebra 12.51 G MACs, "
+    "10.19 MB (4.23 and 4.27 times below the original); GAN Slimming's own count of MACs, in 2^30."
+)
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One trained student. PSNR in dB to the teacher, mean over the validation pictures; bytes of the int8 file."""
-
-    method: str
-    seed: int
-    predicted_bytes: int
-    macs: int
-    parameters: int
-    psnr_db: float
-    ssim: float
-    int8_psnr_db: float
-    int8_ssim: float
-    duration_s: float
-    file_bytes: float | None = None
-    file_psnr_db: float | None = None
+def recipes_of(recipe: Recipe, method: str, seed: int) -> list[tuple[str, Recipe]]:
+    """The trainings of one arm in order, by name: together as many steps as the given recipe has, at its budget."""
+    steps, found = recipe.distill.steps, []
+    stages = ARMS[method].stages
+    for index, stage in enumerate(stages):
+        before = round(steps * sum(each.share for each in stages[:index]))
+        upto = round(steps * sum(each.share for each in stages[: index + 1]))
+        values = values_for(recipe, stage, max(1, upto - before), first=index == 0)
+        values["seed"], values["name"] = seed, f"{recipe.name}_{method}_{stage.name}"
+        found.append((stage.name, parse_recipe(values, f"{recipe.name} ({method}, {stage.name})")))
+    return found
 
 
-def compare(
-    recipe: Recipe,
-    folder: Path,
-    methods: Sequence[str],
-    seeds: Sequence[int],
-    measure_file: Measure | None = None,
-) -> list[Entry]:
-    """Trains every method with every seed and returns what came out, in that order.
-
-    `measure_file` exports a finished run and returns `file_bytes` and `file_psnr_db`. Results are kept in `folder`
-    entry by entry. Raises ConfigError for a recipe without a budget and for an unknown method.
-    """
-    for name in methods:
-        if name not in ARMS:
-            raise ConfigError(
-                f"no method '{name}'{nearest(name, ARMS)}; methods: {', '.join(ARMS)}"
-            )
-    aim = recipe.budget.aim
-    if recipe.method != "gan-slimming" or aim is None or not is_counted(aim[0]):
-        counted = " or ".join(filter(is_counted, COSTS))
-        raise ConfigError(
-            f"recipe {recipe.name} has no budget of {counted} to compare at; use gan_slimming, or set method and "
-            "budget.bytes"
-        )
-    recipe = with_package(recipe, folder)
-    entries = []
-    for seed in seeds:
-        shared: list[Path] = []
-        for name in methods:
-            own = recipe_of(recipe, name, seed)
-            place = folder / "runs" / f"{name}_seed{seed}"
-            note = place.with_suffix(".json")
-            key = sha256_json([own.model_dump(mode="json"), measure_file is not None])
-            known = read_json(note) if note.is_file() else {}
-            if known.get("inputs") == key:
-                entries.append(Entry(**known["entry"]))
-                shared.append(place)
-                continue
-            say(f"{name}, seed {seed}: {ARMS[name].title}")
-            share_cache(own, place, shared)
-            run = compress(own, place)
-            shared.append(place)
-            entry = evaluate(run, name, seed)
-            if measure_file is not None:
-                entry = Entry(**{**asdict(entry), **measure_file(place)})
-            write_json(note, {"inputs": key, "entry": asdict(entry)})
-            entries.append(entry)
-    return entries
-
-
-def with_package(recipe: Recipe, folder: Path) -> Recipe:
-    """The recipe with its teacher as a package: a checkpoint is imported once for all methods."""
-    if recipe.teacher is None or is_package(recipe.teacher):
-        return recipe
-    package = folder / "teacher"
-    if not is_package(package):
-        import_to_package(
-            recipe.teacher, package, discriminator=recipe.discriminator, size=recipe.data.size
-        )
-    return recipe.model_copy(update={"teacher": package.resolve(), "discriminator": None})
-
-
-def recipe_of(recipe: Recipe, method: str, seed: int) -> Recipe:
-    """The recipe of one method at the given recipe's budget and steps."""
+def values_for(recipe: Recipe, stage: Stage, steps: int, *, first: bool) -> dict[str, Any]:
+    """What a stage's recipe says, with all its steps; only the `first` stage chooses a width where it has no budget."""
     values = recipe.model_dump(mode="json")
-    for key, value in ARMS[method].overrides.items():
+    if stage.published:
+        for section, settings in published_settings().items():
+            values[section] |= copy.deepcopy(settings)
+    for key, value in stage.overrides.items():
         apply_override(values, f"{key}={value}")
-    values["seed"], values["name"] = seed, f"{recipe.name}_{method}"
-    steps = recipe.distill.steps
-    if values["slim"]["form"] == "paper":
-        values["slim"]["finetune_steps"] = max(1, steps // FINETUNE_PART)
-        values["distill"]["steps"] = max(1, steps - steps // FINETUNE_PART)
-    if values["method"] == "distill":
-        values["student"]["scale"] = uniform_scale(recipe, 1.0)
-        values["budget"] = {}  # the scale that comes closest from above, as slimming starts from
+    tuned = round(steps * stage.tuned)
+    values["distill"]["steps"], values["slim"]["finetune_steps"] = max(1, steps - tuned), tuned
+    values["slim"]["finetune_discriminator"] = bool(
+        stage.published and tuned and values["slim"]["gan_weight"]
+    )
+    if values["slim"]["form"] == "paper" and values["slim"]["rho"] > 0:
+        values["slim"]["rho"] = threshold(values)
+    if values["method"] == "distill" and first:
+        # alone: as wide as slimming starts; else the scale that comes closest from above
+        values["student"]["scale"] = uniform_scale(
+            recipe, max(1.0, recipe.slim.start) if stage.alone else 1.0
+        )
+    if values["method"] == "distill" or stage.alone:
+        values["budget"] = {}
     if values["method"] == "gan-compression":
         values["student"]["scale"] = uniform_scale(recipe, max(1.0, recipe.slim.start))
         values["supernet"]["round_to"] = recipe.slim.round_to
-        values["search"]["finetune_steps"] = steps // FINETUNE_SHARE
-        shared = steps - steps // FINETUNE_SHARE
-        values["supernet"]["steps"] = max(1, shared // recipe.supernet.networks)
-    return parse_recipe(values, f"{recipe.name} ({method})")
+        networks = recipe.supernet.networks
+        shared = max(1, (steps - steps // FINETUNE_SHARE) // networks)
+        values["supernet"]["steps"] = shared
+        values["search"]["finetune_steps"] = max(0, steps - shared * networks)
+    return values
+
+
+@cache
+def published_settings() -> dict[str, dict[str, Any]]:
+    """What the recipe of GAN Slimming as released sets of the two sections that decide its training."""
+    recipe = load_recipe(PUBLISHED, [])
+    own = {
+        "slim": recipe.slim.model_dump(mode="json", exclude_unset=True),
+        "distill": recipe.distill.model_dump(mode="json", exclude_unset=True),
+    }
+    for key in ("steps", "batch"):
+        own["distill"].pop(key, None)
+    return own
+
+
+def threshold(values: Mapping[str, Any]) -> float:
+    """The weight of L1: as published, or so much more in a short training that a scale without gradient reaches zero
+    (its step sizes follow a cosine, whose mean is a half)."""
+    steps, rate = values["distill"]["steps"], values["slim"]["scale_learning_rate"]
+    published = float(published_settings()["slim"]["rho"])
+    return max(published, SHRINK / (0.5 * rate * steps))
 
 
 def uniform_scale(recipe: Recipe, budgets: float) -> float:
     """The scale at which a uniformly narrow student costs this many budgets."""
-    teacher = recipe.teacher
-    assert teacher is not None
-    slimming = recipe.slim.model_copy(update={"start": budgets, "initial": "random"})
-    wide = recipe.model_copy(update={"slim": slimming})
-    return choose_start(read_config(teacher), teacher, wide).scale
+    return scale_of(recipe.model_dump_json(exclude={"seed", "distill"}), budgets)
 
 
-def share_cache(recipe: Recipe, folder: Path, others: Sequence[Path]) -> None:
-    """Gives a run the teacher outputs of another of the same seed, by hard links; its ledger checks their hashes."""
-    if (folder / "run.json").is_file():
-        return
-    for other in others:
-        source = Run.open(other)
-        if cached_of(parse_recipe(source.manifest["recipe"], str(other))) != cached_of(recipe):
-            continue
-        Run.start(folder, recipe, overwrite=False).take_over(source, [TEACHER_CACHE])
-        return
+@cache
+def scale_of(recipe: str, budgets: float) -> float:
+    """The same for a recipe as JSON."""
+    known = Recipe.model_validate_json(recipe)
+    assert known.teacher is not None
+    slimming = known.slim.model_copy(update={"start": budgets, "initial": "random"})
+    wide = known.model_copy(update={"slim": slimming})
+    return choose_start(read_config(known.teacher), known.teacher, wide).scale
 
 
-def cached_of(recipe: Recipe) -> list[Any]:
-    """What of a recipe decides which teacher outputs are kept; everything else is the same in a comparison."""
-    distil = recipe.distill
-    taps = needs_taps(distil)
-    return [taps and distil.tap_pool, taps, distil.gan_weight > 0, held_out(recipe), recipe.seed]
+def same_trainings(recipe: Recipe, methods: Sequence[str], seed: int) -> list[tuple[str, str]]:
+    """Pairs of arms whose recipes differ in nothing but their names."""
+    seen: dict[str, str] = {}
+    twice = []
+    for method in methods:
+        told = repr([content(own) for _, own in recipes_of(recipe, method, seed)])
+        if told in seen:
+            twice.append((seen[told], method))
+        seen.setdefault(told, method)
+    return twice
 
 
-def evaluate(run: Run, method: str, seed: int) -> Entry:
-    """A finished run's student, measured the same way whatever made it."""
-    config, module = load_generator(run.folder / "student")
-    cache = Cache(run.folder / "stages" / TEACHER_CACHE)
-    example = torch.zeros(input_shape(config.input, config.size))
-    quality = measure_quality(module, cache)
-    int8 = int8_quality(module, cache)
-    cost = measure(module, example, cross_check=False)
-    trained = [each for name, each in run.manifest["stages"].items() if name not in BEFORE_TRAINING]
-    table = tabulate(module, example, trace_channels(module, example))
-    return Entry(
-        method=method,
-        seed=seed,
-        predicted_bytes=round(table.bytes(table.full)),
-        macs=cost.macs,
-        parameters=cost.parameters,
-        psnr_db=quality["psnr_to_teacher_db"],
-        ssim=quality["ssim_to_teacher"],
-        int8_psnr_db=int8["int8_psnr_to_teacher_db"],
-        int8_ssim=int8["int8_ssim_to_teacher"],
-        duration_s=sum(each["duration_s"] for each in trained),
-    )
+def content(recipe: Recipe) -> dict[str, Any]:
+    """A recipe without its names."""
+    return recipe.model_dump(mode="json", exclude={"name", "description"})
 
 
-def summary(entries: Sequence[Entry]) -> dict[str, dict[str, Mapping[str, float]]]:
-    """For each method the mean, least and greatest of every figure over its seeds."""
-    found: dict[str, dict[str, Mapping[str, float]]] = {}
-    for name in dict.fromkeys(entry.method for entry in entries):
-        rows = [asdict(entry) for entry in entries if entry.method == name]
-        figures = [key for key in rows[0] if key not in ("method", "seed")]
-        found[name] = {}
-        for key in figures:
-            values = [row[key] for row in rows if row[key] is not None]
-            if values:
-                found[name][key] = {
-                    "mean": sum(values) / len(values),
-                    "least": min(values),
-                    "greatest": max(values),
-                }
-    return found
+def starting_from(recipe: Recipe, folder: Path) -> Recipe:
+    """The recipe of a stage that goes on from the student of the run `folder`."""
+    student = recipe.student.model_copy(update={"start": str(folder.resolve())})
+    slimming = recipe.slim.model_copy(update={"initial": "random"})
+    return recipe.model_copy(update={"student": student, "slim": slimming})

@@ -1,4 +1,5 @@
-"""A student's first weights where they are the teacher's own channels, as before GAN Compression's pre-distillation."""
+"""A student's first weights where they are not random: the teacher's own channels, as before GAN Compression's
+pre-distillation, or an earlier student's."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ from edgegan.channels.slicing import extract
 from edgegan.console import say
 from edgegan.errors import ConfigError
 from edgegan.models.spec import Spec
-from edgegan.models.zoo import load_generator
+from edgegan.models.zoo import load_generator, parse_spec
+from edgegan.package import is_package
+from edgegan.run import package_of
 
 State = dict[str, torch.Tensor]
 
@@ -57,3 +60,21 @@ def strongest_state(teacher: Path, spec: Spec, example: torch.Tensor) -> State:
             f"student.start teacher: {error}; lower student.scale or student.widths, or set student.start random"
         ) from error
     return extract(module, graph, plan).state_dict()
+
+
+def earlier_student(folder: Path, family: str) -> tuple[Spec, nn.Module]:
+    """The student of a run or package that learns on, with its spec.
+
+    Raises ConfigError where there is none or it is of another family than its teacher.
+    """
+    package = package_of(folder)
+    if package is None or not is_package(package):
+        raise ConfigError(
+            f"student.start {folder}: neither a run with a student nor a package; give random, teacher or such a folder"
+        )
+    config, module = load_generator(package)
+    if config.family != family:
+        raise ConfigError(
+            f"student.start {folder}: a {config.family} network, the teacher is of family {family}"
+        )
+    return parse_spec(config.family, config.spec), module

@@ -15,10 +15,12 @@ from edgegan.metrics.perceptual import (
     open_perceptual,
     perceptual_loss,
 )
-from edgegan.models.judges import JudgeSpec, load_judge
+from edgegan.models.discriminator import PatchSpec
+from edgegan.models.judges import JudgeSpec, build_judge, load_judge
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.package import read_config
 from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.schema import Recipe
 
 FILES = ("vgg16", "squeezenet")
 
@@ -35,12 +37,31 @@ class Inherited:
     teacher_is_real: bool = False
 
 
-def inherit(teacher: Path, settings: Distill, taps: list[str], device: torch.device) -> Inherited:
-    """The teacher's discriminator and the network of the perceptual term, where their weights are not 0."""
-    judge = load_judge(teacher) if settings.gan_weight > 0 else None
-    if settings.perceptual_weight == 0:
-        return Inherited(judge)
-    return Inherited(judge, perceptual_loss(perceptual_network(teacher, settings, taps, device)))
+def inherits_judge(settings: Distill) -> bool:
+    """Whether the student is trained with its teacher's discriminator."""
+    return settings.gan_weight > 0 and settings.discriminator == "inherited"
+
+
+def inherit(teacher: Path, recipe: Recipe, taps: list[str], device: torch.device) -> Inherited:
+    """The teacher's discriminator, or a fresh one, and the network of the perceptual term, where their weights are not
+    0."""
+    settings = recipe.distill
+    judge = load_judge(teacher) if inherits_judge(settings) else None
+    fresh = settings.gan_weight > 0 and judge is None
+    if fresh:
+        judge = fresh_judge(teacher, recipe.seed)
+    perceptual = None
+    if settings.perceptual_weight > 0:
+        perceptual = perceptual_loss(perceptual_network(teacher, settings, taps, device))
+    return Inherited(judge, perceptual, teacher_is_real=fresh)
+
+
+def fresh_judge(teacher: Path, seed: int) -> tuple[JudgeSpec, nn.Module]:
+    """A PatchGAN with random weights for the pictures of a teacher."""
+    config = read_config(teacher)
+    torch.manual_seed(seed)
+    spec = PatchSpec(in_channels=config.output.channels, layers=1 if min(config.size) < 64 else 3)
+    return spec, build_judge(spec)
 
 
 def perceptual_network(

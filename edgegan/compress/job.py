@@ -13,7 +13,7 @@ from torch import nn
 
 from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.space import Widths
-from edgegan.compress.first_weights import start_as_teacher
+from edgegan.compress.first_weights import earlier_student, start_as_teacher
 from edgegan.compress.inherited import Inherited
 from edgegan.compress.slimming.start import Start
 from edgegan.compress.teacher.cache import Cache
@@ -38,6 +38,7 @@ LATER_DISTILL = (
     "discriminator_beta1",
     "discriminator_beta2",
     "discriminator_decay",
+    "discriminator",
 )
 
 
@@ -135,7 +136,10 @@ class Job:
 
     def start_student(self, student: nn.Module) -> None:
         """Gives a fresh student the weights that the recipe starts from, where they are not random."""
-        if self.recipe.student.start == "teacher":
+        earlier = self.recipe.student.earlier
+        if earlier is not None:
+            student.load_state_dict(earlier_student(earlier, self.family)[1].state_dict())
+        elif self.recipe.student.start == "teacher":
             example = self.cache.load(self.cache.inputs[:1], torch.device("cpu"))
             start_as_teacher(student, self.order.teacher, self.spec, example)
 

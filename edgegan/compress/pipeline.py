@@ -12,7 +12,7 @@ import torch
 from edgegan import distributed
 from edgegan.compress import efforts
 from edgegan.compress.efforts import Effort
-from edgegan.compress.inherited import inherit
+from edgegan.compress.inherited import inherit, inherits_judge
 from edgegan.compress.job import Job, Order, Shaped
 from edgegan.compress.search import gan_compression
 from edgegan.compress.search.rank_check import check_ranks
@@ -31,7 +31,7 @@ from edgegan.models.zoo import build
 from edgegan.package import input_shape, package_hash
 from edgegan.recipe.kinds import Method
 from edgegan.recipe.schema import Recipe
-from edgegan.run import MANIFEST, STUDENT, Run
+from edgegan.run import MANIFEST, STUDENT, Run, package_of
 from edgegan.training.memory import explain_out_of_memory
 from edgegan.training.speed import choose_device
 
@@ -48,7 +48,7 @@ class Part:
 def import_teacher(order: Order) -> Order:
     """The teacher as a package, with the discriminator that the recipe asks for."""
     teacher = resolve_teacher(order.run, order.recipe)
-    if order.recipe.distill.gan_weight > 0:
+    if inherits_judge(order.recipe.distill):
         load_judge(teacher)  # says so now when there is none, not after the teacher's outputs
     return order
 
@@ -71,9 +71,18 @@ def cache_outputs(shaped: Shaped) -> Job:
         "flip": recipe.data.flip,
         "seed": recipe.seed,
     }
-    inputs |= {"start": recipe.student.start} if recipe.student.start != "random" else {}
-    inherited = inherit(teacher, settings, cache.taps, device)
+    inputs |= first_weights(recipe)
+    inherited = inherit(teacher, recipe, cache.taps, device)
     return Job(order, shaped.spec, cache, inherited, inputs, shaped.start, shaped.figures)
+
+
+def first_weights(recipe: Recipe) -> dict[str, str]:
+    """What of the student's first weights a run depends on, where they are not random."""
+    earlier = recipe.student.earlier
+    package = package_of(earlier) if earlier is not None else None
+    if package is not None:
+        return {"start": package_hash(package)}
+    return {"start": recipe.student.start} if recipe.student.start != "random" else {}
 
 
 IMPORT = Part("import", import_teacher, efforts.of_import)

@@ -9,6 +9,7 @@ import torch
 
 from edgegan.compress.costs.measured import measured_costs
 from edgegan.compress.distill import distill
+from edgegan.compress.first_weights import earlier_student
 from edgegan.compress.form import check_own, fitting_scale, student_form, student_spec
 from edgegan.compress.job import Job, Order, Shaped, training_settings
 from edgegan.compress.search.supernet import share_whole
@@ -28,7 +29,9 @@ def uniform_student(order: Order) -> Shaped:
     check_own(config, recipe)
     limits = {kind: limit for kind, limit in recipe.budget.limits().items() if is_counted(kind)}
     if not limits:
-        return Shaped(order, student_spec(config, recipe.student))
+        earlier = recipe.student.earlier
+        known = earlier_student(earlier, config.family)[0] if earlier is not None else None
+        return Shaped(order, known or student_spec(config, recipe.student))
     form = student_form(config, recipe)
     scale, costs = fitting_scale(form, form.network(1.0), limits)
     return Shaped(order, form.spec_at(scale), figures=chosen(scale, costs, limits))

@@ -35,7 +35,6 @@ from edgegan.evaluation.sets import (
     limited,
     match_files,
     noise_inputs,
-    package_of,
     run_inputs,
     run_of,
     teacher_of,
@@ -49,7 +48,7 @@ from edgegan.metrics.protocol import Figure
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.models.segmenters import open_segmenter, takes_rgb
 from edgegan.package import LabelMapIO, NoiseIO, read_config
-from edgegan.run import command_line, environment, now
+from edgegan.run import command_line, environment, now, package_of
 
 
 @dataclass(frozen=True)

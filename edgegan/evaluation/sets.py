@@ -116,13 +116,6 @@ class Inputs:
         return take_crop(self.split.inputs.read(index), MIDDLE, self.size, self.resize)
 
 
-def package_of(source: Path) -> Path | None:
-    """The package folder behind a run or package; None for an artefact file or a folder of pictures."""
-    if (source / MANIFEST).is_file():
-        return source / "student"
-    return source if is_package(source) else None
-
-
 def run_of(source: Path) -> Run | None:
     """The run that a run folder, its student, or an artefact in its export folder belongs to."""
     for folder in (source, source.parent, source.parent.parent):

@@ -106,6 +106,11 @@ class Distill(Computing):
         "lsgan",
         description="adversarial loss: lsgan (CycleGAN) or hinge (pix2pix of GAN Compression, SPADE)",
     )
+    discriminator: Literal["inherited", "fresh"] = Field(
+        "inherited",
+        description="inherited: the teacher's own (GAN Compression); fresh: a PatchGAN that knows nothing yet and "
+        "takes the teacher's pictures for real",
+    )
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, le=10, description="Adam's step size of the discriminator"
     )

@@ -58,12 +58,13 @@ class Recipe(Section):
 
     @model_validator(mode="after")
     def budgets_suit_the_method(self) -> Recipe:
-        """A search needs a budget, widths that are given none; GAN Slimming goes to one, and only its published form
-        may have none."""
+        """A search needs a budget, widths that are given none; GAN Slimming goes to one, unless it has its published
+        form or prunes nothing."""
         limits, method = self.budget.limits(), self.method
         if method == "gan-slimming" and len(limits) > 1:
             raise ValueError(f"method {method} takes one budget: set {' or '.join(limits)}")
-        published = method == "gan-slimming" and self.slim.form == "paper"
+        whole = self.slim.form == "paper" or self.slim.prune_times == 0
+        published = method == "gan-slimming" and whole
         given = method == "gan-compression" and bool(self.search.widths)
         if self.search.widths and not given:
             raise ValueError(
@@ -87,10 +88,23 @@ class Recipe(Section):
         return self
 
     @model_validator(mode="after")
-    def slimming_has_its_own_start(self) -> Recipe:
-        """What slimming starts from is a key of its own."""
-        if self.method == "gan-slimming" and self.student.start != "random":
+    def starts_suit_the_method(self) -> Recipe:
+        """What slimming takes of the teacher is a key of its own; an earlier student keeps its form."""
+        if self.method == "gan-slimming" and self.student.start == "teacher":
             raise ValueError(
                 "student.start teacher means nothing for method gan-slimming: set slim.initial teacher"
             )
+        if self.student.earlier is None:
+            return self
+        if self.method == "gan-compression":
+            raise ValueError(
+                "student.start FOLDER means nothing for method gan-compression, which starts from random or teacher"
+            )
+        if self.method == "distill" and self.budget.limits():
+            raise ValueError(
+                "student.start FOLDER keeps that student's form, so that no budget can be met: set method "
+                "gan-slimming, or no budget"
+            )
+        if self.slim.initial == "teacher":
+            raise ValueError("student.start FOLDER and slim.initial teacher exclude each other")
         return self

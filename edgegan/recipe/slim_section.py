@@ -38,7 +38,10 @@ class Slim(Section):
         0.4, gt=0, le=1, description="part of the steps after which no channel goes any more"
     )
     prune_times: int = Field(
-        10, ge=1, le=10_000, description="how often channels are taken away between them"
+        10,
+        ge=0,
+        le=10_000,
+        description="how often channels are taken away between them; 0: none goes, and no budget is needed",
     )
     quantize_from: float = Field(
         0.6, ge=0, le=1, description="part of the steps after which int8 is simulated (form budget)"
@@ -93,7 +96,7 @@ class Slim(Section):
         """The phases of the budget form follow one another."""
         if self.prune_from >= self.prune_until:
             raise ValueError("prune_from must be below prune_until")
-        late = self.form == "paper" or self.quantize == "none"
+        late = self.form == "paper" or self.quantize == "none" or self.prune_times == 0
         if not late and self.quantize_from < self.prune_until:
             raise ValueError("quantize_from must not be below prune_until")
         return self

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
@@ -10,7 +11,6 @@ from edgegan.recipe.section import Section
 
 Norm = Literal["instance", "instance_affine", "batch", "batch-global"]
 Block = Literal["dense", "separable"]
-Start = Literal["random", "teacher"]
 
 
 class Student(Section):
@@ -38,8 +38,15 @@ class Student(Section):
         description="instance, instance_affine (dynamic int8), batch (static full int8) or batch-global (batch with a "
         "small branch that sees the whole picture; static full int8)",
     )
-    start: Start = Field(
+    start: str = Field(
         "random",
-        description="first weights: random, or teacher (its channels of largest summed absolute weight, as in GAN "
-        "Compression's pre-distillation; student.block and student.norm as the teacher's)",
+        min_length=1,
+        description="first weights: random; teacher (its channels of largest summed absolute weight, as in GAN "
+        "Compression's pre-distillation; student.block and student.norm as the teacher's); or the folder of a run or "
+        "package: that student, whose form is kept, learns on (methods distill and gan-slimming)",
     )
+
+    @property
+    def earlier(self) -> Path | None:
+        """The folder of the student that learns on, or None."""
+        return None if self.start in ("random", "teacher") else Path(self.start)

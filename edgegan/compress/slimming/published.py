@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import nn
 
-from edgegan.models.discriminator import PatchSpec
-from edgegan.models.judges import JudgeSpec, build_judge, load_judge
+from edgegan.compress.inherited import fresh_judge
+from edgegan.models.judges import JudgeSpec, load_judge
 from edgegan.package import read_config
 from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.slim_section import Slim
@@ -28,9 +27,6 @@ def published_weights(settings: Distill, slimming: Slim) -> dict[str, float]:
 
 def published_judge(teacher: Path, seed: int) -> tuple[JudgeSpec, nn.Module]:
     """The discriminator that a teacher's package keeps, or a fresh PatchGAN where it keeps none."""
-    config = read_config(teacher)
-    if config.discriminator is not None:
+    if read_config(teacher).discriminator is not None:
         return load_judge(teacher)
-    torch.manual_seed(seed)
-    spec = PatchSpec(in_channels=config.output.channels, layers=1 if min(config.size) < 64 else 3)
-    return spec, build_judge(spec)
+    return fresh_judge(teacher, seed)

@@ -246,7 +246,7 @@ def budget_step(
     learner.optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
     average_gradients(learner.moved())
-    pruning = step < training.schedule.steps * slimming.prune_until
+    pruning = slimming.prune_times > 0 and step < training.schedule.steps * slimming.prune_until
     if pruning:
         learner.add_scores()
     learner.optimizer.step()
@@ -264,13 +264,15 @@ def paper_step(
     training: Training,
     step: int,
 ) -> Terms:
-    """One published step: one backward pass for weights and scales, Adam, SGD, soft threshold, discriminator."""
+    """One published step: one backward pass for weights and scales, Adam, SGD, soft threshold, discriminator (which
+    there is none of where the adversarial term has no weight)."""
     judge, schedule = learner.objective.judge, training.schedule
-    assert learner.scale_optimizer is not None and judge is not None
+    assert learner.scale_optimizer is not None
     share = 0.5 * (1 + math.cos(math.pi * step / schedule.steps))
     set_rate(learner.optimizer, schedule.learning_rate * share)
     set_rate(learner.scale_optimizer, slimming.scale_learning_rate * share)
-    set_rate(judge.optimizer, settings.discriminator_learning_rate * share)
+    if judge is not None:
+        set_rate(judge.optimizer, settings.discriminator_learning_rate * share)
     output, *features = learner.runner(lesson.x)
     terms = learner.objective.terms(output, features, lesson)
     check_finite(floats(terms), step + 1, training)

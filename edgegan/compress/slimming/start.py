@@ -13,6 +13,7 @@ from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.importance import order_channels, permute, score_channels
 from edgegan.channels.slicing import extract
 from edgegan.compress.costs.network import NetworkCosts
+from edgegan.compress.first_weights import earlier_student
 from edgegan.compress.form import Form, find_scale, student_form
 from edgegan.console import format_cost, say
 from edgegan.errors import BudgetError, ConfigError
@@ -77,10 +78,17 @@ class Start:
 
 
 def choose_start(config: PackageConfig, teacher: Path, recipe: Recipe) -> Start:
-    """The start network of a recipe: the student's form of the teacher at the scale that the budget asks for, or the
-    teacher's own slice."""
+    """The start network of a recipe: the student's form of the teacher at the scale that the budget asks for, the
+    teacher's own slice, or an earlier student."""
     slimming, form, known = recipe.slim, student_form(config, recipe), None
-    if slimming.initial == "teacher":
+    earlier, scale = recipe.student.earlier, recipe.student.scale
+    if earlier is not None:
+        known = earlier_student(earlier, config.family)
+        own = known[0]
+        form, scale = Form(lambda _: own, form.shape), 1.0
+        slimming = slimming.model_copy(update={"start": 0.0})
+        say(f"weights and form are those of {earlier}: student.block, norm and scale do not apply")
+    elif slimming.initial == "teacher":
         module = load_generator(teacher)[1]
         spec = parse_spec(config.family, config.spec)
         graph = trace_channels(module, torch.zeros(input_shape(config.input, config.size)))
@@ -91,7 +99,7 @@ def choose_start(config: PackageConfig, teacher: Path, recipe: Recipe) -> Start:
             return sliced_spec(spec, graph, scale, slimming.round_to)
 
         form = Form(sliced_at, form.shape)
-    start = make_start(form, recipe.student.scale, slimming, recipe.budget.aim, known, recipe.seed)
+    start = make_start(form, scale, slimming, recipe.budget.aim, known, recipe.seed)
     table = start.costs.table
     aim = recipe.budget.aim
     wanted = f", budget {format_cost(aim[1])} {aim[0]}" if aim else ""
@@ -107,14 +115,14 @@ def make_start(
     own_scale: float,
     slimming: Slim,
     aim: Aim | None,
-    teacher: tuple[Spec, nn.Module] | None,
+    known: tuple[Spec, nn.Module] | None,
     seed: int,
 ) -> Start:
     """The start network: the form at `own_scale`, or at the scale at which it costs `slimming.start` budgets where
     widths alone tell the cost.
 
-    `teacher` gives the weights when `slimming.initial` is "teacher". Raises ConfigError when no scale reaches the
-    budget.
+    `known`, the teacher or an earlier student with its spec, gives the weights; None: they are random. Raises
+    ConfigError when no scale reaches the budget.
     """
     kind, budget = aim or (None, None)
     scale = own_scale
@@ -138,13 +146,11 @@ def make_start(
     )
     if is_counted(kind):
         start.check_prunable()
-    if slimming.initial == "random":
+    if known is None:
         torch.manual_seed(seed)
         initialise(start.module)
     else:
-        assert teacher is not None
-        weights = teacher_slice(*teacher, start.spec, start.example)
-        start.module.load_state_dict(weights)
+        start.module.load_state_dict(teacher_slice(*known, start.spec, start.example))
     return start
 
 
