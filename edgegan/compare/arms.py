@@ -59,9 +59,10 @@ SPARSIFY = {
     "slim.beta": 1.0,
     "slim.gan_weight": 0.0,
     "slim.rho": 0.01,
+    "distill.freeze_statistics": 0.0,
 }
 INT8 = {"slim.prune_times": 0, "slim.quantize": "int8", "slim.quantize_from": 0.0}
-WIDE = Stage("distil", 0.35, UNIFORM, alone=True)
+WIDE = Stage("distil", 0.35, {**UNIFORM, "distill.freeze_statistics": 0.0}, alone=True)
 SPARSE = Stage("sparsify", 0.15, SPARSIFY)
 
 
