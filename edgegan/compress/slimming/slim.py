@@ -153,6 +153,18 @@ def make_learner(start: Start, job: Job) -> Learner:
     )
 
 
+def proximal_step(optimizer: torch.optim.Optimizer, scales: list[torch.Tensor], rho: float) -> None:
+    """One step of the scales' own optimiser, then the soft threshold of its learning rate times rho, as released.
+
+    Momentum m makes the gradient count 1 / (1 - m) times, the threshold once: in the end a scale is zero where the loss
+    pulls at it with at most rho * (1 - m).
+    """
+    optimizer.step()
+    rate = optimizer.param_groups[0]["lr"]
+    for scale in scales:
+        soft_threshold(scale, rho * rate)
+
+
 def split_optimizers(
     trained: list[torch.Tensor], scales: list[torch.Tensor], settings: Distill, slimming: Slim
 ) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
@@ -280,10 +292,8 @@ def paper_step(
     learner.scale_optimizer.zero_grad(set_to_none=True)
     terms["loss"].backward()
     learner.optimizer.step()
-    learner.scale_optimizer.step()
     scales = scales_of(learner.student, learner.gates)
-    for scale in scales:
-        soft_threshold(scale, slimming.rho * slimming.scale_learning_rate * share)
+    proximal_step(learner.scale_optimizer, scales, slimming.rho)
     terms["scales_l1"] = torch.stack([scale.detach().abs().sum() for scale in scales]).sum()
     chance = random.Random(f"replay:{training.seed}:{step}")
     inputs, shown = learner.replay.take(lesson.x, output, chance)
