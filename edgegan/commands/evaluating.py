@@ -28,14 +28,19 @@ def evaluate(
     ],
     against: Annotated[
         Path | None,
-        typer.Argument(help="teacher package (default the run's), or a second folder of pictures"),
+        typer.Argument(
+            help="teacher package (default the run's), or a second folder of pictures or its .npz"
+        ),
     ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="pictures or label maps to feed; default the run's validation pictures"),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="real pictures of the target domain, for Frechet and KID")
+        Path | None,
+        typer.Option(
+            help="real pictures of the target domain, for Frechet and KID; or their statistics (.npz)"
+        ),
     ] = None,
     feature_weights: Annotated[
         Path | None,

@@ -60,9 +60,9 @@ def open_array(path: Path) -> NDArray[Any]:
     return np.asanyarray(loaded)
 
 
-def read_npz(path: Path, name: str) -> NDArray[Any]:
-    """The array `name` of an .npz file, or its first; raises InputError naming the file when it is damaged or unpacks
-    to far more than it is."""
+def read_npz(path: Path, name: str, *, only: bool = False) -> NDArray[Any]:
+    """The array `name` of an .npz file, or unless `only` its first; raises InputError naming the file when it is
+    damaged, unpacks to far more than it is, or has no such array."""
     if not path.is_file():
         raise InputError(f"array {path} does not exist")
     try:
@@ -72,6 +72,8 @@ def read_npz(path: Path, name: str) -> NDArray[Any]:
             if not members:
                 raise ValueError("there is no array in it")
             chosen = next((m for m in members if m.filename == f"{name}.npy"), members[0])
+            if only and chosen.filename != f"{name}.npy":
+                raise ValueError(f"there is no array '{name}' in it")
             most = min(MOST_UNPACKED, max(SMALL_BYTES, MOST_RATIO * path.stat().st_size))
             if chosen.file_size > most:
                 raise ValueError(f"{chosen.filename} would unpack to {chosen.file_size:,} bytes")

@@ -24,6 +24,7 @@ from edgegan.evaluation.figures import (
     paired_figures,
     score_figure,
     segmentation_figures,
+    statistics_figure,
 )
 from edgegan.evaluation.sets import (
     MIDDLE,
@@ -45,6 +46,7 @@ from edgegan.metrics.extractors import inception_logits, open_extractor
 from edgegan.metrics.networks import SUFFIXES, open_network
 from edgegan.metrics.perceptual import PerceptualNetwork, open_perceptual
 from edgegan.metrics.protocol import Figure
+from edgegan.metrics.statistics import Statistics, is_statistics, read_statistics
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.models.segmenters import open_segmenter, takes_rgb
 from edgegan.package import LabelMapIO, NoiseIO, read_config
@@ -71,15 +73,26 @@ class Settings:
     repeats: int = 100
     threads: int = 1
 
-    def open_reference(self, inputs: Inputs) -> PictureSet | None:
-        """Real pictures of the target domain: a folder, or the targets of the recipe's validation split."""
+    def open_reference(self, inputs: Inputs) -> PictureSet | Statistics | None:
+        """Real pictures of the target domain: a folder, statistics of one, or the targets of the recipe's validation
+        split."""
         if self.reference is not None:
+            if is_statistics(self.reference):
+                return self.open_statistics(self.reference)
             files = Files(list_images(self.reference))
             return PictureSet(str(self.reference), files, self.size)
         if inputs.split is not None and inputs.split.targets is not None:
             targets = inputs.split.targets
             return PictureSet("validation targets", targets, inputs.size, inputs.resize)
         return None
+
+    def open_statistics(self, path: Path) -> Statistics:
+        """Statistics, where there is a network to compare them with."""
+        if self.feature_weights is None and not self.download:
+            raise ConfigError(
+                f"{path} holds statistics of features: give their network with --feature-weights, or --download"
+            )
+        return read_statistics(path)
 
     def label_reader(self, inputs: Inputs) -> Callable[[int], np.ndarray] | None:
         """Label maps of what generators made: their inputs, or a folder's of the same names."""
@@ -108,11 +121,12 @@ class Settings:
 
 @dataclass(frozen=True)
 class Judged:
-    """One set under judgement. `partner` is compared picture by picture, `rivals` as sets; labels by index."""
+    """One set under judgement. `partner` is compared picture by picture, `rivals` as sets or by their statistics;
+    labels by index."""
 
     pictures: PictureSet
     partner: PictureSet | None
-    rivals: dict[str, PictureSet]
+    rivals: dict[str, PictureSet | Statistics]
     labels: Callable[[int], np.ndarray] | None
     teacher: Path | None
     split: str
@@ -158,7 +172,8 @@ def evaluate_generator(
         folder = Path(scratch)
         made = generate(judged_source, name, inputs, folder, settings.threads)
         theirs = generate(teacher, "teacher", inputs, folder, settings.threads) if teacher else None
-        rivals, others = {}, {}
+        rivals: dict[str, PictureSet | Statistics] = {}
+        others = {}
         if theirs is not None:
             rivals[""] = theirs
             others["_teacher"] = theirs
@@ -182,11 +197,18 @@ def evaluate_generator(
 
 
 def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str, Any]:
-    """Two folders of pictures: picture by picture when names match, and as sets."""
-    files, others = list_images(first), list_images(second)
+    """Two folders of pictures: picture by picture when names match, and as sets; the second may be statistics."""
+    files = list_images(first)
     if settings.most is not None:
         files = files[: settings.most]
     pictures = PictureSet(str(first), Files(files), settings.size)
+    reader = settings.folder_labels(files, first)
+    if is_statistics(second):
+        rivals: dict[str, PictureSet | Statistics] = {"": settings.open_statistics(second)}
+        return judge_all(
+            Judged(pictures, None, rivals, reader, None, "as given", str(first)), settings
+        )
+    others = list_images(second)
     rival = PictureSet(str(second), Files(others), settings.size)
     partner = None
     try:
@@ -194,7 +216,6 @@ def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str,
         partner = PictureSet(str(second), matched, settings.size)
     except InputError:
         say(f"names in {first} and {second} differ: compared as sets only, not picture by picture")
-    reader = settings.folder_labels(files, first)
     judged = Judged(pictures, partner, {"": rival}, reader, None, "as given", str(first))
     return judge_all(judged, settings)
 
@@ -266,12 +287,20 @@ def set_figures(judge: Judge, judged: Judged, settings: Settings) -> list[Figure
     ) as extractor:
         features = {"": (judged.pictures, features_of(extractor, judged.pictures))}
         for suffix, rival in judged.rivals.items():
+            if isinstance(rival, Statistics):
+                figures.append(statistics_figure(judge, suffix, features[""], rival, extractor))
+                continue
             other = (rival, features_of(extractor, rival))
             figures += distribution_figures(judge, suffix, features[""], other, extractor)
             features[suffix or "_teacher"] = other
-        if "_teacher" in judged.others and "_reference" in judged.rivals:
-            pair = features["_teacher"], features["_reference"]
-            figures += distribution_figures(judge, "_teacher_reference", *pair, extractor)
+        reference = judged.rivals.get("_reference")
+        if "_teacher" in judged.others and reference is not None:
+            theirs, suffix = features["_teacher"], "_teacher_reference"
+            if isinstance(reference, Statistics):
+                figures.append(statistics_figure(judge, suffix, theirs, reference, extractor))
+            else:
+                pair = theirs, features["_reference"]
+                figures += distribution_figures(judge, suffix, *pair, extractor)
     return figures
 
 

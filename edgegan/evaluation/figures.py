@@ -27,6 +27,7 @@ from edgegan.metrics.segmentation import (
     pixel_accuracy,
     segment,
 )
+from edgegan.metrics.statistics import Statistics
 
 MOST_DB = 200.0  # PSNR of equal pictures, so that means and JSON stay finite
 LARGE_VALUES = 1_000_000  # of a picture, whose squares are summed band by band
@@ -53,7 +54,11 @@ class Judge:
     seed: int = 0
 
     def protocol(
-        self, metric: str, judged: PictureSet, reference: PictureSet, **more: str | None
+        self,
+        metric: str,
+        judged: PictureSet,
+        reference: PictureSet | Statistics,
+        **more: str | None,
     ) -> Protocol:
         """The protocol of one figure."""
         values = {"resize": judged.describe_resize(), "split": self.split} | more
@@ -62,7 +67,7 @@ class Judge:
             images=judged.name,
             reference=reference.name,
             count=len(judged),
-            reference_count=len(reference),
+            reference_count=0 if isinstance(reference, Statistics) else len(reference),
             **values,
         )
 
@@ -188,6 +193,30 @@ def distribution_figures(
         figure(f"frechet{suffix}", distance, spread, title, higher_is_better=False),
         figure(f"kid{suffix}", kernel, kernel_spread, kid_protocol, higher_is_better=False),
     ]
+
+
+def statistics_figure(
+    judge: Judge,
+    suffix: str,
+    judged: tuple[PictureSet, NDArray[np.float64]],
+    reference: Statistics,
+    extractor: FeatureExtractor,
+) -> Figure:
+    """Frechet distance of a set with its features to the statistics of another."""
+    pictures, features = judged
+    value = reference.distance(features)
+    spread = reference.interval(features, value, repeats=judge.repeats, seed=judge.seed)
+    protocol = judge.protocol(
+        extractor.title,
+        pictures,
+        reference,
+        network=extractor.name,
+        weights_sha256=extractor.weights_sha256,
+        resize=f"{pictures.describe_resize()}, then {extractor.resize}",
+        settings=f"statistics of sha256 {reference.sha256[:12]}, whose pictures and network are not known",
+        interval=NORMAL + ", of the judged ones alone",
+    )
+    return figure(f"frechet{suffix}", value, spread, protocol, higher_is_better=False)
 
 
 def features_of(extractor: FeatureExtractor, pictures: PictureSet) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ from edgegan.errors import InputError
 from edgegan.metrics.protocol import spread_interval
 
 Features = NDArray[np.float64]
+Moments = tuple[NDArray[np.float64], NDArray[np.float64]]
 KID_SUBSET = 1000
 KID_SUBSETS = 100
 
@@ -55,15 +56,25 @@ def to_common_space(a: Features, b: Features) -> tuple[Features, Features, int]:
 
 def gaussian_distance(a: Features, b: Features, epsilon: float, outside: int) -> float:
     """The distance in the common space; `outside` dimensions have no variance but `epsilon`."""
-    covariance_a, covariance_b = np.cov(a, rowvar=False), np.cov(b, rowvar=False)
-    diagonal = epsilon * np.eye(a.shape[1])
-    values, vectors = np.linalg.eigh(np.atleast_2d(covariance_a) + diagonal)
+    return moments_distance(moments(a), moments(b), epsilon, outside)
+
+
+def moments(features: Features) -> Moments:
+    """Mean (D,) and covariance (D, D), divided by N - 1, of features (N, D)."""
+    return features.mean(0), np.atleast_2d(np.cov(features, rowvar=False))
+
+
+def moments_distance(a: Moments, b: Moments, epsilon: float = 0.0, outside: int = 0) -> float:
+    """The distance of two Gaussians, each a mean (D,) and a covariance (D, D)."""
+    (mean_a, covariance_a), (mean_b, covariance_b) = a, b
+    diagonal = epsilon * np.eye(len(mean_a))
+    values, vectors = np.linalg.eigh(covariance_a + diagonal)
     root = vectors * np.sqrt(np.maximum(values, 0)) @ vectors.T
     # AB and sqrt(A) B sqrt(A) have the same eigenvalues, and the second is symmetric.
-    product = np.linalg.eigvalsh(root @ (np.atleast_2d(covariance_b) + diagonal) @ root)
+    product = np.linalg.eigvalsh(root @ (covariance_b + diagonal) @ root)
     trace_of_root = float(np.sqrt(np.maximum(product, 0)).sum()) + epsilon * outside
-    means = float(((a.mean(0) - b.mean(0)) ** 2).sum())
-    return means + float(np.trace(np.atleast_2d(covariance_a + covariance_b))) - 2 * trace_of_root
+    means = float(((mean_a - mean_b) ** 2).sum())
+    return means + float(np.trace(covariance_a) + np.trace(covariance_b)) - 2 * trace_of_root
 
 
 def polynomial_kernel(a: Features, b: Features) -> Features:

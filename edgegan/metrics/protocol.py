@@ -26,7 +26,9 @@ class Protocol(BaseModel):
     images: Text = Field(description="which pictures were judged")
     reference: Text = Field(description="what they were compared with")
     count: Number = Field(description="how many pictures were judged")
-    reference_count: Number = Field(description="how many pictures they were compared with")
+    reference_count: Number = Field(
+        description="how many pictures they were compared with; 0: none, or statistics that do not say"
+    )
     split: Text = Field("as given", description="which part of a data set they are")
     resize: Text = Field("none", description="how pictures were scaled or cropped before measuring")
     network: Text | None = Field(None, description="the network that saw them, by name")
@@ -41,8 +43,9 @@ class Protocol(BaseModel):
             weights = f", weights {self.weights_sha256[:12]}" if self.weights_sha256 else ""
             network = f"; network {self.network}{weights}"
         settings = f"; {self.settings}" if self.settings else ""
+        others = f" ({self.reference_count})" if self.reference_count else ""
         return (
-            f"{self.metric}: {self.images} ({self.count}) against {self.reference} ({self.reference_count}); "
+            f"{self.metric}: {self.images} ({self.count}) against {self.reference}{others}; "
             f"split {self.split}; resize {self.resize}{network}{settings}; interval {self.interval}"
         )
 

@@ -101,8 +101,8 @@ class Search(Section):
     )
     reference: Path | None = Field(
         None,
-        description="fid, kid: folder of pictures to compare with; null: the true pictures of the search images, else "
-        "the target domain's that the discriminator sees, else the teacher's",
+        description="fid, kid: folder of pictures to compare with, for fid also a .npz of their mu and sigma; null: the true "
+        "pictures of the search images, else the target domain's that the discriminator sees, else the teacher's",
     )
     widths: str = Field(
         "",

@@ -154,6 +154,18 @@ def test_reference_of_the_target_domain(
     assert found["frechet_teacher_reference"]["protocol"]["images"] == "teacher"
     assert found["frechet_reference"]["protocol"]["reference_count"] == 5
     assert 1 <= found["inception_score"]["value"] <= 5
+    statistics = statistics_of(real, feature_network, tmp_path / "real.npz")
+    to_them = figures(
+        evaluate_generator(
+            run_folder / "student",
+            None,
+            pictures,
+            Settings(feature_weights=feature_network, reference=statistics, repeats=0),
+        )
+    )
+    for name in ("frechet_reference", "frechet_teacher_reference"):
+        assert to_them[name]["value"] == pytest.approx(found[name]["value"], rel=1e-2)
+        assert to_them[name]["protocol"]["reference_count"] == 0
     assert "inception_score_teacher" in found
 
 
@@ -167,10 +179,28 @@ def test_two_folders(tmp_path: Path, feature_network: Path) -> None:
     settings = Settings(feature_weights=feature_network, repeats=20)
     found = figures(evaluate_folders(first, second, settings))
     assert 25 < found["psnr"]["value"] < 32
+    statistics = statistics_of(second, feature_network, tmp_path / "b.npz")
+    to_them = figures(evaluate_folders(first, statistics, settings))["frechet"]
+    assert to_them["value"] == pytest.approx(found["frechet"]["value"], rel=1e-2)
+    assert to_them["low"] < to_them["value"] < to_them["high"]
+    assert "not known" in to_them["protocol"]["settings"]
+    with pytest.raises(ConfigError, match="give their network with --feature-weights"):
+        evaluate_folders(first, statistics, Settings())
     (second / "picture0.png").rename(second / "other.png")
     assert set(figures(evaluate_folders(first, second, settings))) == {"frechet", "kid"}
     with pytest.raises(ConfigError, match="nothing to measure"):
         evaluate_folders(first, second, Settings())
+
+
+def statistics_of(folder: Path, network: Path, path: Path) -> Path:
+    """The statistics of a folder's pictures, as others write them."""
+    pixels = np.stack([read_image(each) for each in list_images(folder)])
+    with torch.inference_mode():
+        eyes = torch.jit.load(str(network))
+        seen = eyes(torch.from_numpy(pixels.transpose(0, 3, 1, 2)).float() / 127.5 - 1)
+    features = seen.double().numpy()
+    np.savez(path, mu=features.mean(0), sigma=np.cov(features, rowvar=False))
+    return path
 
 
 def colour_segmenter(path: Path, classes: int) -> Path:

@@ -22,6 +22,7 @@ from edgegan.metrics.extractors import BATCH, open_extractor
 from edgegan.metrics.frechet import Features, frechet_distance, kid
 from edgegan.metrics.networks import Network
 from edgegan.metrics.segmentation import confusion, mean_iou, segment
+from edgegan.metrics.statistics import is_statistics, no_kid, read_statistics
 from edgegan.models.segmenters import open_segmenter
 from edgegan.package import PackageConfig
 from edgegan.recipe.data_section import Data
@@ -63,8 +64,14 @@ def check_judge(recipe: Recipe, config: PackageConfig) -> None:
         raise ConfigError(
             f"search.fitness {fitness} judges RGB pictures; the teacher makes {config.output.channels} channels"
         )
-    if search.reference is not None:
+    if search.reference is None:
+        return
+    if not is_statistics(search.reference):
         list_images(search.reference)
+    elif fitness == "kid":
+        raise no_kid(search.reference)
+    else:
+        read_statistics(search.reference)
 
 
 def judge_inputs(search: Search) -> dict[str, Any]:
@@ -72,7 +79,10 @@ def judge_inputs(search: Search) -> dict[str, Any]:
     if search.fitness not in NETWORK_FITNESS or search.network is None:
         return {}
     network = search.network if search.network.is_file() else search.network / "config.json"
-    reference = fingerprint(list_images(search.reference)) if search.reference else []
+    reference = []
+    if search.reference is not None:
+        given = [search.reference] if is_statistics(search.reference) else None
+        reference = fingerprint(given or list_images(search.reference))
     return {"network": sha256_file(network), "reference": reference}
 
 
@@ -92,16 +102,22 @@ def open_score(job: Job, *, needed: bool) -> Iterator[Score | None]:
 @contextlib.contextmanager
 def distanced(search: Search, data: Data, cache: Cache, device: torch.device) -> Iterator[Score]:
     """The distance of the pictures made of the search images to the reference, in the features of a network."""
-    pictures, named = reference_pictures(search, data, cache)
+    known = None
+    if search.reference is not None and is_statistics(search.reference):
+        known, named = read_statistics(search.reference), f"those of {search.reference}"
+    else:
+        pictures, where = reference_pictures(search, data, cache)
+        named = f"{len(pictures)} of {where}"
     with open_extractor(search.network) as extractor:
         title = extractor.title if search.fitness == "fid" else f"KID ({extractor.name})"
-        about = (
-            f"of {len(cache.search_inputs)} pictures to {len(pictures)} of {named}, lower is better"
-        )
-        theirs = stored_features(extractor.call, pictures)
+        about = f"of {len(cache.search_inputs)} pictures to {named}, lower is better"
+        theirs = None if known else stored_features(extractor.call, pictures)
 
         def measure(run: Runner) -> float:
             ours = stored_features(extractor.call, made_pictures(run, cache, device))
+            if known is not None:
+                return known.distance(ours)
+            assert theirs is not None
             if search.fitness == "kid":
                 return kid(ours, theirs)
             return frechet_distance(ours, theirs, epsilon=extractor.epsilon)
