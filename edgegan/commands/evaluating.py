@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -63,7 +63,8 @@ def evaluate(
         typer.Option(help="network of the Inception score: TorchScript, ONNX, Inception"),
     ] = None,
     segmentation: Annotated[
-        Path | None, typer.Option(help="network of mIoU and mAP: TorchScript, ONNX or a package")
+        Path | None,
+        typer.Option(help="network of mean IoU: TorchScript, ONNX, DRN-D weights or a package"),
     ] = None,
     classes: Annotated[
         int | None, typer.Option(min=2, help="number of its classes; default those it names")
@@ -72,10 +73,17 @@ def evaluate(
         int | None, typer.Option(min=0, help="label of pixels that do not count")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="label maps of the judged pictures, matched by name")
+        Path | None,
+        typer.Option(help="label maps of the judged pictures by name; default label-map inputs"),
     ] = None,
     instances: Annotated[
         Path | None, typer.Option(help="instance maps of label-map inputs; default their labels")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="sets, scaling and rounding as published: cyclegan, gan-compression, gan-slimming or clean"
+        ),
     ] = None,
     size: Annotated[
         str | None, typer.Option(help="centre crop, 256 or HEIGHTxWIDTH; default the package's")
@@ -107,6 +115,7 @@ def evaluate(
     from edgegan.errors import InputError
     from edgegan.evaluation.evaluate import Settings, evaluate_folders, evaluate_generator
     from edgegan.files import write_json
+    from edgegan.metrics.published_protocols import published_protocol
     from edgegan.run import package_of
 
     if not source.exists():
@@ -124,6 +133,7 @@ def evaluate(
         labels=labels,
         reference=reference,
         instances=instances,
+        published=published_protocol(protocol),
         size=parse_size(size),
         most=count,
         download=download,
@@ -145,11 +155,11 @@ def evaluate(
     show(result, as_json, evaluation_text(result))
 
 
-def evaluation_text(result: dict[str, object]) -> str:
+def evaluation_text(result: dict[str, Any]) -> str:
     """The figures as a table, then every protocol, then what was left out."""
     from edgegan.metrics.protocol import Figure
 
-    figures = [Figure.model_validate(each) for each in result["figures"]]  # type: ignore[attr-defined]
+    figures = [Figure.model_validate(each) for each in result["figures"]]
     rows = [
         [each.name, each.text(), str(each.count), "higher" if each.higher_is_better else "lower"]
         for each in figures
@@ -157,10 +167,19 @@ def evaluation_text(result: dict[str, object]) -> str:
     lines = [
         printable(f"{result['subject']} against {result['against']}"),
         table(["figure", "value (95 % interval)", "pictures", "better"], rows),
+        *(printable(line) for line in protocol_lines(result)),
         "protocol",
         *(printable(f"  {each.name} = {each.protocol.line()}") for each in figures),
-        *(printable(f"note: {note}") for note in result["notes"]),  # type: ignore[attr-defined]
+        *(printable(f"note: {note}") for note in result["notes"]),
     ]
     if "written" in result:
         lines.append(printable(f"kept in {result['written']}"))
     return "\n".join(lines)
+
+
+def protocol_lines(result: dict[str, Any]) -> list[str]:
+    """What a published protocol set."""
+    about = result.get("protocol")
+    if about is None:
+        return []
+    return [f"set by --protocol {about['name']}", *(f"  {line}" for line in about["sets"])]

@@ -36,6 +36,7 @@ PIXELS_A_BYTE = 3
 BAND_PIXELS = 1_000_000  # converted at once, so that wide modes cost no multiple of the picture
 Pixels = NDArray[np.uint8]
 Floats = NDArray[np.float32]
+Resize = int | tuple[int, int] | None  # of the shorter side, or height and width
 DECODE_ERRORS = (
     UnidentifiedImageError,
     OSError,
@@ -237,22 +238,26 @@ def plan_crops(num_files: int, count: int, seed: int) -> list[Crop]:
 
 
 def take_crop(
-    pixels: NDArray[Any], crop: Crop, size: tuple[int, int], resize: int | None
+    pixels: NDArray[Any], crop: Crop, size: tuple[int, int], resize: Resize
 ) -> NDArray[Any]:
-    """Cuts (H, W, 3) pictures or (H, W) label maps to `size`, after scaling the shorter side to `resize`, or up when
-    too small. A picture and a map of one height and width lose the same borders."""
+    """Cuts (H, W, 3) pictures or (H, W) label maps to `size`, after scaling the shorter side to `resize`, or both sides
+    to two numbers, or up when too small. A picture and a map of one height and width lose the same borders."""
     height, width = pixels.shape[:2]
-    scale = resize / min(height, width) if resize else 1.0
-    scale = max(scale, size[0] / height, size[1] / width)
-    if scale != 1.0:
-        height, width = max(size[0], round(height * scale)), max(size[1], round(width * scale))
+    if isinstance(resize, tuple):
+        height, width = max(size[0], resize[0]), max(size[1], resize[1])
+    else:
+        scale = resize / min(height, width) if resize else 1.0
+        scale = max(scale, size[0] / height, size[1] / width)
+        if scale != 1.0:
+            height, width = max(size[0], round(height * scale)), max(size[1], round(width * scale))
+    if (height, width) != pixels.shape[:2]:
         scaled = resize_image if pixels.ndim == 3 else resize_nearest
         pixels = scaled(pixels, height, width)
     top, left = round(crop.top * (height - size[0])), round(crop.left * (width - size[1]))
     return pixels[top : top + size[0], left : left + size[1]]
 
 
-def center_crop(pixels: Pixels, size: tuple[int, int], resize: int | None) -> Pixels:
+def center_crop(pixels: Pixels, size: tuple[int, int], resize: Resize) -> Pixels:
     """The middle of the picture, scaled as in `take_crop`."""
     return take_crop(pixels, Crop(0, 0.5, 0.5), size, resize)
 

@@ -15,7 +15,7 @@ import torch
 from edgegan.console import say
 from edgegan.data.images import list_images, take_crop
 from edgegan.data.labels import read_labels
-from edgegan.data.pictures import Files
+from edgegan.data.pictures import Files, LabelFiles, Pictures
 from edgegan.errors import ConfigError, InputError
 from edgegan.evaluation.figures import (
     Judge,
@@ -46,6 +46,7 @@ from edgegan.metrics.extractors import inception_logits, open_extractor
 from edgegan.metrics.networks import SUFFIXES, open_network
 from edgegan.metrics.perceptual import PerceptualNetwork, open_perceptual
 from edgegan.metrics.protocol import Figure
+from edgegan.metrics.published_protocols import PublishedProtocol
 from edgegan.metrics.statistics import Statistics, is_statistics, read_statistics
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.models.segmenters import open_segmenter, takes_rgb
@@ -69,6 +70,7 @@ class Settings:
     instances: Path | None = None
     size: tuple[int, int] | None = None
     most: int | None = None
+    published: PublishedProtocol | None = None
     download: bool = False
     repeats: int = 100
     threads: int = 1
@@ -79,12 +81,22 @@ class Settings:
         if self.reference is not None:
             if is_statistics(self.reference):
                 return self.open_statistics(self.reference)
-            files = Files(list_images(self.reference))
-            return PictureSet(str(self.reference), files, self.size)
-        if inputs.split is not None and inputs.split.targets is not None:
+            return self.folder(self.reference, Files(list_images(self.reference)))
+        if inputs.split is None or inputs.split.targets is None:
+            return None
+        if self.published is None:
             targets = inputs.split.targets
             return PictureSet("validation targets", targets, inputs.size, inputs.resize)
-        return None
+        trained_on = inputs.training.targets if inputs.training else None
+        if self.published.reference == "train" and trained_on is not None:
+            return self.folder("training targets", trained_on)
+        return self.folder("validation targets", inputs.split.targets)
+
+    def folder(self, name: Path | str, files: Pictures) -> PictureSet:
+        """A set of pictures, as they are by a published protocol, else cropped where a size is set."""
+        if self.published is None:
+            return PictureSet(str(name), files, self.size)
+        return PictureSet(str(name), files, cut=self.published.truncate_reals)
 
     def open_statistics(self, path: Path) -> Statistics:
         """Statistics, where there is a network to compare them with."""
@@ -95,16 +107,15 @@ class Settings:
         return read_statistics(path)
 
     def label_reader(self, inputs: Inputs) -> Callable[[int], np.ndarray] | None:
-        """Label maps of what generators made: their inputs, or a folder's of the same names."""
-        if isinstance(inputs.io, LabelMapIO):
+        """Label maps of what generators made: a folder's of the same names, or their inputs."""
+        if isinstance(inputs.io, LabelMapIO) and self.labels is None:
             return inputs.labels
         if self.labels is None or inputs.split is None:
             return None
-        if not isinstance(inputs.split.inputs, Files):
+        if not isinstance(inputs.split.inputs, Files | LabelFiles):
             raise ConfigError("--labels needs input pictures in files, not in an array")
         found = match_files(inputs.split.inputs.paths, Path(inputs.where), self.labels)
-        size, resize = inputs.size, inputs.resize
-        return lambda index: take_crop(read_labels(found[index]), MIDDLE, size, resize)
+        return lambda index: inputs.fitted(read_labels(found[index]))
 
     def folder_labels(self, files: list[Path], folder: Path) -> Callable[[int], np.ndarray] | None:
         """Label maps of a folder of pictures, by name."""
@@ -122,7 +133,7 @@ class Settings:
 @dataclass(frozen=True)
 class Judged:
     """One set under judgement. `partner` is compared picture by picture, `rivals` as sets or by their statistics;
-    labels by index."""
+    labels by index, of so many `classes` where they are what generators were fed."""
 
     pictures: PictureSet
     partner: PictureSet | None
@@ -132,6 +143,7 @@ class Judged:
     split: str
     subject: str
     others: dict[str, PictureSet] = field(default_factory=dict)
+    classes: int | None = None
 
 
 def evaluate_generator(
@@ -161,9 +173,9 @@ def evaluate_generator(
     if isinstance(config.input, NoiseIO):
         inputs = noise_inputs(config, settings.most or 1000)
     elif images is not None:
-        inputs = folder_inputs(images, config, size, settings.instances)
+        inputs = folder_inputs(images, config, size, settings.instances, settings.published)
     elif run is not None:
-        inputs = run_inputs(run, config.input, size)
+        inputs = run_inputs(run, config.input, size, settings.published)
     else:
         raise ConfigError(f"{source} belongs to no run: give pictures to judge it on with --images")
     inputs = limited(inputs, settings.most)
@@ -189,6 +201,9 @@ def evaluate_generator(
             split=f"{inputs.split_name}, {inputs.where}",
             subject=judged_source.name,
             others=others,
+            classes=inputs.io.classes
+            if isinstance(inputs.io, LabelMapIO) and settings.labels is None
+            else None,
         )
         result = judge_all(judged, settings)
     if run is not None:
@@ -209,11 +224,10 @@ def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str,
             Judged(pictures, None, rivals, reader, None, "as given", str(first)), settings
         )
     others = list_images(second)
-    rival = PictureSet(str(second), Files(others), settings.size)
+    rival = settings.folder(second, Files(others))
     partner = None
     try:
-        matched = Files(match_files(files, first, second))
-        partner = PictureSet(str(second), matched, settings.size)
+        partner = settings.folder(second, Files(match_files(files, first, second)))
     except InputError:
         say(f"names in {first} and {second} differ: compared as sets only, not picture by picture")
     judged = Judged(pictures, partner, {"": rival}, reader, None, "as given", str(first))
@@ -243,21 +257,7 @@ def judge_all(judged: Judged, settings: Settings) -> dict[str, Any]:
             for suffix, pictures in sets.items():
                 figures.append(score_figure(judge, pictures, classify, name, digest, suffix))
     if settings.segmentation is not None:
-        if judged.labels is None:
-            raise ConfigError(
-                "--segmentation compares with label maps: give their folder with --labels"
-            )
-        with open_segmenter(settings.segmentation, settings.threads) as network:
-            classes = settings.classes or len(network.card.classes)
-            if not classes:
-                raise ConfigError(
-                    f"{settings.segmentation} does not name its classes: give their number with --classes"
-                )
-            ignore = network.card.ignore if settings.ignore is None else settings.ignore
-            for suffix, pictures in sets.items():
-                figures += segmentation_figures(
-                    judge, pictures, judged.labels, network, classes, ignore, suffix
-                )
+        figures += seen_classes(judge, judged, settings, settings.segmentation, sets)
     if not figures:
         raise ConfigError(
             "nothing to measure: the pictures are not pairs, and no network was given; "
@@ -273,7 +273,41 @@ def judge_all(judged: Judged, settings: Settings) -> dict[str, Any]:
         "environment": environment(),
         "figures": [each.model_dump(mode="json") for each in figures],
         "notes": notes,
+        **about_protocol(settings.published),
     }
+
+
+def about_protocol(published: PublishedProtocol | None) -> dict[str, Any]:
+    """What a result says of the protocol that set its sets, scaling and rounding."""
+    return {"protocol": {"name": published.name, "sets": published.lines()}} if published else {}
+
+
+def seen_classes(
+    judge: Judge,
+    judged: Judged,
+    settings: Settings,
+    path: Path,
+    sets: dict[str, PictureSet],
+) -> list[Figure]:
+    """What a segmentation network sees of the label maps, in every set that was made of them."""
+    read = judged.labels
+    if read is None:
+        raise ConfigError(
+            "--segmentation compares with label maps: give their folder with --labels"
+        )
+    figures = []
+    with open_segmenter(path, settings.threads) as network:
+        card = network.card
+        classes = settings.classes or len(card.classes)
+        if not classes:
+            raise ConfigError(f"{path} does not name its classes: give their number with --classes")
+        if judged.classes is not None and card.translates(judged.classes):
+            theirs, table = read, np.asarray(card.of_labels)
+            read = lambda index: table[theirs(index)]  # noqa: E731
+        ignore = card.ignore if settings.ignore is None else settings.ignore
+        for suffix, pictures in sets.items():
+            figures += segmentation_figures(judge, pictures, read, network, classes, ignore, suffix)
+    return figures
 
 
 def set_figures(judge: Judge, judged: Judged, settings: Settings) -> list[Figure]:
@@ -284,6 +318,7 @@ def set_figures(judge: Judge, judged: Judged, settings: Settings) -> list[Figure
         settings.features,
         download=settings.download,
         threads=settings.threads,
+        clean=settings.published is not None and settings.published.clean,
     ) as extractor:
         features = {"": (judged.pictures, features_of(extractor, judged.pictures))}
         for suffix, rival in judged.rivals.items():

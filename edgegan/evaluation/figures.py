@@ -263,7 +263,7 @@ def segmentation_figures(
     ignore: int | None,
     suffix: str,
 ) -> list[Figure]:
-    """mIoU, mAP and pixel accuracy of a segmentation network's view of the pictures against their label maps."""
+    """Mean IoU, average precision and pixel accuracy of what a segmentation network sees, against label maps."""
     matrices = []
     curve = PrecisionCurve(classes)
     with progress(f"segmenting {judged.name}", len(judged)) as bar, torch.inference_mode():
@@ -285,7 +285,13 @@ def segmentation_figures(
     per_picture = [pixel_accuracy(matrix) for matrix in matrices]
     rows = [
         ("miou", "mIoU", mean_iou(total), interval, NORMAL),
-        ("map", "mAP over pixels", curve.mean_precision(), None, "none"),
+        (
+            "average_precision",
+            "average precision over pixels, mean of the classes'",
+            curve.mean_precision(),
+            None,
+            "none",
+        ),
         (
             "pixel_accuracy",
             "pixel accuracy, mean of the pictures'",

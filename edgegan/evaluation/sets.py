@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +14,19 @@ from numpy.lib.format import open_memmap
 from edgegan.artefact import read_model
 from edgegan.console import progress
 from edgegan.data.datasets import Split, match, open_dataset
-from edgegan.data.images import Crop, Floats, Pixels, from_stored, list_images, take_crop, to_pixels
+from edgegan.data.images import (
+    Crop,
+    Floats,
+    Pixels,
+    Resize,
+    from_stored,
+    list_images,
+    take_crop,
+    to_pixels,
+)
 from edgegan.data.pictures import Files, LabelFiles, Pictures, Rows
 from edgegan.errors import ConfigError, InputError
+from edgegan.metrics.published_protocols import PublishedProtocol, cut_off, cut_off_again
 from edgegan.models.zoo import check_package_size, load_generator
 from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
 from edgegan.recipe.data_section import Data
@@ -25,6 +35,7 @@ from edgegan.run import MANIFEST, Run
 from edgegan.runtime.opening import open_generator
 
 MOST_PIXELS = 3_000_000  # of a picture that is judged in floating point
+MOST_PICTURES = 100_000
 MIDDLE = Crop(0, 0.5, 0.5)
 
 
@@ -32,14 +43,15 @@ MIDDLE = Crop(0, 0.5, 0.5)
 class PictureSet:
     """Pictures with a name for the protocol; `size` and `resize` as in a recipe when they are cropped, else None.
 
-    `made_from` says how the inputs of generated pictures were cropped.
+    `made_from` says how the inputs of generated pictures were cropped; `cut`: values lose what public code cuts off.
     """
 
     name: str
     pictures: Pictures
     size: tuple[int, int] | None = None
-    resize: int | None = None
+    resize: Resize = None
     made_from: str | None = None
+    cut: bool = False
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -47,6 +59,8 @@ class PictureSet:
     def pixels(self, index: int) -> Pixels:
         """(H, W, 3) uint8 of picture `index`."""
         read = self.pictures.read(index)
+        if self.cut:
+            read = cut_off_again(read)
         return read if self.size is None else take_crop(read, MIDDLE, self.size, self.resize)
 
     def tensor(self, index: int) -> torch.Tensor:
@@ -72,23 +86,30 @@ class PictureSet:
         return "none" if self.size is None else describe_crop(self.size, self.resize)
 
 
-def describe_crop(size: tuple[int, int], resize: int | None) -> str:
+def describe_crop(size: tuple[int, int], resize: Resize) -> str:
     """A centre crop in words."""
+    if isinstance(resize, tuple):
+        return f"whole, scaled to {resize[0]}x{resize[1]}, centre crop {size[0]}x{size[1]}"
     scaled = f"shorter side {resize}, " if resize else ""
     return f"{scaled}centre crop {size[0]}x{size[1]}"
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What generators are fed: a split's inputs, or `count` noise vectors. `where` names them for the protocol."""
+    """What generators are fed: a split's inputs, or `count` noise vectors. `where` names them for the protocol.
+
+    `training` is the other split of a recipe; `published` what `--protocol` sets.
+    """
 
     where: str
     split_name: str
     size: tuple[int, int]
-    resize: int | None
+    resize: Resize
     split: Split | None
     io: InputIO
     count: int
+    training: Split | None = None
+    published: PublishedProtocol | None = None
 
     def read(self, index: int) -> Floats:
         """Input `index` of a generator, without the batch axis."""
@@ -108,12 +129,24 @@ class Inputs:
         """How they were cropped, for the protocol."""
         if isinstance(self.io, NoiseIO):
             return "none"
-        return f"inputs {describe_crop(self.size, self.resize)}"
+        cut = ", made ones cut off to 8 bits" if self.cuts else ""
+        return f"inputs {describe_crop(self.size, self.resize)}{cut}"
+
+    @property
+    def cuts(self) -> bool:
+        """Whether made pictures are cut off to 8 bits, not rounded."""
+        return self.published is not None and self.published.truncate
 
     def labels(self, index: int) -> np.ndarray:
-        """Label map `index`, cropped: (H, W) class numbers."""
+        """Label map `index`, cropped, or whole where the protocol says so: (H, W) class numbers."""
         assert self.split is not None and self.split.inputs is not None
-        return take_crop(self.split.inputs.read(index), MIDDLE, self.size, self.resize)
+        return self.fitted(self.split.inputs.read(index))
+
+    def fitted(self, labels: np.ndarray) -> np.ndarray:
+        """A label map (H, W) of an input as made pictures are compared with it."""
+        if self.published is not None and self.published.whole_labels:
+            return labels
+        return take_crop(labels, MIDDLE, self.size, self.resize)
 
 
 def run_of(source: Path) -> Run | None:
@@ -134,34 +167,53 @@ def teacher_of(run: Run) -> Path | None:
     return None
 
 
-def run_inputs(run: Run, io: InputIO, size: tuple[int, int] | None) -> Inputs:
-    """The validation inputs of a run's recipe, cropped as there or to `size`."""
+def run_inputs(
+    run: Run,
+    io: InputIO,
+    size: tuple[int, int] | None,
+    published: PublishedProtocol | None = None,
+) -> Inputs:
+    """The validation inputs of a run's recipe, cropped as there or to `size`; all of them by a published protocol."""
     recipe = parse_recipe(run.manifest["recipe"], str(run.folder / MANIFEST))
-    data = recipe.data.model_copy(update={"size": size} if size else {})
-    split = open_dataset(data, recipe.seed).validation
+    changes: dict[str, object] = {"size": size} if size else {}
+    if published is not None:
+        changes["validation_images"] = MOST_PICTURES
+        if published.squash:
+            changes["resize"] = size or recipe.data.size
+    data = recipe.data.model_copy(update=changes)
+    dataset = open_dataset(data, recipe.seed)
+    split = dataset.validation
     given = data.validation is not None
     name = "validation folder" if given else f"held-out tenth of training, seed {recipe.seed}"
     where = str(data.validation or data.train)
-    return Inputs(where, name, data.size, data.resize, split, io, len(split))
+    resize, training = data.resize, dataset.train
+    count = len(split if split.inputs is None else split.inputs)  # domain B may be larger
+    return Inputs(where, name, data.size, resize, split, io, count, training, published)
 
 
 def folder_inputs(
-    folder: Path, config: PackageConfig, size: tuple[int, int] | None, instances: Path | None
+    folder: Path,
+    config: PackageConfig,
+    size: tuple[int, int] | None,
+    instances: Path | None,
+    published: PublishedProtocol | None = None,
 ) -> Inputs:
-    """The pictures or label maps of a folder, centre-cropped to the package's size or `size`."""
+    """The pictures or label maps of a folder, centre-cropped to the package's size or `size`, or as a protocol says."""
     size = size or config.size
+    resize = size if published is not None and published.squash else None
     files = list_images(folder)
     io = config.input
     if isinstance(io, LabelMapIO):
-        data = Data(kind="labels", classes=max(2, io.classes), size=size)
+        data = Data(kind="labels", classes=max(2, io.classes), size=size, resize=resize)
         maps = LabelFiles(files, io.classes)
         borders = None
         if io.instance_edge:
             borders = LabelFiles(match_files(files, folder, instances) if instances else files)
         split = Split(data, maps, None, borders)
     else:
-        split = Split(Data(size=size), Files(files))
-    return Inputs(str(folder), "as given", size, None, split, io, len(files))
+        split = Split(Data(size=size, resize=resize), Files(files))
+    where = str(folder)
+    return Inputs(where, "as given", size, resize, split, io, len(files), None, published)
 
 
 def noise_inputs(config: PackageConfig, count: int) -> Inputs:
@@ -189,10 +241,12 @@ def limited(inputs: Inputs, most: int | None) -> Inputs:
     """At most the first `most` inputs."""
     if most is None or most >= inputs.count:
         return inputs
-    split = inputs.split.only(range(most)) if inputs.split is not None else None
-    return Inputs(
-        inputs.where, inputs.split_name, inputs.size, inputs.resize, split, inputs.io, most
-    )
+    split = inputs.split
+    if split is not None and split.data.kind == "unpaired" and split.inputs is not None:
+        split = replace(split, inputs=split.inputs.only(range(most)))
+    elif split is not None:
+        split = split.only(range(most))
+    return replace(inputs, split=split, count=most)
 
 
 @contextlib.contextmanager
@@ -219,7 +273,10 @@ def generate(source: Path, name: str, inputs: Inputs, folder: Path, threads: int
     array: np.memmap | None = None
     with open_call(source, threads) as call, progress(f"pictures of {name}", inputs.count) as bar:
         for index in range(inputs.count):
-            pixels = to_pixels(call(inputs.read(index)))
+            made = call(inputs.read(index))
+            pixels = to_pixels(made)
+            if inputs.cuts:
+                pixels[:] = cut_off(made).transpose(1, 2, 0)
             if pixels.shape[2] != 3:
                 raise ConfigError(
                     f"{source} makes {pixels.shape[2]} channels, not pictures; they cannot be judged"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from edgegan.run import Run
 
 EVALUATION_FILE = "evaluate.json"
 SCHEMA_VERSION = 1
+OLD_NAME = re.compile(r"^map(?=$|_)")  # of average precision, until 2026
 
 
 def keep_evaluation(folder: Path, result: dict[str, Any]) -> Path:
@@ -37,4 +39,8 @@ def read_evaluations(folder: Path) -> list[dict[str, Any]]:
         isinstance(each, dict) and isinstance(each.get("subject"), str) for each in listed
     ):
         raise InputError(f"{path} lists no evaluations; remove it and evaluate again")
+    for each in listed:
+        for figure in each.get("figures") or ():
+            if isinstance(figure, dict) and isinstance(name := figure.get("name"), str):
+                figure["name"] = OLD_NAME.sub("average_precision", name)
     return listed

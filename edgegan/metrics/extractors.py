@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
+from PIL import Image
 
 from edgegan.console import progress
 from edgegan.errors import ConfigError, InputError, nearest
@@ -43,12 +44,18 @@ class FeatureExtractor:
 
 @contextlib.contextmanager
 def open_extractor(
-    path: Path | None, name: str | None = None, *, download: bool = False, threads: int = 1
+    path: Path | None,
+    name: str | None = None,
+    *,
+    download: bool = False,
+    threads: int = 1,
+    clean: bool = False,
 ) -> Iterator[FeatureExtractor]:
     """The extractor `name` with the weights at `path`, or fetched when `download` is set.
 
     Without a name: a TorchScript or ONNX file is a network, Inception weights give 2048 dimensions when they
-    reach so far, else 768. Raises ConfigError, InputError or CheckpointError.
+    reach so far, else 768. `clean`: Inception sees pictures as clean-fid scales them.
+    Raises ConfigError, InputError or CheckpointError.
     """
     if name is not None and name not in EXTRACTORS:
         raise ConfigError(
@@ -74,10 +81,12 @@ def open_extractor(
                 lambda x: pooled(network.call(x)),
             )
         return
-    yield inception_extractor(path, name)
+    yield inception_extractor(path, name, clean=clean)
 
 
-def inception_extractor(path: Path, name: str | None = None) -> FeatureExtractor:
+def inception_extractor(
+    path: Path, name: str | None = None, *, clean: bool = False
+) -> FeatureExtractor:
     """An Inception extractor; without a name, the deepest of 2048 and 768 dimensions that the weights reach."""
     weights = read_inception(path)
     if name is None:
@@ -86,14 +95,32 @@ def inception_extractor(path: Path, name: str | None = None) -> FeatureExtractor
     check_reach(weights, dimensions, path)
     digest = sha256_file(path)
     fid = dimensions == 2048 and digest.startswith(FID_SHA256)
+    squared = clean_square if clean else to_square
+    title = "FID" if fid else f"Frechet-{dimensions}"
+    how = (
+        "bicubic, antialiased, in floating point, as clean-fid"
+        if clean
+        else "bilinear, not antialiased, as pytorch-fid"
+    )
     return FeatureExtractor(
         name,
-        "FID" if fid else f"Frechet-{dimensions}",
-        f"{SIDE}x{SIDE} bilinear, not antialiased, as pytorch-fid",
+        f"clean {title}" if clean else title,
+        f"{SIDE}x{SIDE} {how}",
         digest,
         0.0 if fid else 1e-6,
-        lambda x: inception_features(weights, to_square(x), dimensions),
+        lambda x: inception_features(weights, squared(x), dimensions),
     )
+
+
+def clean_square(x: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in [-1, 1] as clean-fid scales 8-bit pictures to 299x299 (Parmar et al. 2022): Pillow's antialiased
+    bicubic filter on floating point, cut to 0..255, then (v - 128) / 128."""
+    made = torch.empty(len(x), x.shape[1], SIDE, SIDE)
+    for planes, target in zip(((x + 1) * 127.5).round().numpy(), made, strict=True):
+        for plane, place in zip(planes, target, strict=True):
+            scaled = Image.fromarray(plane).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+            place.copy_(torch.from_numpy(np.array(scaled)).clamp(0, 255))
+    return (made - 128) / 128
 
 
 def to_square(x: torch.Tensor) -> torch.Tensor:

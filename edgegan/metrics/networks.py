@@ -46,9 +46,24 @@ class NetworkCard(BaseModel):
         default_factory=list, description="names of its output channels, in order"
     )
     ignore: int | None = Field(None, description="label of pixels that do not count")
+    of_labels: tuple[int, ...] = Field(
+        (), description="its class, or ignore, for each number of label maps that know more classes"
+    )
     source: dict[str, str] = Field(
         default_factory=dict, description="where it came from: data, command, accuracy"
     )
+
+    def translates(self, classes: int) -> bool:
+        """Whether label maps of so many classes become its own by `of_labels`."""
+        return len(self.classes) < classes <= len(self.of_labels)
+
+    def feed(self, x: torch.Tensor) -> torch.Tensor:
+        """RGB in [-1, 1], (N, 3, H, W), to the size and values that the network takes."""
+        if self.size is not None and tuple(x.shape[2:]) != self.size:
+            x = F.interpolate(x, self.size, mode="bilinear", align_corners=False, antialias=True)
+        mean = torch.tensor(self.mean, dtype=x.dtype)[:, None, None]
+        std = torch.tensor(self.std, dtype=x.dtype)[:, None, None]
+        return ((x + 1) / 2 - mean) / std
 
 
 @dataclass(frozen=True)
@@ -89,7 +104,7 @@ def open_network(path: Path, *, threads: int = 1) -> Iterator[Network]:
     card = read_card(path)
     name, digest = card.name or path.name, sha256_file(path)
     with open_session(path, threads) as session:
-        yield Network(name, digest, card, lambda x: from_session(session, prepare(x, card)))
+        yield Network(name, digest, card, lambda x: from_session(session, card.feed(x)))
 
 
 def open_session(path: Path, threads: int) -> Session:
@@ -124,15 +139,6 @@ def check_torchscript(path: Path) -> None:
         raise CheckpointError(
             f"{path} holds no TorchScript code, only weights; export the whole network with torch.jit.trace"
         )
-
-
-def prepare(x: torch.Tensor, card: NetworkCard) -> torch.Tensor:
-    """RGB in [-1, 1] to the card's size and values."""
-    if card.size is not None and tuple(x.shape[2:]) != card.size:
-        x = F.interpolate(x, card.size, mode="bilinear", align_corners=False, antialias=True)
-    mean = torch.tensor(card.mean, dtype=x.dtype)[:, None, None]
-    std = torch.tensor(card.std, dtype=x.dtype)[:, None, None]
-    return ((x + 1) / 2 - mean) / std
 
 
 def from_session(session: Session, x: torch.Tensor) -> torch.Tensor:

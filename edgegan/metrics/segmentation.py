@@ -43,7 +43,8 @@ def class_iou(matrix: Matrix) -> NDArray[np.float64]:
 
 
 def mean_iou(matrix: Matrix) -> float:
-    """mIoU: the mean over classes that occur; raises InputError when no pixel counted."""
+    """Mean IoU, which Li et al. 2020 first called mAP: over classes that occur; raises InputError when no pixel
+    counted."""
     if matrix.sum() == 0:
         raise InputError("no pixel counts: every label is the ignored one")
     return float(np.nanmean(class_iou(matrix)))
@@ -98,7 +99,8 @@ class PrecisionCurve:
         return np.where(total[:, 0] > 0, summed / np.maximum(total[:, 0], 1), np.nan)
 
     def mean_precision(self) -> float:
-        """mAP: the mean over classes that occur."""
+        """Average precision: the mean over classes that occur. It is not what Li et al. 2020 first called mAP, which is
+        mean IoU."""
         values = self.class_precision()
         if np.isnan(values).all():
             raise InputError("no pixel counts: every label is the ignored one")

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from edgegan.errors import ConfigError
 from edgegan.files import sha256_file
-from edgegan.metrics.networks import Network, NetworkCard, open_network
+from edgegan.metrics.drn import open_drn
+from edgegan.metrics.networks import SUFFIXES, Network, NetworkCard, open_network
 from edgegan.models.zoo import load_generator
 from edgegan.package import PackageConfig, is_package
 
@@ -20,7 +21,10 @@ def takes_rgb(config: PackageConfig) -> bool:
 
 @contextlib.contextmanager
 def open_segmenter(path: Path, threads: int = 1) -> Iterator[Network]:
-    """A segmentation network: TorchScript, ONNX, or a package whose channels are classes."""
+    """A segmentation network: TorchScript, ONNX, the weights of a DRN-D, or a package whose channels are classes."""
+    if path.is_file() and path.suffix.lower() not in SUFFIXES:
+        yield open_drn(path)
+        return
     if not is_package(path):
         with open_network(path, threads=threads) as network:
             yield network

@@ -65,11 +65,10 @@ class Data(Section):
     size: Annotated[tuple[Side, Side], BeforeValidator(square)] = Field(
         (256, 256), description="height and width of crops, pixels"
     )
-    resize: int | None = Field(
+    resize: Annotated[int, Field(ge=16, le=8_192)] | tuple[Side, Side] | None = Field(
         None,
-        ge=16,
-        le=8_192,
-        description="scale the shorter side to this many pixels before cropping; null: only when too small",
+        description="scale the shorter side to this many pixels before cropping, or height and width to two numbers, "
+        "ratio not kept; null: only when too small",
     )
     crops: int = Field(
         400, ge=1, le=200_000, description="training crops whose teacher outputs are cached"

@@ -97,12 +97,13 @@ class Search(Section):
     network: Path | None = Field(
         None,
         description="fid, kid: Inception weights, or a TorchScript or ONNX network of features; miou: a segmentation "
-        "network (TorchScript, ONNX or a package)",
+        "network (TorchScript, ONNX, weights of a DRN-D such as drn-d-105_ms_cityscapes.pth, or a package)",
     )
     reference: Path | None = Field(
         None,
-        description="fid, kid: folder of pictures to compare with, for fid also a .npz of their mu and sigma; null: the true "
-        "pictures of the search images, else the target domain's that the discriminator sees, else the teacher's",
+        description="fid, kid: folder of pictures to compare with, for fid also a .npz of their mu and sigma; "
+        "null: the true pictures of the search images, else the target domain's that the discriminator sees, "
+        "else the teacher's",
     )
     widths: str = Field(
         "",

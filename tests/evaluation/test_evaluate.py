@@ -233,7 +233,7 @@ def test_segmentation_of_a_folder(tmp_path: Path) -> None:
     settings = Settings(segmentation=network, labels=tmp_path / "label")
     found = figures(evaluate_folders(tmp_path / "photo", tmp_path / "photo", settings))
     assert found["miou"]["value"] == 1 == found["pixel_accuracy"]["value"]
-    assert found["map"]["value"] == pytest.approx(1, abs=1e-3)
+    assert found["average_precision"]["value"] == pytest.approx(1, abs=1e-3)
     assert "label 3 ignored" in found["miou"]["protocol"]["settings"]
     painted[24:] = 127
     Image.fromarray(painted).save(tmp_path / "photo" / "a.png")

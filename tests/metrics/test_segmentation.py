@@ -1,4 +1,4 @@
-"""mIoU and mAP by hand, and networks from files that judge pictures."""
+"""Mean IoU and average precision by hand, and networks from files that judge pictures."""
 
 from __future__ import annotations
 

@@ -130,13 +130,18 @@ def segmented(search: Search, data: Data, cache: Cache, device: torch.device) ->
     """The mean IoU of what a segmentation network sees with the label maps of the search images."""
     assert search.network is not None
     with open_segmenter(search.network) as network:
-        classes = data.classes or 0
-        ignore = network.card.ignore if data.unlabelled is None else classes
+        card, given = network.card, data.classes or 0
+        translated = card.translates(given)
+        classes = len(card.classes) if translated else given
+        ignore = card.ignore if translated or data.unlabelled is None else classes
+        last = [card.ignore or 0] * (given + 1 - len(card.of_labels))  # unlabelled pixels
+        table = np.array([*card.of_labels, *last])
 
         def measure(run: Runner) -> float:
             made = made_pictures(run, cache, device)
             seen = [classes_seen(network, each, classes) for each in made]
             truths = [stored[0].astype(np.int64) for stored in cache.search_inputs]
+            truths = [table[each] for each in truths] if translated else truths
             pairs = zip(seen, truths, strict=True)
             matrices = [confusion(*pair, classes, ignore) for pair in pairs]
             return mean_iou(np.sum(matrices, axis=0))
