@@ -50,8 +50,8 @@ from edgegan.metrics.published_protocols import PublishedProtocol
 from edgegan.metrics.statistics import Statistics, is_statistics, read_statistics
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.models.segmenters import open_segmenter, takes_rgb
-from edgegan.package import LabelMapIO, NoiseIO, read_config
-from edgegan.run import command_line, environment, now, package_of
+from edgegan.package import LabelMapIO, NoiseIO, PackageConfig, read_config
+from edgegan.run import Run, command_line, environment, now, package_of
 
 
 @dataclass(frozen=True)
@@ -167,18 +167,7 @@ def evaluate_generator(
             f"{source} does not say what it takes; give its teacher's package as the second argument"
         )
     config = read_config(about)
-    size = settings.size
-    if not isinstance(config.input, NoiseIO):
-        size = size or artefact_size(judged_source)
-    if isinstance(config.input, NoiseIO):
-        inputs = noise_inputs(config, settings.most or 1000)
-    elif images is not None:
-        inputs = folder_inputs(images, config, size, settings.instances, settings.published)
-    elif run is not None:
-        inputs = run_inputs(run, config.input, size, settings.published)
-    else:
-        raise ConfigError(f"{source} belongs to no run: give pictures to judge it on with --images")
-    inputs = limited(inputs, settings.most)
+    inputs = inputs_of(source, config, run, images, artefact_size(judged_source), settings)
     name = judged_source.name if run is None else f"{run.folder.name}/{judged_source.name}"
     with tempfile.TemporaryDirectory(prefix="edgegan-") as scratch:
         folder = Path(scratch)
@@ -209,6 +198,29 @@ def evaluate_generator(
     if run is not None:
         result["written"] = str(keep_evaluation(run.folder, result))
     return result
+
+
+def inputs_of(
+    source: Path,
+    config: PackageConfig,
+    run: Run | None,
+    images: Path | None,
+    fixed: tuple[int, int] | None,
+    settings: Settings,
+) -> Inputs:
+    """What is fed to a generator and its teacher: noise, a folder's pictures, or a recipe's. An artefact's size is
+    `fixed`. Raises ConfigError when there is nothing to feed.
+    """
+    if isinstance(config.input, NoiseIO):
+        return limited(noise_inputs(config, settings.most or 1000), settings.most)
+    size = settings.size or fixed
+    if images is not None:
+        inputs = folder_inputs(images, config, size, settings.instances, settings.published)
+    elif run is not None:
+        inputs = run_inputs(run, config.input, size, settings.published)
+    else:
+        raise ConfigError(f"{source} belongs to no run: give pictures to judge it on with --images")
+    return limited(inputs, settings.most)
 
 
 def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str, Any]:
