@@ -136,6 +136,7 @@ def make_judge(
         module.parameters(),
         settings.discriminator_learning_rate,
         betas=(settings.discriminator_beta1, settings.discriminator_beta2),
+        weight_decay=settings.discriminator_weight_decay,
     )
     return Judge(spec, module, optimizer, settings.gan_mode, settings.discriminator_decay)
 

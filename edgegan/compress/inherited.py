@@ -8,21 +8,19 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from edgegan.console import say
 from edgegan.errors import ConfigError
-from edgegan.metrics.perceptual import (
-    Perceptual,
-    PerceptualNetwork,
-    open_perceptual,
-    perceptual_loss,
-)
-from edgegan.models.discriminator import PatchSpec
+from edgegan.metrics.perceptual import Perceptual, open_perceptual, perceptual_loss
+from edgegan.metrics.published_losses import style_loss, usual_loss
+from edgegan.models.discriminator import MultiscaleSpec, PatchSpec
 from edgegan.models.judges import JudgeSpec, build_judge, load_judge
 from edgegan.models.own_features import OWN_NETWORKS, own_network
 from edgegan.package import read_config
 from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.schema import Recipe
 
-FILES = ("vgg16", "squeezenet")
+STYLE = "-style"
+FILES = ("vgg16", "vgg19", "squeezenet", "vgg16-style", "squeezenet-style")
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,24 @@ def inherit(teacher: Path, recipe: Recipe, taps: list[str], device: torch.device
     0."""
     settings = recipe.distill
     judge = load_judge(teacher) if inherits_judge(settings) else None
+    if judge is not None and settings.discriminator_feature_weight > 0:
+        check_features(judge[0], teacher)
     fresh = settings.gan_weight > 0 and judge is None
     if fresh:
         judge = fresh_judge(teacher, recipe.seed)
     perceptual = None
     if settings.perceptual_weight > 0:
-        perceptual = perceptual_loss(perceptual_network(teacher, settings, taps, device))
+        perceptual = perceptual_term(teacher, settings, taps, device)
     return Inherited(judge, perceptual, teacher_is_real=fresh)
+
+
+def check_features(spec: JudgeSpec, teacher: Path) -> None:
+    """Raises ConfigError for a discriminator that gives no features."""
+    if not isinstance(spec, PatchSpec | MultiscaleSpec):
+        raise ConfigError(
+            f"distill.discriminator_feature_weight: the discriminator of {teacher} ({spec.kind}) gives no features; "
+            "set it to 0"
+        )
 
 
 def fresh_judge(teacher: Path, seed: int) -> tuple[JudgeSpec, nn.Module]:
@@ -64,20 +73,24 @@ def fresh_judge(teacher: Path, seed: int) -> tuple[JudgeSpec, nn.Module]:
     return spec, build_judge(spec)
 
 
-def perceptual_network(
+def perceptual_term(
     teacher: Path, settings: Distill, taps: list[str], device: torch.device
-) -> PerceptualNetwork:
-    """The network that `distill.perceptual` names; raises ConfigError where it cannot judge pictures alone."""
+) -> Perceptual:
+    """The term that `distill.perceptual` names; raises ConfigError where its network cannot judge pictures alone."""
     name, key = settings.perceptual, "distill.perceptual"
     if name in OWN_NETWORKS:
         channels = read_config(teacher).output.channels
-        return own_network(name, teacher, channels, key, taps=taps, device=device)
-    network, separator, file = name.partition(":")
-    if not separator or network not in FILES:
-        raise ConfigError(
-            f"{key} '{name}': write teacher, discriminator, vgg16:FILE or squeezenet:FILE"
-        )
+        return perceptual_loss(own_network(name, teacher, channels, key, taps=taps, device=device))
+    kind, separator, file = name.partition(":")
+    if not separator or kind not in FILES:
+        forms = ", ".join(f"{each}:FILE" for each in FILES)
+        raise ConfigError(f"{key} '{name}': write teacher, discriminator, {forms}")
+    network = kind.removesuffix(STYLE)
     found = open_perceptual(Path(file), device=device)
     if not found.name.startswith(network):
         raise ConfigError(f"{key} '{name}': {file} holds {found.name}")
-    return found
+    if not kind.endswith(STYLE):
+        return usual_loss(found)
+    if network == "squeezenet":
+        say("the style term looks through SqueezeNet, which stands in for the published VGG16")
+    return style_loss(found)

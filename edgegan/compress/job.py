@@ -39,6 +39,8 @@ LATER_DISTILL = (
     "discriminator_beta2",
     "discriminator_decay",
     "discriminator",
+    "discriminator_feature_weight",
+    "discriminator_weight_decay",
 )
 
 

@@ -6,8 +6,9 @@ term of a loss.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -20,18 +21,26 @@ from edgegan.weights import read_state
 
 State = dict[str, torch.Tensor]
 Perceptual = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-VGG16_BLOCKS = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+Blocks = tuple[tuple[int, ...], ...]
+VGG16_BLOCKS: Blocks = ((0, 2), (5, 7), (10, 12, 14), (17, 19, 21), (24, 26, 28))
+VGG19_BLOCKS: Blocks = ((0, 2), (5, 7), (10, 12, 14, 16), (19, 21, 23, 25), (28, 30, 32, 34))
+VGGS = {"vgg16": VGG16_BLOCKS, "vgg19": VGG19_BLOCKS}
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 SQUEEZENET_TAPS = ("conv1", "fire3", "fire5", "fire7", "fire9")
 SMALLEST_SIDE = 32
 
 
 @dataclass(frozen=True)
 class PerceptualNetwork:
-    """A named network: `features` takes (N, 3, H, W) RGB in [-1, 1] and gives maps (N, C, h, w), shallow to deep."""
+    """A named network: `features` takes (N, 3, H, W) RGB in [-1, 1] and gives maps (N, C, h, w), shallow to deep.
+
+    `weights` are those of a VGG or SqueezeNet, for losses that look elsewhere in it; empty for other networks.
+    """
 
     name: str
     weights_sha256: str | None
     features: Callable[[torch.Tensor], list[torch.Tensor]]
+    weights: Mapping[str, torch.Tensor] = field(default_factory=dict)
 
 
 def perceptual_distance(
@@ -61,7 +70,8 @@ def perceptual_distance(
 def open_perceptual(
     path: Path | None, *, download: bool = False, device: torch.device | None = None
 ) -> PerceptualNetwork:
-    """VGG16 (torchvision's keys) or SqueezeNet 1.1 (Caffe's layers), recognised by their keys; VGG16 can be fetched.
+    """VGG16 or VGG19 (torchvision's keys) or SqueezeNet 1.1 (Caffe's layers), recognised by their keys; VGG16 can be
+    fetched.
 
     Raises InputError or CheckpointError naming the file.
     """
@@ -78,13 +88,16 @@ def open_perceptual(
         needed = ["conv1", *(f"fire{i}.{p}" for i in range(2, 10) for p in FIRE_PARTS)]
         check_keys(weights, needed, path)
         return PerceptualNetwork(
-            "squeezenet1.1-caffe", digest, lambda x: squeezenet_features(weights, x)
+            "squeezenet1.1-caffe", digest, lambda x: squeezenet_features(weights, x), weights
         )
-    if "features.0.weight" in weights and "features.28.weight" in weights:
-        check_keys(weights, [f"features.{i}" for block in VGG16_BLOCKS for i in block], path)
-        return PerceptualNetwork("vgg16", digest, lambda x: vgg16_features(weights, x))
+    for name, blocks in VGGS.items():
+        layers = [f"features.{layer}" for block in blocks for layer in block]
+        if all(f"{layer}.weight" in weights for layer in layers):
+            check_keys(weights, layers, path)
+            features = partial(vgg_features, weights, blocks)
+            return PerceptualNetwork(name, digest, features, weights)
     raise CheckpointError(
-        f"{path} is neither VGG16 ('features.0.weight' to 'features.28.weight') nor SqueezeNet 1.1 "
+        f"{path} is neither VGG16 nor VGG19 ('features.0.weight' to 'features.28.weight' or '34') nor SqueezeNet 1.1 "
         f"('fire2.squeeze1x1.weight'); its first key is '{next(iter(weights))}'"
     )
 
@@ -100,19 +113,34 @@ def check_keys(weights: State, names: list[str], path: Path) -> None:
                 raise CheckpointError(f"{path} lacks '{name}.{part}'; download the file again")
 
 
-def vgg16_features(weights: State, x: torch.Tensor) -> list[torch.Tensor]:
-    """ReLU outputs at the end of each of VGG16's five blocks; ImageNet's mean and deviation are taken off first."""
-    mean = x.new_tensor([0.485, 0.456, 0.406])[:, None, None]
-    std = x.new_tensor([0.229, 0.224, 0.225])[:, None, None]
-    y = ((x + 1) / 2 - mean) / std
+def imagenet_scaled(x: torch.Tensor) -> torch.Tensor:
+    """(N, 3, H, W) in [-1, 1] less ImageNet's mean, in its deviations."""
+    mean, deviation = (x.new_tensor(each)[:, None, None] for each in IMAGENET)
+    return ((x + 1) / 2 - mean) / deviation
+
+
+def vgg_features(
+    weights: Mapping[str, torch.Tensor], blocks: Blocks, x: torch.Tensor
+) -> list[torch.Tensor]:
+    """ReLU outputs at the end of each block of a VGG, of pictures in [-1, 1]."""
+    return vgg_maps(weights, imagenet_scaled(x), blocks, [block[-1] for block in blocks])
+
+
+def vgg_maps(
+    weights: Mapping[str, torch.Tensor], y: torch.Tensor, blocks: Blocks, taps: Sequence[int]
+) -> list[torch.Tensor]:
+    """What a VGG's ReLUs behind the convolutions `taps` (torchvision's numbers) make of its input, as it takes it."""
     maps = []
-    for index, block in enumerate(VGG16_BLOCKS):
+    for index, block in enumerate(blocks):
         if index:
             y = F.max_pool2d(y, 2)
         for layer in block:
             weight = weights[f"features.{layer}.weight"]
             y = F.relu(F.conv2d(y, weight, weights[f"features.{layer}.bias"], padding=1))
-        maps.append(y)
+            if layer in taps:
+                maps.append(y)
+            if layer == taps[-1]:
+                return maps
     return maps
 
 

@@ -8,14 +8,13 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from edgegan.errors import CheckpointError, ConfigError, first_problem, nearest
-from edgegan.models.discriminator import PatchDiscriminator, PatchSpec, judges_pairs
-from edgegan.models.matching import Imported, expected_state, rename, shape_of
+from edgegan.models.matching import Imported, expected_state
 from edgegan.models.normed_weights import fold_normed, unfold_normed
 from edgegan.models.readings import USUAL, Reading, apply_reading, as_stated
 from edgegan.models.zoo import FAMILIES
 from edgegan.weights import State, read_state
 
-__all__ = ["Imported", "import_checkpoint", "import_discriminator", "public_state", "read_state"]
+__all__ = ["Imported", "import_checkpoint", "public_state", "read_state"]
 
 
 def import_checkpoint(
@@ -131,32 +130,3 @@ def cut_to_widths(imported: Imported, widths: str, path: Path, *, legacy: bool) 
     changes = [*imported.changes, f"cut to the sub-network {widths}"]
     layout = imported.layout | keymap.cut_layout(imported.state)
     return replace(imported, spec=spec, state=state, changes=changes, layout=layout)
-
-
-def import_discriminator(path: Path, channels: tuple[int, int] = (3, 3)) -> tuple[PatchSpec, State]:
-    """A PatchGAN discriminator in the public layout (model.0, model.2, model.5, ...).
-
-    `channels` go into and out of the generator beside it. Raises CheckpointError, or ConfigError where it
-    is not that generator's.
-    """
-    state = read_state(path)
-    first = shape_of(state, "model.0.weight", path)
-    conditional = judges_pairs(int(first[1]), channels, path)
-    weights = [key for key, value in state.items() if key.endswith(".weight") and value.dim() == 4]
-    batch = any(key.endswith("running_mean") for key in state)
-    try:
-        spec = PatchSpec(
-            in_channels=first[1],
-            ndf=first[0],
-            layers=len(weights) - 2,
-            norm="batch" if batch else "instance",
-            conditional=conditional,
-        )
-    except ValidationError as error:
-        raise CheckpointError(
-            f"{path} has {len(weights)} convolutions, not those of a PatchGAN discriminator; "
-            "give the file that ends in _net_D.pth"
-        ) from error
-    expected = PatchDiscriminator(spec).state_dict()
-    names = {key: key for key in expected}
-    return spec, rename(state, names, expected, path, lambda _own: False)

@@ -32,22 +32,29 @@ class PatchSpec(BaseModel):
     layers: int = Field(3, ge=1, le=6)
     norm: Norm = "instance"
     conditional: bool = Field(False, description="judge input and output together (pix2pix)")
+    mean: bool = Field(
+        False,
+        description="one score, the mean over all patches, instead of a map of them (GAN Slimming)",
+    )
 
 
-def judges_pairs(seen: int, channels: tuple[int, int], path: Path) -> bool:
+def judges_pairs(seen: int, channels: tuple[int, int], path: Path, *, always: bool = False) -> bool:
     """Whether a discriminator of `seen` channels judges input and output together: exactly when it sees as many as go
-    into and out of its generator. Raises ConfigError where it sees neither these nor the output's alone."""
+    into and out of its generator. Raises ConfigError where it sees neither these nor the output's alone, which are not
+    enough for one that `always` judges both."""
     into, out = channels
-    if seen not in (out, into + out):
+    if seen not in ((into + out,) if always else (out, into + out)):
+        alone = "" if always else f"{out}, or "
         raise ConfigError(
             f"{path}: its discriminator sees {seen} channels; beside a generator of {into} to {out} channels it must "
-            f"see {out}, or {into + out} when conditional; give that generator's own with --discriminator, or none"
+            f"see {alone}{into + out} when conditional; give that generator's own with --discriminator, or none"
         )
     return seen == into + out
 
 
 class PatchDiscriminator(nn.Module):
-    """(N, in, H, W) -> (N, 1, h, w) scores, one for each overlapping patch; layer indices are the public ones."""
+    """(N, in, H, W) -> (N, 1, h, w) scores, one for each overlapping patch, or their mean (N, 1, 1, 1); layer indices
+    are the public ones."""
 
     def __init__(self, spec: PatchSpec) -> None:
         super().__init__()
@@ -68,10 +75,12 @@ class PatchDiscriminator(nn.Module):
             width = wider
         layers.append(nn.Conv2d(width, 1, 4, stride=1, padding=1))
         self.model = nn.Sequential(*layers)
+        self.mean = spec.mean
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
-        return self.model(x)
+        scores: torch.Tensor = self.model(x)
+        return scores.mean((2, 3), keepdim=True) if self.mean else scores
 
 
 class MultiscaleSpec(BaseModel):
@@ -86,10 +95,15 @@ class MultiscaleSpec(BaseModel):
     ndf: int = Field(64, ge=1, le=4096, description="channels after the first convolution")
     layers: int = Field(4, ge=2, le=6, description="convolutions before the one that scores")
     scales: int = Field(2, ge=1, le=4, description="how many sizes are judged")
+    spectral_ends: bool = Field(
+        True,
+        description="spectral norm on the first and the last convolution too; as released: false",
+    )
 
 
 class ScaleDiscriminator(nn.Module):
-    """One scale: 4x4 convolutions, the last one without stride, with spectral norm on all, InstanceNorm between."""
+    """One scale: 4x4 convolutions, the last one without stride, with spectral norm on all or on those between the ends,
+    where InstanceNorm follows."""
 
     def __init__(self, spec: MultiscaleSpec) -> None:
         super().__init__()
@@ -100,10 +114,12 @@ class ScaleDiscriminator(nn.Module):
             stride = 2 if index < spec.layers - 1 else 1
             conv = nn.Conv2d(before, width, 4, stride=stride, padding=2, bias=index == 0)
             norm = nn.InstanceNorm2d(width) if index else nn.Identity()
-            steps.append(nn.Sequential(spectral_norm(conv), norm, nn.LeakyReLU(0.2)))
+            normed = spectral_norm(conv) if index or spec.spectral_ends else conv
+            steps.append(nn.Sequential(normed, norm, nn.LeakyReLU(0.2)))
             before = width
         self.steps = nn.ModuleList(steps)
-        self.score = spectral_norm(nn.Conv2d(before, 1, 4, stride=1, padding=2))
+        score = nn.Conv2d(before, 1, 4, stride=1, padding=2)
+        self.score = spectral_norm(score) if spec.spectral_ends else score
 
     def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
         """(N, in, H, W) -> the map after every step, then (N, 1, h, w) scores."""

@@ -84,3 +84,16 @@ def verdicts(result: Any) -> list[torch.Tensor]:
 def inner_maps(result: Any) -> list[list[torch.Tensor]]:
     """The features before the scores, for each scale; none where a discriminator gives its scores alone."""
     return [maps[:-1] for maps in result] if isinstance(result, list) else [[]]
+
+
+def feature_maps(module: nn.Module, seen: torch.Tensor) -> list[list[torch.Tensor]]:
+    """A discriminator's features of what it sees (N, C, H, W), before the scores, for each scale: of one that gives its
+    scores alone, what comes out of its activations."""
+    if not isinstance(module, PatchDiscriminator):
+        return inner_maps(module(seen))
+    maps = []
+    for layer in list(module.model)[:-1]:
+        seen = layer(seen)
+        if isinstance(layer, nn.LeakyReLU):
+            maps.append(seen)
+    return [maps]

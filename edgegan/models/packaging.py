@@ -14,7 +14,7 @@ from edgegan.data.images import to_float
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.procedural import draw_pair
 from edgegan.files import sha256_file
-from edgegan.models.checkpoints import import_checkpoint, import_discriminator
+from edgegan.models.checkpoints import import_checkpoint
 from edgegan.models.contract import check_family
 from edgegan.models.custom import (
     CUSTOM,
@@ -26,6 +26,7 @@ from edgegan.models.custom import (
 from edgegan.models.ends import Between, Ends
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.matching import rename
+from edgegan.models.public_judges import import_discriminator
 from edgegan.models.readings import USUAL, Reading
 from edgegan.models.spec import Spec
 from edgegan.models.zoo import (

@@ -94,7 +94,15 @@ class Distill(Computing):
     perceptual: str = Field(
         "teacher",
         description="network of the perceptual term: teacher (its own encoder), discriminator (the inherited one), "
-        "vgg16:FILE or squeezenet:FILE",
+        "vgg16:FILE, squeezenet:FILE, vgg19:FILE (SPADE's loss), vgg16-style:FILE (GAN Slimming's: features and Gram "
+        "matrices) or squeezenet-style:FILE (its stand-in)",
+    )
+    discriminator_feature_weight: float = Field(
+        0.0,
+        ge=0,
+        le=1_000_000,
+        description="weight of the mean absolute difference of the discriminator's features from those of the true "
+        "picture (SPADE; GAN Compression's GauGAN: 10); needs gan_weight",
     )
     gan_weight: float = Field(
         0.0,
@@ -119,6 +127,9 @@ class Distill(Computing):
     )
     discriminator_beta2: float = Field(
         0.999, ge=0, lt=1, description="Adam's decay of the gradient's square, of the discriminator"
+    )
+    discriminator_weight_decay: float = Field(
+        0.0, ge=0, le=10, description="Adam's weight decay of the discriminator"
     )
     discriminator_decay: bool = Field(
         False,
@@ -148,7 +159,9 @@ class Distill(Computing):
 
     @model_validator(mode="after")
     def some_loss(self) -> Distill:
-        """A run without any reconstruction term trains nothing."""
+        """A run without any reconstruction term trains nothing; features of a discriminator need one in training."""
+        if self.discriminator_feature_weight > 0 and self.gan_weight == 0:
+            raise ValueError("discriminator_feature_weight needs gan_weight above 0")
         weights = (
             self.l1_weight,
             self.gradient_weight,

@@ -139,7 +139,8 @@ class Train(Computing):
         description="weight of the distance in the features of `perceptual`",
     )
     perceptual: Path | None = Field(
-        None, description="weights of the perceptual term's network: VGG16 or SqueezeNet 1.1"
+        None,
+        description="weights of the perceptual term's network: VGG19 (SPADE's loss), VGG16 or SqueezeNet 1.1",
     )
     pool: int = Field(
         50,
@@ -173,7 +174,7 @@ class Train(Computing):
                 )
         if self.perceptual_weight > 0 and self.perceptual is None:
             raise ValueError(
-                "perceptual_weight is set without a network: set perceptual to the weights of VGG16 "
+                "perceptual_weight is set without a network: set perceptual to the weights of VGG19, VGG16 "
                 "or SqueezeNet 1.1, or perceptual_weight to 0"
             )
         if self.identity_weight > 0 and self.cycle_weight == 0:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from edgegan.models.judges import JudgeSpec, judged, verdicts
+from edgegan.models.judges import JudgeSpec, feature_maps, judged, verdicts
 from edgegan.recipe.train_section import GanMode
-from edgegan.training.losses import fake_loss, fool_loss, real_loss
+from edgegan.training.losses import fake_loss, feature_matching, fool_loss, real_loss
 from edgegan.training.optimizers import set_rate
 from edgegan.training.schedule import Schedule
 
@@ -42,6 +42,14 @@ class Judge:
         """What a generator minimises. The discriminator gets no gradient from here on."""
         self.module.requires_grad_(False)
         return fool_loss(self.mode, self(x, image))
+
+    def unlike(self, x: torch.Tensor, image: torch.Tensor, genuine: torch.Tensor) -> torch.Tensor:
+        """How far its features of an image are from those of a real one, which get no gradient: mean absolute
+        differences summed over layers, mean over scales (Wang et al. 2018, equation 4). It gets none itself."""
+        self.module.requires_grad_(False)
+        with torch.no_grad():
+            wanted = feature_maps(self.module, judged(self.spec, x, genuine))
+        return feature_matching(feature_maps(self.module, judged(self.spec, x, image)), wanted)
 
     def on_real(self, x: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
         """What the discriminator minimises on real pictures. It gets gradients from here on."""

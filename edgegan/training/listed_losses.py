@@ -9,3 +9,4 @@ from edgegan.training.terms import FEATURE as feature
 from edgegan.training.terms import RELATION as relation
 from edgegan.training.terms import PERCEPTUAL as perceptual
 from edgegan.training.terms import GAN as gan
+from edgegan.training.terms import DISCRIMINATOR_FEATURE as discriminator_feature

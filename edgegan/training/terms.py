@@ -79,9 +79,18 @@ def make_gan(given: Given) -> Term | None:
     return None if judge is None else lambda seen: judge.fooled_by(seen.lesson.x, seen.output)
 
 
+def make_discriminator_feature(given: Given) -> Term | None:
+    """Where it has weight and there is a discriminator."""
+    judge = given.judge
+    if judge is None or given.weights["discriminator_feature"] == 0:
+        return None
+    return lambda seen: judge.unlike(seen.lesson.x, seen.output, seen.lesson.real)
+
+
 L1 = Loss(lambda _: lambda seen: (seen.output - seen.target).abs().mean())
 GRADIENT = Loss(lambda _: lambda seen: gradient_l1(seen.output, seen.target))
 FEATURE = Loss(make_feature, needs_taps=True)
 RELATION = Loss(make_relation, needs_taps=True)
 PERCEPTUAL = Loss(make_perceptual)
 GAN = Loss(make_gan)
+DISCRIMINATOR_FEATURE = Loss(make_discriminator_feature)

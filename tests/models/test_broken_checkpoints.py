@@ -10,7 +10,8 @@ import torch
 from support.broken_checkpoints import KEY, good_state
 
 from edgegan.errors import CheckpointError, EdgeGANError, InputError
-from edgegan.models.checkpoints import import_checkpoint, import_discriminator
+from edgegan.models.checkpoints import import_checkpoint
+from edgegan.models.public_judges import import_discriminator
 from edgegan.models.resnet.network import ResnetGenerator, ResnetSpec
 
 

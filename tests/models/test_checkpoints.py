@@ -13,9 +13,9 @@ from edgegan.errors import CheckpointError, ConfigError
 from edgegan.models.checkpoints import (
     Imported,
     import_checkpoint,
-    import_discriminator,
     public_state,
 )
+from edgegan.models.public_judges import import_discriminator
 from edgegan.models.zoo import build
 
 State = dict[str, torch.Tensor]

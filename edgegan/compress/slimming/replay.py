@@ -11,7 +11,7 @@ REPLAY_IMAGES = 50
 
 
 class Replay:
-    """The student's images that the discriminator is shown again (CycleGAN's buffer), in half precision."""
+    """The student's images that the discriminator is shown again (CycleGAN's buffer), kept in half precision."""
 
     def __init__(self) -> None:
         self.images: list[torch.Tensor] = []
@@ -22,18 +22,18 @@ class Replay:
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Inputs and images of a discriminator step: each image, or with probability a half an older one."""
         taken = []
-        for pair in zip(inputs.half(), output.detach().half(), strict=True):
+        for x, image in zip(inputs, output.detach(), strict=True):
+            shown = x, image
             if len(self.images) < REPLAY_IMAGES:
-                self.inputs.append(pair[0])
-                self.images.append(pair[1])
+                self.inputs.append(x.half())
+                self.images.append(image.half())
             elif chance.random() < 0.5:
                 place = chance.randrange(REPLAY_IMAGES)
-                older = self.inputs[place], self.images[place]
-                self.inputs[place], self.images[place] = pair
-                pair = older
-            taken.append(pair)
-        shown = [torch.stack(parts).float() for parts in zip(*taken, strict=True)]
-        return shown[0], shown[1]
+                shown = self.inputs[place].float(), self.images[place].float()
+                self.inputs[place], self.images[place] = x.half(), image.half()
+            taken.append(shown)
+        both = [torch.stack(parts) for parts in zip(*taken, strict=True)]
+        return both[0], both[1]
 
     def state_dict(self) -> dict[str, Any]:
         """For a checkpoint."""

@@ -20,6 +20,7 @@ from edgegan.models.matching import (
     shape_of,
 )
 from edgegan.models.resnet.network import ResnetSpec
+from edgegan.models.resnet.slimmed import is_slimmed, whole
 from edgegan.models.spec import Spec
 from edgegan.weights import State
 
@@ -128,6 +129,8 @@ def read(state: State, path: Path) -> Imported:
     not; old running statistics of InstanceNorm layers are dropped."""
     changes: list[str] = []
     state, name = one_name(state)
+    if is_slimmed(state):
+        state = whole(state, changes)
     block_ids = block_numbers(state, path)
     places = read_places(state, block_ids)
     separable = any(re.search(r"\.conv_block\.[01]\.conv\.0\.", key) for key in state)

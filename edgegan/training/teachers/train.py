@@ -18,7 +18,8 @@ from edgegan.data.datasets import Dataset, open_dataset
 from edgegan.errors import ConfigError
 from edgegan.files import sha256_file, sha256_json
 from edgegan.metrics.complexity import format_macs, measure
-from edgegan.metrics.perceptual import open_perceptual, perceptual_loss
+from edgegan.metrics.perceptual import open_perceptual
+from edgegan.metrics.published_losses import usual_loss
 from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.packaging import store
 from edgegan.models.spec import Spec
@@ -180,7 +181,7 @@ def make_method(
         return Sngan(settings, generator, (judge, critic), spec.latent, seed, rank, world)
     perceptual = None
     if settings.perceptual_weight > 0 and settings.perceptual is not None:
-        perceptual = perceptual_loss(open_perceptual(settings.perceptual, device=device))
+        perceptual = usual_loss(open_perceptual(settings.perceptual, device=device))
     step_on = gaugan_step if name == "gaugan" else pix2pix_step
     return Paired(settings, generator, (judge, critic), perceptual, step_on)
 
