@@ -15,10 +15,13 @@ from edgegan.metrics.published_losses import style_loss, usual_loss
 from edgegan.models.discriminator import MultiscaleSpec, PatchSpec
 from edgegan.models.judges import JudgeSpec, build_judge, load_judge
 from edgegan.models.own_features import OWN_NETWORKS, own_network
+from edgegan.models.zoo import parse_spec
 from edgegan.package import read_config
 from edgegan.recipe.distill_section import Distill
 from edgegan.recipe.schema import Recipe
+from edgegan.training.teachers.parts import judge_spec
 
+SMALL = 64  # sides below which a PatchGAN of three halvings sees little
 STYLE = "-style"
 FILES = ("vgg16", "vgg19", "squeezenet", "vgg16-style", "squeezenet-style")
 
@@ -47,13 +50,12 @@ def inherit(teacher: Path, recipe: Recipe, taps: list[str], device: torch.device
     judge = load_judge(teacher) if inherits_judge(settings) else None
     if judge is not None and settings.discriminator_feature_weight > 0:
         check_features(judge[0], teacher)
-    fresh = settings.gan_weight > 0 and judge is None
-    if fresh:
-        judge = fresh_judge(teacher, recipe.seed)
+    if settings.gan_weight > 0 and judge is None:
+        judge = fresh_judge(teacher, recipe)
     perceptual = None
     if settings.perceptual_weight > 0:
         perceptual = perceptual_term(teacher, settings, taps, device)
-    return Inherited(judge, perceptual, teacher_is_real=fresh)
+    return Inherited(judge, perceptual)
 
 
 def check_features(spec: JudgeSpec, teacher: Path) -> None:
@@ -65,11 +67,17 @@ def check_features(spec: JudgeSpec, teacher: Path) -> None:
         )
 
 
-def fresh_judge(teacher: Path, seed: int) -> tuple[JudgeSpec, nn.Module]:
-    """A PatchGAN with random weights for the pictures of a teacher."""
+def fresh_judge(teacher: Path, recipe: Recipe) -> tuple[JudgeSpec, nn.Module]:
+    """The discriminator with which the recipe's teacher would be trained, with random weights; smaller for pictures too
+    small for it."""
     config = read_config(teacher)
-    torch.manual_seed(seed)
-    spec = PatchSpec(in_channels=config.output.channels, layers=1 if min(config.size) < 64 else 3)
+    pairs = recipe.data.kind in ("paired", "labels")
+    method = recipe.train.method or ("pix2pix" if pairs else "cyclegan")
+    train = recipe.train.model_copy(update={"method": method})
+    spec = judge_spec(train, parse_spec(config.family, config.spec))
+    if isinstance(spec, PatchSpec) and min(config.size) < SMALL:
+        spec = spec.model_copy(update={"layers": 1})
+    torch.manual_seed(recipe.seed)
     return spec, build_judge(spec)
 
 

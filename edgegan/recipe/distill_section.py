@@ -116,8 +116,8 @@ class Distill(Computing):
     )
     discriminator: Literal["inherited", "fresh"] = Field(
         "inherited",
-        description="inherited: the teacher's own (GAN Compression); fresh: a PatchGAN that knows nothing yet and "
-        "takes the teacher's pictures for real",
+        description="inherited: the teacher's own (GAN Compression); fresh: that of the train section with random "
+        "weights (its fast pipeline, GD)",
     )
     discriminator_learning_rate: float = Field(
         2e-4, gt=0, le=10, description="Adam's step size of the discriminator"

@@ -84,7 +84,7 @@ def published(job: Job) -> Job:
     if world_size() > 1:
         raise ConfigError("slim.form paper keeps one replay buffer: run it in one process")
     weighs = job.recipe.slim.gan_weight > 0
-    judge = published_judge(job.order.teacher, job.recipe.seed) if weighs else None
+    judge = published_judge(job.order.teacher, job.recipe) if weighs else None
     inherited = replace(job.inherited, judge=judge, teacher_is_real=True)
     return replace(job, inherited=inherited)
 

@@ -15,6 +15,7 @@ from edgegan.compress.inherited import fresh_judge
 from edgegan.models.judges import JudgeSpec, load_judge
 from edgegan.package import read_config
 from edgegan.recipe.distill_section import Distill
+from edgegan.recipe.schema import Recipe
 from edgegan.recipe.slim_section import Slim
 from edgegan.training.objective import weights_of
 
@@ -25,8 +26,8 @@ def published_weights(settings: Distill, slimming: Slim) -> dict[str, float]:
     return {**weights, "gan": slimming.gan_weight}
 
 
-def published_judge(teacher: Path, seed: int) -> tuple[JudgeSpec, nn.Module]:
+def published_judge(teacher: Path, recipe: Recipe) -> tuple[JudgeSpec, nn.Module]:
     """The discriminator that a teacher's package keeps, or a fresh PatchGAN where it keeps none."""
     if read_config(teacher).discriminator is not None:
         return load_judge(teacher)
-    return fresh_judge(teacher, seed)
+    return fresh_judge(teacher, recipe)
