@@ -11,7 +11,7 @@ import yaml
 from edgegan.errors import ConfigError, nearest
 from edgegan.recipe.loading import shipped_recipes
 
-FIELDS = ("Reproduces", "Data", "Hardware", "Time", "Expected")
+FIELDS = ("Reproduces", "Rows", "Data", "Hardware", "Time", "Expected")
 REQUIRED = ("Reproduces", "Hardware", "Time", "Expected")
 
 

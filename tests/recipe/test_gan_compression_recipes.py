@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 
@@ -9,7 +11,8 @@ from edgegan.channels.graph import trace_channels
 from edgegan.compress.search.widths import WidthSpace, searched_space
 from edgegan.models.catalogue import measure_spec
 from edgegan.models.resnet.network import ResnetSpec
-from edgegan.recipe.headers import find_header
+from edgegan.models.spade.network import SpadeSpec
+from edgegan.recipe.headers import all_headers, find_header
 from edgegan.recipe.loading import load_recipe
 from edgegan.recipe.schema import Recipe
 
@@ -81,3 +84,76 @@ def test_its_quick_variant_has_the_same_stages(name: str) -> None:
     assert quick.student.start == full.student.start
     assert quick.supernet.tied == full.supernet.tied
     assert space_of(quick).size() == quick.search.exhaustive == 256
+
+
+FAST = {  # the config that the published search led to, decades of its space
+    "horse2zebra": ("16_16_24_16_32_64_16_24", 5**8),
+    "edges2shoes": ("24_24_40_56_24_56_16_40", 7**8),
+    "map2aerial": ("16_16_40_40_40_64_24_16", 7**8),
+    "cityscapes": ("16_24_48_56_40_48_24_16", 7**8),
+    "gaugan_cityscapes": ("32_32_32_48_32_24_24_32", 4**5 * 5**3),
+}
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_the_fast_pipeline_is_set_as_released(name: str) -> None:
+    """A dense teacher, a supernet as wide from random weights, a discriminator of its own, evolution."""
+    recipe, original = (load_recipe(f"gan_compression_{name}{tail}", []) for tail in ("_fast", ""))
+    config, size = FAST[name]
+    assert (recipe.student.start, recipe.student.scale, recipe.supernet.pretrain_steps) == (
+        "random",
+        1.0,
+        0,
+    )
+    assert (recipe.distill.discriminator, recipe.train.ngf) == ("fresh", 64)
+    assert "block" not in recipe.train.spec
+    same = ("l1_weight", "feature_weight", "feature_error", "gan_mode", "constant_share", "beta1")
+    for key in (*same, "discriminator_feature_weight", "discriminator_learning_rate"):
+        assert getattr(recipe.distill, key) == getattr(original.distill, key), key
+    assert math.prod(map(len, recipe.supernet.choices)) == size
+    assert (recipe.search.population, recipe.search.generations) == (100, 500)
+    spec = spade(recipe) if name.startswith("gaugan") else widest(recipe)
+    cost = measure_spec(spec.with_config(config), recipe.data.size)
+    assert recipe.budget.macs is not None
+    assert recipe.budget.macs * 0.99 < cost.macs <= recipe.budget.macs
+    assert f"--widths {config}" in find_header(recipe.name).fields["Expected"]
+
+
+def spade(recipe: Recipe) -> SpadeSpec:
+    """The widest student of a GauGAN recipe."""
+    student = recipe.student
+    return SpadeSpec.from_ngf(recipe.train.ngf, **recipe.train.spec).scaled(
+        student.scale, student.round_to, student.block, student.norm
+    )
+
+
+def test_gaugan_is_set_as_released() -> None:
+    recipe = load_recipe("gan_compression_gaugan_cityscapes", [])
+    distill = recipe.distill
+    weights = (distill.feature_weight, distill.discriminator_feature_weight, distill.gan_weight)
+    assert (distill.gan_mode, weights, distill.l1_weight) == ("hinge", (10, 10, 1), 0)
+    assert (distill.learning_rate, distill.discriminator_learning_rate) == (1e-4, 4e-4)
+    adam = (distill.beta1, distill.beta2, distill.discriminator_beta1, distill.discriminator_beta2)
+    assert adam == (0.0, 0.9, 0.0, 0.9)
+    assert math.prod(map(len, recipe.supernet.choices)) == recipe.search.exhaustive == 15_552
+    published = {  # parameters and MACs as the papers count them
+        "32_32_48_32_32_32_32_24": (20_425_019, 31.663),
+        "32_40_40_32_40_24_32_24": (21_002_811, 31.168),
+        "32_32_32_48_32_24_24_32": (20_174_275, 31.218),
+    }
+    for config, (parameters, billions) in published.items():
+        cost = measure_spec(SpadeSpec.from_config(config), recipe.data.size)
+        assert cost.parameters == parameters
+        assert cost.macs_published / 1e9 == pytest.approx(billions, abs=1e-3)
+
+
+def test_every_published_row_is_listed() -> None:
+    """The compressed rows of both papers' tables, each with its command, in what `edgegan recipes` prints."""
+    rows = " ".join(header.fields.get("Rows", "") for header in all_headers())
+    named = ["GS-8 of horse2zebra, zebra2horse, summer2winter and winter2summer", "GS-32 of each"]
+    named += ["CartoonGAN at 1/47", "SNGAN on CIFAR-10 at 1/8", "32_32_40_48_16_32 --legacy"]
+    configs = ["24_24_24_32_20_16", "48_32_40_40_24_32", "32_32_48_32_32_32_32_24"]
+    configs += ["32_40_40_32_40_24_32_24", *(config for config, _ in FAST.values())]
+    configs += [config for *_, config in ROWS.values()]
+    for name in (*named, *configs):
+        assert name in rows, name
