@@ -67,7 +67,15 @@ def student() -> nn.Module:
 
 
 def test_terms_are_added_up_in_the_order_of_their_weights() -> None:
-    assert list(LOSSES) == ["l1", "gradient", "feature", "relation", "perceptual", "gan"]
+    assert list(LOSSES) == [
+        "l1",
+        "gradient",
+        "feature",
+        "relation",
+        "perceptual",
+        "gan",
+        "discriminator_feature",
+    ]
     found = weights_of(Distill(l1_weight=2, gan_weight=0.5))
     assert found["l1"] == 2
     assert found["gan"] == 0.5
