@@ -16,6 +16,7 @@ from typer.models import ArgumentInfo, OptionInfo
 from edgegan import errors
 from edgegan.cli import COMMANDS
 from edgegan.commands.devices import devices
+from edgegan.commands.preparing import data
 from edgegan.recipe.schema import Recipe
 
 FILE = Path(__file__).with_name("reference.md")
@@ -69,10 +70,11 @@ def commands() -> Iterator[str]:
     yield "`edgegan --version` prints the version, `edgegan --install-completion` adds completion to your shell.\n"
     for name, command in COMMANDS.items():
         yield from command_section(name, command)
-    for registered in devices.registered_commands:
-        command = registered.callback
-        assert command is not None
-        yield from command_section(f"devices {registered.name or command.__name__}", command)
+    for group, inner in {"devices": devices, "data": data}.items():
+        for registered in inner.registered_commands:
+            command = registered.callback
+            assert command is not None
+            yield from command_section(f"{group} {registered.name or command.__name__}", command)
 
 
 def command_section(name: str, command: Callable[..., Any]) -> Iterator[str]:

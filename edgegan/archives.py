@@ -10,7 +10,8 @@ import stat
 import struct
 import tarfile
 import zipfile
-from collections.abc import Collection, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -33,13 +34,16 @@ def is_zip(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04" or zipfile.is_zipfile(path)
 
 
-def check_zip(path: Path, most_bytes: int) -> list[zipfile.ZipInfo]:
+def check_zip(
+    path: Path, most_bytes: int, most_members: int | None = None
+) -> list[zipfile.ZipInfo]:
     """The members of a zip file that would unpack to at most `most_bytes`; raises ArchiveError, OSError as it comes."""
     try:
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
             check_end(file)
             members = archive.infolist()
-            check_names([member.orig_filename for member in members], [m.filename for m in members])
+            names = [member.orig_filename for member in members]
+            check_names(names, [member.filename for member in members], most_members)
             unpacked = sum(member.file_size for member in members)
             if unpacked > most_bytes:
                 raise ArchiveError(f"it would unpack to {unpacked / 1e6:,.0f} MB")
@@ -65,10 +69,13 @@ def check_end(file: IO[bytes]) -> None:
         raise ArchiveError("something lies behind its list of members")
 
 
-def check_names(names: Sequence[str], shown: Sequence[str]) -> None:
+def check_names(
+    names: Sequence[str], shown: Sequence[str], most_members: int | None = None
+) -> None:
     """Few enough, each once whatever the case, none that leads out of a folder or hides a part of itself."""
-    if len(names) > MOST_MEMBERS:
-        raise ArchiveError(f"it has {len(names):,} members, allowed are {MOST_MEMBERS:,}")
+    most = most_members or MOST_MEMBERS
+    if len(names) > most:
+        raise ArchiveError(f"it has {len(names):,} members, allowed are {most:,}")
     if list(names) != list(shown):
         raise ArchiveError("a member's name holds a NUL or a backslash")
     seen: set[str] = set()
@@ -130,9 +137,23 @@ def check_wide(more: bytes, packed: int, size: int, member: zipfile.ZipInfo) -> 
 
 
 def read_tar(path: Path, names: Collection[str], most_bytes: int) -> dict[str, bytes]:
-    """The bytes of the members of these names of a tar file, those that there are. Raises ArchiveError for one with
-    links, devices, two members of a name, names that lead out of it, or more than `most_bytes` unpacked."""
-    found: dict[str, bytes] = {}
+    """The bytes of the members of these names of a tar file, those that there are; raises ArchiveError as `tar_members`
+    does."""
+    return {
+        name: read()
+        for name, _, read in tar_members(path, most_bytes)
+        if name in names and read is not None
+    }
+
+
+def tar_members(
+    path: Path, most_bytes: int, most_members: int | None = None
+) -> Iterator[tuple[str, int, Callable[[], bytes] | None]]:
+    """The members of a tar file in order: name, size, and for a file what reads it while it is the last one given.
+
+    Raises ArchiveError for an archive with links, devices, two members of a name, names that lead out of it, or more
+    than `most_bytes` unpacked.
+    """
     seen: set[str] = set()
     total = 0
     try:
@@ -140,16 +161,14 @@ def read_tar(path: Path, names: Collection[str], most_bytes: int) -> dict[str, b
             for member in archive:
                 check_name(member.name)
                 total += member.size
-                if len(seen) >= MOST_MEMBERS or total > most_bytes:
+                if len(seen) >= (most_members or MOST_MEMBERS) or total > most_bytes:
                     raise ArchiveError(f"it would unpack to more than {most_bytes / 1e6:,.0f} MB")
                 if not (member.isreg() or member.isdir()):
                     raise ArchiveError(f"its member {member.name!r} is a link or a device")
                 if member.name.casefold() in seen:
                     raise ArchiveError(f"two members are named {member.name!r}")
                 seen.add(member.name.casefold())
-                stream = archive.extractfile(member) if member.name in names else None
-                if stream is not None:
-                    found[member.name] = stream.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
+                stream = archive.extractfile(member)
+                yield member.name, member.size, stream.read if stream is not None else None
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ArchiveError(f"it is no tar file ({error})") from error
-    return found

@@ -28,6 +28,7 @@ from edgegan.commands import (
     linting,
     measuring,
     packages,
+    preparing,
     quickstarting,
     teaching,
 )
@@ -89,6 +90,7 @@ def with_results_apart(command: Callable[..., Any]) -> Callable[..., Any]:
 for name, command in COMMANDS.items():
     app.command(name)(with_results_apart(command))
 app.add_typer(devices.devices, name="devices")
+app.add_typer(preparing.data, name="data")
 
 
 @app.callback(invoke_without_command=True)

@@ -118,6 +118,12 @@ def compare_files(values: Any) -> Listed | None:
     return {"compare.json": None} if known else None
 
 
+def dataset_files(values: Any) -> Listed | None:
+    """dataset.json of a prepared data set; its pictures are listed as they are written."""
+    known = has(values, schema_version=int, data_set=str, key=str, counts=dict)
+    return {"dataset.json": None} if known and SHA256.fullmatch(values["key"]) else None
+
+
 def is_record(values: Any) -> bool:
     """Whether a file is a bench record."""
     return has(values, artefact=str, sha256=str, device=str, environment=dict, command=str)
@@ -190,6 +196,7 @@ LAYOUTS = {
         ("compare.md", "compare.svg", "runs/*_seed*.json"),
         inside=(("teacher", "package"), ("runs/*", "run")),
     ),
+    "dataset": Layout("a data set", "dataset.json", dataset_files),
     "assets": Layout(
         "an app's models", "models/index.json", index_files, inside=(("models/*", "model"),)
     ),
