@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-imports fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-generators bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
+.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-imports fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-generators bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-papers bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -31,6 +31,7 @@ help:
 	@echo "make bench-many-pictures  edgegan run over 5,000 and 20,000 small pictures: first result, time, memory"
 	@echo "make bench-norms     students of each norm at equal int8 latency"
 	@echo "make bench-overhead  what the bench itself adds to an inference, beside LiteRT's own tool"
+	@echo "make bench-papers    parameters and MACs of the rows of GAN Compression's table, from their width configs"
 	@echo "make bench-parity    parity of every family, target and precision on real inputs (EDGEGAN_DATA)"
 	@echo "make bench-rank      MACs, arm64 instructions and the predictor against measured latency, 30 random students"
 	@echo "make bench-rewrites  what single rewrites of the exporter are worth in LiteRT"
@@ -137,6 +138,9 @@ bench-overhead: venv
 
 bench-throttling: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.throttling
+
+bench-papers: venv
+	$(BIN)/python -m edgegan.benchmarks.studies.paper_costs
 
 bench-parity: venv
 	$(BIN)/python -m edgegan.benchmarks.studies.family_parity

@@ -126,6 +126,13 @@ class Rows:
         return Rows(self.path, self.array, self.indices[np.asarray(indices, np.int64)])
 
 
+def together(first: Pictures, second: Pictures) -> Files:
+    """The files of two sets; raises InputError for pictures in arrays."""
+    if not (isinstance(first, Files) and isinstance(second, Files)):
+        raise InputError(f"{first.name(0)} is of an array; give its pictures as files in a folder")
+    return Files([*first.paths, *second.paths], first.half)
+
+
 def open_pictures(path: Path) -> Files | Rows:
     """The pictures of a folder, or of a .npy or .npz file; raises InputError."""
     if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():

@@ -15,7 +15,7 @@ import torch
 from edgegan.console import say
 from edgegan.data.images import list_images, take_crop
 from edgegan.data.labels import read_labels
-from edgegan.data.pictures import Files, LabelFiles, Pictures
+from edgegan.data.pictures import Files, LabelFiles, Pictures, together
 from edgegan.errors import ConfigError, InputError
 from edgegan.evaluation.figures import (
     Judge,
@@ -87,10 +87,14 @@ class Settings:
         if self.published is None:
             targets = inputs.split.targets
             return PictureSet("validation targets", targets, inputs.size, inputs.resize)
-        trained_on = inputs.training.targets if inputs.training else None
+        kept = inputs.split.targets
+        trained_on = inputs.training.targets if inputs.training is not None else None
         if self.published.reference == "train" and trained_on is not None:
             return self.folder("training targets", trained_on)
-        return self.folder("validation targets", inputs.split.targets)
+        every = self.published.reference == "all when unpaired"
+        if every and inputs.split.data.kind == "unpaired" and trained_on is not None:
+            return self.folder("training and validation targets", together(trained_on, kept))
+        return self.folder("validation targets", kept)
 
     def folder(self, name: Path | str, files: Pictures) -> PictureSet:
         """A set of pictures, as they are by a published protocol, else cropped where a size is set."""

@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from edgegan.errors import ConfigError, nearest
 
-Part = Literal["test", "train"]
+Part = Literal["test", "train", "all when unpaired"]
+PARTS = {
+    "test": "test pictures",
+    "train": "training pictures",
+    "all when unpaired": "test pictures, of unpaired sets training pictures too,",
+}
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,12 @@ class PublishedProtocol:
             if self.clean
             else "bilinear, not antialiased, of 8-bit pictures"
         )
-        domain = "test pictures" if self.reference == "test" else "training pictures"
         labels = ["label maps: whole; scores are enlarged to them"] if self.whole_labels else []
         return [
             f"as {self.source}",
             f"inputs: all test pictures, {scaled if self.squash else 'cropped as without a protocol'}",
             f"made pictures: {cut if self.truncate else rounded}",
-            f"reference: {domain} of the target domain, at their own size{reals}",
+            f"reference: {PARTS[self.reference]} of the target domain, at their own size{reals}",
             f"Inception: 299x299 {square}",
             *labels,
         ]
@@ -67,6 +71,7 @@ PROTOCOLS = {
         PublishedProtocol(
             "gan-compression",
             "GAN Compression's released code tests (Li et al. 2020)",
+            reference="all when unpaired",
             truncate=True,
             truncate_reals=True,
             whole_labels=True,

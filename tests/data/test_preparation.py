@@ -127,7 +127,9 @@ def test_streets(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no leftImg8bit"):
         prepare("cityscapes", both[1:], tmp_path / "half")
     zipped(tmp_path / "l2.zip", *[f"leftImg8bit/val/ulm/{i}_leftImg8bit.png" for i in "12"])
-    with pytest.raises(InputError, match=r"4 photos and labels .* have no partner: train/ulm/ulm_0"):
+    with pytest.raises(
+        InputError, match=r"4 photos and labels .* have no partner: train/ulm/ulm_0"
+    ):
         prepare("cityscapes", [tmp_path / "l2.zip", both[1]], tmp_path / "half")
     assert not (tmp_path / "half").exists()
 

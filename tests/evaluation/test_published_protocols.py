@@ -69,7 +69,7 @@ def run_of_two_domains(tmp_path: Path, resnet_checkpoint: Path) -> Run:
 
 EXPECTED = {  # reference, its pictures, cut off
     "cyclegan": ("validation targets", 5, False),
-    "gan-compression": ("validation targets", 5, True),
+    "gan-compression": ("training and validation targets", 9, True),
     "gan-slimming": ("training targets", 4, False),
     "clean": ("validation targets", 5, False),
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from support.commands import ROOT
 from support.house import all_modules, imports, is_study, modules, read
 
-from edgegan.cli import COMMANDS
+from edgegan.cli import COMMANDS, app
 
 FUNCTION_LINES = 60
 PARAMETERS = 7
@@ -36,7 +36,10 @@ def all_parameters(function: Function) -> list[ast.arg]:
 
 def is_command(module: str, function: Function) -> bool:
     """Whether its signature is a table of command-line options."""
-    known = {(each.__module__, each.__name__) for each in COMMANDS.values()}
+    groups = [group.typer_instance for group in app.registered_groups]
+    inner = [each.callback for group in groups if group for each in group.registered_commands]
+    commands = [*COMMANDS.values(), *(each for each in inner if each is not None)]
+    known = {(each.__module__, each.__name__) for each in commands}
     return (module, function.name) in known
 
 
