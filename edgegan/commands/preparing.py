@@ -55,7 +55,7 @@ def prepare(
     Archives are not trusted: they are looked through before anything is written.
     """
     from edgegan.data.downloading import download_archive
-    from edgegan.data.preparation import prepare as run_prepare
+    from edgegan.data.public_data import prepare as run_prepare
     from edgegan.data.published_sets import published_set
     from edgegan.files import cache_folder, sha256_file
 

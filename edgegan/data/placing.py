@@ -23,6 +23,7 @@ SIDES = re.compile(r"(?:^|/)(train|test|val)/([^/]+)$")
 STREETS = re.compile(
     r"(?:^|/)(?:leftImg8bit|gtFine)/(train|val)/([^/]+)/([^/]+)_(leftImg8bit|gtFine_labelIds|gtFine_instanceIds)\.png$"
 )
+ITSELF = (*range(len(OF_LABELS) - 1), IGNORED)
 MOST_PIXELS = 20_000_000
 
 
@@ -74,9 +75,7 @@ def cityscapes(name: str, size: tuple[int, int] | None) -> list[Output]:
         return [Output(to("instances"), same)]
     return [
         Output(to("labels"), lambda data: mapped(data, size, name, OF_LABELS)),
-        Output(
-            to("label_ids"), lambda data: mapped(data, size, name, tuple(range(len(OF_LABELS))))
-        ),
+        Output(to("label_ids"), lambda data: mapped(data, size, name, ITSELF)),
     ]
 
 

@@ -20,7 +20,7 @@ from edgegan.data.collected import listed_files
 from edgegan.data.datasets import open_dataset
 from edgegan.data.downloading import download_archive
 from edgegan.data.labels import read_labels
-from edgegan.data.preparation import prepare
+from edgegan.data.public_data import prepare
 from edgegan.errors import ConfigError, EdgeGANError, InputError, OutputError
 from edgegan.recipe.loading import load_recipe
 
@@ -62,10 +62,10 @@ MAPS = [f"maps/{part}/{i}.png" for part in ("train", "val") for i in "123"]
 def examples(command: str) -> tuple[int, int]:
     """Pictures for training and validation that a printed command's options come to."""
     words = shlex.split(command)
-    named = dict(zip(words[3:-2:2], words[4:-2:2], strict=True))
-    values = [f"data.{k[2:].replace('-', '_')}={v}" for k, v in named.items() if k != "--set"]
+    given = list(zip(words[3:-2:2], words[4:-2:2], strict=True))
+    values = [f"data.{k[2:].replace('-', '_')}={v}" for k, v in given if k != "--set"]
     values = [each.replace("data.data=", "data.train=") for each in values]
-    values += [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+    values += [v for k, v in given if k == "--set"]
     dataset = open_dataset(load_recipe(words[2], values).data, 0)
     return len(dataset.train), len(dataset.validation)
 
@@ -118,7 +118,8 @@ def test_streets(tmp_path: Path) -> None:
     made = prepare("cityscapes", both, tmp_path / "out", size=(8, 12))
     kinds = ("photos", "labels", "label_ids", "instances")
     assert made["counts"] == {f"{kind}/{part}": 1 for kind in kinds for part in ("train", "val")}
-    assert examples(made["commands"][0]) == (1, 1)
+    assert examples(made["commands"][0]) == (1, 1) == examples(made["commands"][2])
+    assert "gan_compression_gaugan_cityscapes" in made["commands"][3]
     numbers = read_labels(tmp_path / "out/label_ids/train/ulm/ulm_0.png")
     classes = read_labels(tmp_path / "out/labels/train/ulm/ulm_0.png")
     assert numbers.shape == (8, 12)

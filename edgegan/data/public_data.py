@@ -167,44 +167,61 @@ def converted(outputs: list[Output], read: Read) -> list[tuple[str, bytes]]:
 
 def commands(name: str, about: PublishedSet, counts: dict[str, int], output: Path) -> list[str]:
     """The commands that train a teacher on the data set and compress it."""
-    given = [*folders_given(about, counts, output)]
-    train = about.recipe or ("cyclegan" if about.form == "unpaired" else "pix2pix")
-    paths = " ".join(shlex.quote(word) for word in given)
-    lines = [f"edgegan train {train} {paths} -o runs/{name}_teacher"]
-    if about.recipe:
-        network = "search.network=NETWORK"
-        lines.append(
-            f"edgegan compress {about.recipe} --teacher runs/{name}_teacher/teacher {paths} --set {network}"
-            f"{reference(about, output)} -o runs/{name}"
-        )
-    return lines
-
-
-def reference(about: PublishedSet, output: Path) -> str:
-    """Where a search finds the pictures of domain B that nobody is paired with."""
-    if about.form != "unpaired":
-        return ""
-    return " --set " + shlex.quote(f"search.reference={(output / 'testB').absolute()}")
-
-
-def folders_given(about: PublishedSet, counts: dict[str, int], output: Path) -> list[str]:
-    """The options that name the folders."""
-
-    def options(**folders: str) -> list[str]:
-        named = (
-            (f"--{key.replace('_', '-')}", str(output / value)) for key, value in folders.items()
-        )
-        return [word for pair in named for word in pair]
-
-    part = next((each for each in ("val", "test") if any(k.startswith(each) for k in counts)), "")
+    part = next((each for each in ("val", "test") if any(each in k for k in counts)), "")
     if about.form == "cityscapes":
-        given = options(data="labels/train", target="photos/train")
-        if counts.get("labels/val"):
-            given += options(validation="labels/val", validation_target="photos/val")
+        pix2pix = streets(output, "labels", part)
+        instances = ["--instances", str(output / "instances/train")]
+        beside = [f"data.instances={output / 'instances/train'}"]
+        if part:
+            beside.append(f"data.validation_instances={output / 'instances' / part}")
+        gaugan = streets(output, "label_ids", part)
+        added = [word for each in beside for word in ("--set", each)]
+        lines = pair(name, about.recipe, pix2pix, pix2pix)
+        spade = "gan_compression_gaugan_cityscapes"
+        return lines + pair(f"{name}_gaugan", spade, gaugan + instances + added[2:], gaugan + added)
+    given = aligned_sides(output, part, about) if about.form == "aligned" else domains(output, part)
+    if not about.recipe:
+        recipe = "cyclegan" if about.form == "unpaired" else "pix2pix"
+        return pair(name, recipe, given, given)[:1]
+    place = (output / "testB").absolute()
+    more = ["--set", f"search.reference={place}"] if about.form == "unpaired" else []
+    return pair(name, about.recipe, given, given + more)
+
+
+def pair(name: str, recipe: str, train: list[str], compress: list[str]) -> list[str]:
+    """The command that trains and the one that compresses."""
+    teacher, network = f"runs/{name}_teacher", "--set search.network=NETWORK"
+    return [
+        f"edgegan train {recipe} {shlex.join(train)} -o {teacher}",
+        f"edgegan compress {recipe} --teacher {teacher}/teacher {shlex.join(compress)} {network} -o runs/{name}",
+    ]
+
+
+def options(output: Path, **folders: str) -> list[str]:
+    """Options that name folders of the data set."""
+    named = [(f"--{key.replace('_', '-')}", str(output / value)) for key, value in folders.items()]
+    return [word for each in named for word in each]
+
+
+def streets(output: Path, labels: str, part: str) -> list[str]:
+    """Label maps and photos."""
+    given = options(output, data=f"{labels}/train", target="photos/train")
+    if not part:
         return given
-    if about.form == "aligned":
-        given = options(data="train")
-        given += options(validation=part) if part else []
-        return [*given, "--set", f"data.direction={about.direction}"]
-    given = options(data="trainA", target="trainB")
-    return given + (options(validation=f"{part}A", validation_target=f"{part}B") if part else [])
+    return given + options(
+        output, validation=f"{labels}/{part}", validation_target=f"photos/{part}"
+    )
+
+
+def aligned_sides(output: Path, part: str, about: PublishedSet) -> list[str]:
+    """Side-by-side pictures with their direction."""
+    given = options(output, data="train") + (options(output, validation=part) if part else [])
+    return [*given, "--set", f"data.direction={about.direction}"]
+
+
+def domains(output: Path, part: str) -> list[str]:
+    """Two folders."""
+    given = options(output, data="trainA", target="trainB")
+    if not part:
+        return given
+    return given + options(output, validation=f"{part}A", validation_target=f"{part}B")
