@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(shell cksum constraints.txt pyproject.toml | cksum | cut -d' ' -f1)
 
-.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-imports fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-generators bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-papers bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
+.PHONY: help venv quickstart android test lint map reference clean fuzz fuzz-export fuzz-faults fuzz-imports fuzz-networks fuzz-outputs bench-arm64 bench-classifier bench-exporters bench-file-sizes bench-fingerprints bench-fitness bench-generators bench-lint-costs bench-many-pictures bench-norms bench-overhead bench-papers bench-parity bench-rank bench-rewrites bench-search bench-segmentation bench-slicing bench-tasks bench-throttling bench-train bench-uniform
 
 help:
 	@echo "make quickstart   the whole job on embedded data: compress, export, bench, report, bundle"
@@ -26,6 +26,7 @@ help:
 	@echo "make bench-exporters the same weights by every exporter, in one interleaved run"
 	@echo "make bench-file-sizes  what a .tflite holds beside its weights, fitted anew"
 	@echo "make bench-fingerprints FOLDER=NEW [BEFORE=FILE]   sha256 of all that small runs make, compared with earlier ones"
+	@echo "make bench-fitness TEACHER=FOLDER NETWORK=FILE PAIRS='--data ...'   one supernet searched by PSNR, then by Frechet distance"
 	@echo "make bench-generators  which public architectures come in, narrow and go out (installs their packages apart)"
 	@echo "make bench-lint-costs  what each operation the lint knows costs alone"
 	@echo "make bench-many-pictures  edgegan run over 5,000 and 20,000 small pictures: first result, time, memory"
@@ -93,6 +94,11 @@ bench-many-pictures: venv
 PUBLIC = build/generators
 PUBLIC_PACKAGES = spandrel==0.4.2 spandrel_extra_arches==0.2.0 segmentation-models-pytorch==0.6.0 timm==1.0.31 \
   einops==0.8.2 torchvision==0.29.1 huggingface-hub==2.4.0 pyyaml==6.0.4 requests==2.34.2 tqdm==4.70.1
+
+# PAIRS='--data INPUTS --target OUTPUTS --validation INPUTS --validation-target OUTPUTS'
+bench-fitness: venv
+	@test -n "$(TEACHER)" || { echo "give a teacher, a network and pairs: make bench-fitness TEACHER=FOLDER NETWORK=FILE PAIRS='...'"; exit 2; }
+	$(BIN)/python -m edgegan.benchmarks.studies.search_fitness --teacher $(TEACHER) --network $(NETWORK) $(PAIRS)
 
 bench-generators: venv
 	test -d $(PUBLIC) || $(BIN)/pip install --quiet --no-deps --target $(PUBLIC) $(PUBLIC_PACKAGES)

@@ -70,12 +70,17 @@ def test_every_option_exists() -> None:
     reference = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
     sections = dict(re.findall(r"^### edgegan ([\w -]+)\n(.*?)(?=^##|\Z)", reference, re.M | re.S))
     found = 0
-    for document in ("README.md", "docs/guide.md", "docs/app.md", "docs/results.md"):
+    for document in (
+        "README.md",
+        *(f"docs/{each}.md" for each in ("guide", "app", "results", "papers")),
+    ):
         text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
         for line in re.findall(r"^.*\bedgegan [a-z].*$", text, re.M):
-            for command in re.findall(r"edgegan (?:devices )?[a-z][a-z0-9-]+ [^`|&]*", line):
+            for command in re.findall(
+                r"edgegan (?:(?:devices|data) )?[a-z][a-z0-9-]+ [^`|&]*", line
+            ):
                 words = command.split()
-                name = " ".join(words[1:3]) if words[1] == "devices" else words[1]
+                name = " ".join(words[1:3]) if words[1] in ("devices", "data") else words[1]
                 for option in (word for word in words if re.fullmatch(r"--?[a-z][a-z-]*", word)):
                     assert re.search(rf"`{option}[`/]", sections[name]), f"{document}: {command}"
                     found += 1
@@ -88,6 +93,7 @@ def test_links_exist() -> None:
         "docs/app.md",
         "docs/guide.md",
         "docs/results.md",
+        "docs/papers.md",
         "docs/design.md",
         "docs/extending.md",
         "docs/reference.md",
