@@ -320,6 +320,8 @@ def seen_classes(
         if judged.classes is not None and card.translates(judged.classes):
             theirs, table = read, np.asarray(card.of_labels)
             read = lambda index: table[theirs(index)]  # noqa: E731
+        elif judged.classes == classes + 1:  # the generator has a class for pixels that have none
+            card = card.model_copy(update={"ignore": classes})
         ignore = card.ignore if settings.ignore is None else settings.ignore
         for suffix, pictures in sets.items():
             figures += segmentation_figures(judge, pictures, read, network, classes, ignore, suffix)

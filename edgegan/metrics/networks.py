@@ -54,8 +54,8 @@ class NetworkCard(BaseModel):
     )
 
     def translates(self, classes: int) -> bool:
-        """Whether label maps of so many classes become its own by `of_labels`."""
-        return len(self.classes) < classes <= len(self.of_labels)
+        """Whether label maps of so many classes, with or without one for the rest, become its own by `of_labels`."""
+        return bool(self.of_labels) and classes in (len(self.of_labels) - 1, len(self.of_labels))
 
     def feed(self, x: torch.Tensor) -> torch.Tensor:
         """RGB in [-1, 1], (N, 3, H, W), to the size and values that the network takes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -105,7 +106,7 @@ def test_whole_label_maps_of_more_classes(tmp_path: Path, monkeypatch: pytest.Mo
     config: Any = SimpleNamespace(input=LabelMapIO(classes=4), size=(8, 8))
     inputs = folder_inputs(tmp_path / "labels", config, None, None, published)
     assert inputs.labels(0).shape == (16, 32) and inputs.read(0).shape[1:] == (8, 8)
-    card = NetworkCard(classes=["dark", "bright"], ignore=9, of_labels=(9, 9, 0, 1))
+    card = NetworkCard(classes=["dark", "bright"], ignore=9, of_labels=(9, 9, 0, 1, 9))
     network = Network("eyes", "0" * 64, card, lambda x: torch.cat([-x[:, :1], x[:, :1]], 1) * 9)
     monkeypatch.setattr(
         "edgegan.evaluation.evaluate.open_segmenter", lambda *_: nullcontext(network)
@@ -117,6 +118,9 @@ def test_whole_label_maps_of_more_classes(tmp_path: Path, monkeypatch: pytest.Mo
     found = seen_classes(Judge("x", 0), judged, Settings(), tmp_path, {"": made})
     assert {each.name: each.value for each in found}["miou"] == 1
     assert found[0].protocol.settings.startswith("2 classes, label 9 ignored")
+    one_more = replace(judged, classes=3, labels=lambda i: np.maximum(inputs.labels(i), 2) - 2)
+    found = seen_classes(Judge("x", 0), one_more, Settings(), tmp_path, {"": made})
+    assert found[0].protocol.settings.startswith("2 classes, label 2 ignored")
 
 
 def test_other_names() -> None:
