@@ -55,6 +55,18 @@ def import_command(
     last_channel: Annotated[
         str | None, typer.Option(help="of SPADE's labels: edge (between instances) or class")
     ] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="of StarGAN, the attributes of what is made: 1,0,0,1,1 or as many as it has"
+        ),
+    ] = None,
+    residual: Annotated[
+        bool,
+        typer.Option(
+            "--residual", help="of a ResNet whose output is added to its input (DeblurGAN)"
+        ),
+    ] = False,
     generator: Annotated[
         str | None, typer.Option(help="your own nn.Module: package.module:factory")
     ] = None,
@@ -108,6 +120,7 @@ def import_command(
         refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
         refuse_with_generator(part=part, padding=padding, statistics=statistics)
         refuse_with_generator(separable_norm=separable_norm, last_channel=last_channel)
+        refuse_with_generator(label=label, residual=residual or None)
         config = import_generator(
             Own(
                 generator,
@@ -139,7 +152,7 @@ def import_command(
                 name,
                 licence,
                 part,
-                Reading(padding, statistics, separable_norm, last_channel),
+                Reading(padding, statistics, separable_norm, last_channel, label, residual),
             ),
             discriminator=discriminator,
             size=parse_size(size) or (256, 256),

@@ -12,3 +12,6 @@ from edgegan.models.sngan import FAMILY as sngan
 from edgegan.models.srgan import FAMILY as srgan
 from edgegan.models.compact import FAMILY as compact
 from edgegan.models.rrdbnet import FAMILY as rrdbnet
+from edgegan.models.ugatit import FAMILY as ugatit
+from edgegan.models.stargan import FAMILY as stargan
+from edgegan.models.whitebox import FAMILY as whitebox

@@ -1,5 +1,6 @@
 """What weights do not tell of a generator, as the user states it: the padding of blocks, the statistics of norms, the
-norm inside SPADE's separable convolutions, what SPADE's last channel is."""
+norm inside SPADE's separable convolutions, what SPADE's last channel is, StarGAN's attributes, an output that is added
+to the input."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from pathlib import Path
 import torch
 
 from edgegan.errors import ConfigError
+from edgegan.models.ends import parse_numbers
 from edgegan.models.matching import Imported, expected_state, tracked_to_batch
 from edgegan.weights import State
 
@@ -28,6 +30,8 @@ class Reading:
     statistics: str | None = None
     separable_norm: str | None = None
     last_channel: str | None = None
+    label: str | None = None
+    residual: bool = False
 
 
 USUAL = Reading()
@@ -45,6 +49,15 @@ def apply_reading(imported: Imported, reading: Reading, path: Path) -> Imported:
         imported = set_last_channel(imported, reading.last_channel, path)
     if reading.padding is not None:
         imported = set_padding(imported, reading.padding, path)
+    if reading.label is not None or imported.family == "stargan":
+        imported = set_label(imported, reading.label, path)
+    if reading.residual:
+        imported = set_residual(imported, path)
+    if reading.statistics is not None and imported.spec.norm != "batch":
+        raise ConfigError(
+            f"--statistics {reading.statistics}: the norms of {path} ({imported.family}) have no saved statistics to "
+            "choose; drop it"
+        )
     if imported.spec.norm == "batch":
         if reading.statistics == "picture":
             return use_picture(imported, path)
@@ -82,7 +95,8 @@ def check_choice(option: str, value: str | None, allowed: tuple[str, ...]) -> No
 def set_padding(imported: Imported, padding: str, path: Path) -> Imported:
     """The spec with this padding of residual blocks; zero padding shows in the keys and cannot be changed."""
     have = getattr(imported.spec, "padding", None)
-    if have is None or (padding != have and "zero" in (padding, have)):
+    told = imported.family == "resnet"  # zero padding has no layer of its own there
+    if have is None or (told and padding != have and "zero" in (padding, have)):
         what = f"are padded with {have}" if have else "have no choice of padding"
         raise ConfigError(
             f"--padding {padding}: the blocks of {path} ({imported.family}) {what}; drop --padding"
@@ -90,6 +104,39 @@ def set_padding(imported: Imported, padding: str, path: Path) -> Imported:
     changes = [line for line in imported.changes if "padding" not in line]
     spec = imported.spec.model_copy(update={"padding": padding})
     return replace(imported, spec=spec, changes=[*changes, f"{padding} padding as given"])
+
+
+def set_label(imported: Imported, label: str | None, path: Path) -> Imported:
+    """StarGAN that makes a picture of these attributes; raises ConfigError where they are not said or do not fit."""
+    wanted = len(getattr(imported.spec, "label", ()))
+    if imported.family != "stargan":
+        raise ConfigError(f"--label: {path} is of family {imported.family}; only stargan has it")
+    if label is None:
+        raise ConfigError(
+            f"{path} makes a picture of {wanted} attributes, and the weights do not tell which: add --label with "
+            f"{wanted} numbers in the order of its training, such as --label {','.join(['1', *'0' * (wanted - 1)])}"
+        )
+    numbers = parse_numbers("--label", label)
+    if len(numbers) != wanted:
+        raise ConfigError(
+            f"--label {label}: {path} was trained with {wanted} attributes, not {len(numbers)}"
+        )
+    values = {**imported.spec.model_dump(), "label": numbers}
+    spec = type(imported.spec).model_validate(values)
+    return replace(imported, spec=spec, changes=[*imported.changes, f"attributes {label} as given"])
+
+
+def set_residual(imported: Imported, path: Path) -> Imported:
+    """A ResNet whose output is added to its input; raises ConfigError where it cannot be."""
+    spec = imported.spec
+    if imported.family != "resnet" or spec.in_channels != spec.out_channels:
+        raise ConfigError(
+            f"--residual: {path} is of family {imported.family} with {spec.in_channels} channels in and "
+            f"{spec.out_channels} out; only resnet with as many in as out has it"
+        )
+    note = "its output is added to its input and cut to [-1, 1], as given"
+    spec = spec.model_copy(update={"residual": True})
+    return replace(imported, spec=spec, changes=[*imported.changes, note])
 
 
 def set_separable_norm(imported: Imported, norm: str, path: Path) -> Imported:

@@ -113,8 +113,8 @@ def test_a_search_over_a_group_without_a_width_does_not_begin() -> None:
 
 def test_names_are_unique_and_specs_are_their_own() -> None:
     shown = [published.name for _, published in catalogue()]
-    assert len(shown) == len(set(shown)) == 22
-    assert len({family.spec for family in FAMILIES.values()}) == len(FAMILIES) == 10
+    assert len(shown) == len(set(shown)) == 26
+    assert len({family.spec for family in FAMILIES.values()}) == len(FAMILIES) == 13
 
 
 def test_removable_blocks() -> None:
@@ -123,7 +123,7 @@ def test_removable_blocks() -> None:
     removable = {
         name for name, each in FAMILIES.items() if any(w.removable for w in each.spec.WIDTHS)
     }
-    assert removable == {"resnet", "cartoon", "transformer_net"}
+    assert removable == {"resnet", "cartoon", "transformer_net", "ugatit", "stargan"}
 
 
 def test_the_path_by_which_programs_outside_import_names() -> None:

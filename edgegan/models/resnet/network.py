@@ -80,12 +80,17 @@ class ResnetSpec(Spec):
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
     )
+    residual: bool = Field(
+        False, description="what it makes is added to its input, and the sum cut to [-1, 1]"
+    )
 
     @model_validator(mode="after")
     def check_halvings(self) -> ResnetSpec:
-        """A width for every halving but the first and the last."""
+        """A width for every halving but the first and the last; a picture that can be added to the input."""
         if len(self.between) != max(0, len(self.up) - 2):
             raise ValueError(f"between needs {max(0, len(self.up) - 2)} widths, two fewer than up")
+        if self.residual and self.in_channels != self.out_channels:
+            raise ValueError("residual needs as many channels in as out")
         return self
 
     @staticmethod
@@ -270,6 +275,7 @@ class ResnetGenerator(nn.Module):
         self.head = nn.Conv2d(spec.up[-1], spec.out_channels, 7)
         self.relu = nn.ReLU()
         self.tanh = nn.Tanh()
+        self.clamp = nn.Hardtanh() if spec.residual else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
@@ -287,7 +293,8 @@ class ResnetGenerator(nn.Module):
         for up, up_norm in self.doublings:
             x = x if self.enlarge is None else self.enlarge(x)
             x = self.relu(self.get_submodule(up_norm)(self.get_submodule(up)(x)))
-        return self.tanh(self.head(self.head_pad(x)))
+        made = self.tanh(self.head(self.head_pad(x)))
+        return made if self.clamp is None else self.clamp(image + made)
 
     def blurred(self, x: torch.Tensor, place: int) -> torch.Tensor:
         """What the blur of a halving but the last makes of it, where there is one."""
