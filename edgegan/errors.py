@@ -47,6 +47,12 @@ class ParityError(EdgeGANError):
     exit_code = EXIT_GATE
 
 
+class PartError(EdgeGANError):
+    """Some of the inputs cannot be used; the others were done (exit 3)."""
+
+    exit_code = EXIT_GATE
+
+
 class QualityError(EdgeGANError):
     """A student that does less than no student would (exit 3)."""
 

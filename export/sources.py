@@ -12,6 +12,7 @@ import numpy as np
 from edgegan.data.images import center_crop, list_images, read_image, to_float
 from edgegan.data.kept import open_inputs, open_outputs
 from edgegan.data.labels import find_edges, one_hot, read_labels
+from edgegan.data.pictures import readable
 from edgegan.data.stored import Codec
 from edgegan.errors import ConfigError, InputError
 from edgegan.models.packaging import golden_inputs
@@ -197,10 +198,12 @@ def validation_pairs(folder: Path, config: PackageConfig) -> tuple[np.ndarray, n
 
 
 def load_folder(folder: Path, size: Size, kind: InputIO) -> np.ndarray:
-    """Up to 32 centre crops of a folder's pictures or label maps, in edgegan's own form."""
+    """Up to 32 centre crops of a folder's pictures or label maps, in edgegan's own form; those that cannot be read are
+    named and left out."""
     files = list_images(folder)
     step = max(1, len(files) // CALIBRATION_IMAGES)
-    chosen = files[::step][:CALIBRATION_IMAGES]
+    labels = isinstance(kind, LabelMapIO)
+    chosen = readable(files[::step][:CALIBRATION_IMAGES], skip_bad=True, labels=labels)
     if isinstance(kind, LabelMapIO):
         return np.stack([load_labels(path, size, kind) for path in chosen])
     return np.stack(

@@ -11,6 +11,7 @@ from edgegan.commands.options import (
     AsJson,
     Deadline,
     OwnGenerator,
+    SkipBad,
     Trust,
     allow,
     limit_foreign,
@@ -102,6 +103,7 @@ def evaluate(
     generator: OwnGenerator = None,
     trust: Trust = False,
     deadline: Deadline = None,
+    skip_bad: SkipBad = False,
     as_json: AsJson = False,
 ) -> None:
     """Judge a generator against its teacher, or two folders of pictures: PSNR, SSIM, Frechet, KID, mIoU and more.
@@ -139,6 +141,7 @@ def evaluate(
         download=download,
         repeats=bootstrap,
         threads=threads,
+        skip_bad=skip_bad,
     )
     if source.is_dir() and package_of(source) is None:
         if against is None:

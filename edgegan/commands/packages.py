@@ -97,7 +97,10 @@ def import_command(
         str | None, typer.Option(help="of your own generator: each channel is divided by it then")
     ] = None,
     colour: Annotated[
-        str | None, typer.Option(help="of your own generator: order of its channels, rgb or bgr")
+        str | None,
+        typer.Option(
+            help="of your own generator, order of its channels: rgb or bgr; lab: a ResNet or U-Net from L to a, b"
+        ),
     ] = None,
     activation: Annotated[
         str | None,
@@ -138,9 +141,7 @@ def import_command(
             "give a checkpoint file, or your own generator with --generator package.module:factory"
         )
     else:
-        refuse_without_generator(
-            range=value_range, mean=mean, std=std, colour=colour, activation=activation
-        )
+        refuse_without_generator(range=value_range, mean=mean, std=std, activation=activation)
         config = import_to_package(
             checkpoint,
             output,
@@ -152,7 +153,7 @@ def import_command(
                 name,
                 licence,
                 part,
-                Reading(padding, statistics, separable_norm, last_channel, label, residual),
+                Reading(padding, statistics, separable_norm, last_channel, label, residual, colour),
             ),
             discriminator=discriminator,
             size=parse_size(size) or (256, 256),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,13 +14,13 @@ from edgegan.console import say
 from edgegan.data.images import Crop, Floats, list_images, take_crop, to_float
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.pictures import Files, LabelFiles, Pictures, open_pictures
+from edgegan.data.results import made_alone, pairs_inside, without_ending
 from edgegan.errors import ConfigError, InputError, nearest
 from edgegan.recipe.data_section import Data
 
 SHOWN = 5
 SHOWN_BAD = 20
 ENDINGS = ("_leftImg8bit", "_gtFine_labelIds", "_gtFine_instanceIds", "_gtFine_labelTrainIds")
-RESULT = re.compile(r"_(fake|real|rec)(_[AB])?$")  # of the public test script's pictures
 INSTANCES = "_gtFine_instanceIds"
 OTHER_MAPS = ("_gtFine_color", INSTANCES)
 
@@ -120,7 +119,7 @@ def open_split(data: Data, folder: Path, target: Path | None, instances: Path | 
         assert target is not None
         return Split(data, open_pictures(folder), open_pictures(target))
     if target is None:
-        a, b = Files(list_images(folder), "left"), Files(list_images(folder), "right")
+        a, b = inside(folder)
         return Split(data, a, b) if data.direction == "AtoB" else Split(data, b, a)
     targets = list_images(target)
     if data.kind == "paired":
@@ -137,14 +136,27 @@ def open_split(data: Data, folder: Path, target: Path | None, instances: Path | 
     return Split(data, labels, Files(found), LabelFiles(borders))
 
 
+def inside(folder: Path) -> tuple[Files, Files]:
+    """Inputs and targets of one folder: results of a public test script, or both halves of aligned A|B pictures."""
+    files = list_images(folder)
+    pairs = pairs_inside(files, folder)
+    if pairs is None:
+        return Files(files, "left"), Files(files, "right")
+    inputs, targets = match(pairs[0], folder, pairs[1], folder)
+    return Files(inputs), Files(targets)
+
+
 def match(
     inputs: list[Path], input_folder: Path, targets: list[Path], target_folder: Path
 ) -> tuple[list[Path], list[Path]]:
     """Files with the same name in both folders, apart from suffix, Cityscapes endings and, where no names are the same,
-    those of the public test script (_fake_B, _real_B), in the order of the first.
+    those of public test scripts (_fake_B, _real_B), in the order of the first. Of targets that are results of several
+    kinds, those that were made are taken.
 
     Subfolders count. More targets than inputs are passed over with a word; an input without a target raises InputError.
     """
+    if input_folder != target_folder:
+        targets = made_alone(targets, target_folder)
     names, theirs = common_names(inputs, input_folder, targets, target_folder)
     by_name = dict(zip(theirs, targets, strict=True))
     lacking = [index for index, name in enumerate(names) if name not in by_name]
@@ -171,7 +183,7 @@ def common_names(
     names = [key(path, input_folder) for path in inputs]
     theirs = [key(path, target_folder) for path in targets]
     if set(names).isdisjoint(theirs):
-        short, others = [[RESULT.sub("", name) for name in each] for each in (names, theirs)]
+        short, others = [[without_ending(name) for name in each] for each in (names, theirs)]
         if len(set(short)) == len(short) and len(set(others)) == len(others):
             return short, others
     return names, theirs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import random
 import struct
 import zlib
@@ -15,10 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from edgegan.errors import InputError
-from edgegan.files import sha256_file
+from edgegan.console import say
+from edgegan.errors import InputError, MissingDependency
+from edgegan.files import optional_import, sha256_file
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".jfif", ".jpe", ".bmp", ".webp", ".gif", ".tif", ".tiff"),
+    *(".ppm", ".pgm", ".heic", ".heif"),
+)
 FORMATS = (
     "PNG",
     "JPEG",
@@ -29,6 +34,9 @@ FORMATS = (
     "GIF",
     "JPEG2000",
 )  # EPS would start Ghostscript
+FRAMED = ("GIF", "WEBP", "PNG", "TIFF")  # of which the first picture is taken
+HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
+SCALED = ("PNG", "PPM")  # whose wide greys always are 16 bits
 MOST_SIDE = 65_535
 MAX_PIXELS = 120_000_000
 FREE_PIXELS = 12_000_000  # of a file of any size; more must be paid for in bytes of the file
@@ -58,13 +66,14 @@ DECODE_ERRORS = (
 
 
 def list_images(folder: Path) -> list[Path]:
-    """Image files below a folder in sorted order; raises InputError when there is none."""
+    """Image files below a folder in sorted order, without hidden ones and macOS's; raises InputError when there is
+    none."""
     if not folder.is_dir():
         raise InputError(f"image folder {folder} does not exist")
     files = sorted(
         path
         for path in folder.rglob("*")
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith("._") and path.is_file()
+        if path.suffix.lower() in SUFFIXES and not is_hidden(path, folder) and path.is_file()
     )
     if not files:
         raise InputError(
@@ -73,15 +82,23 @@ def list_images(folder: Path) -> list[Path]:
     return files
 
 
-def read_image(path: Path) -> Pixels:
-    """Decodes a picture to (H, W, 3) uint8 RGB.
+def is_hidden(path: Path, folder: Path) -> bool:
+    """Whether a file below a folder is what a system keeps there for itself (._a.jpg, .thumbs/a.png, __MACOSX)."""
+    parts = path.relative_to(folder).parts
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts)
 
-    EXIF rotation is applied; transparency is laid on white; 16-bit and float greys are scaled to 8 bits; palettes and
-    CMYK are converted. Raises InputError naming the file when it is missing, damaged or too large (`check_pixels`).
+
+def read_image(path: Path) -> Pixels:
+    """Decodes a picture to (H, W, 3) uint8 RGB; of several in one file the first, which is said.
+
+    EXIF rotation is applied; transparency is laid on white; 16-bit greys are scaled to 8 bits by what 16 bits hold,
+    wider and float ones by 65,535, 255 or 1, the least that their brightest pixel fits in; palettes and CMYK are
+    converted. Raises InputError naming the file when it is missing, damaged or too large (`check_pixels`).
     """
     with opened(path, "image") as image:
+        deep = image.format in SCALED
         image.load()
-        return to_rgb(ImageOps.exif_transpose(image))
+        return to_rgb(ImageOps.exif_transpose(image), deep=deep)
 
 
 @contextlib.contextmanager
@@ -93,8 +110,10 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
     if path.exists() and not path.is_file():
         raise InputError(f"{what} {path} is no plain file")
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(path, formats=formats_of(path)) as image:
             check_pixels(image, path)
+            if image.format in FRAMED and getattr(image, "is_animated", False):
+                say_once(f"{path} holds several pictures: the first is taken")
             yield image
     except FileNotFoundError as error:
         raise InputError(f"{what} {path} does not exist") from error
@@ -102,6 +121,28 @@ def opened(path: Path, what: str) -> Iterator[Image.Image]:
         raise InputError(
             f"{path} is damaged or not an image ({error}); replace or remove it"
         ) from error
+
+
+def formats_of(path: Path) -> tuple[str, ...]:
+    """The formats that a file may be in; raises InputError for a HEIC picture without the package that reads it."""
+    with path.open("rb") as file:
+        head = file.read(12)
+    if head[4:8] != b"ftyp" or head[8:12] not in HEIF_BRANDS:
+        return FORMATS
+    try:
+        heif = optional_import("pillow_heif", "heic")
+    except MissingDependency as error:
+        raise InputError(
+            f"{path} is a HEIC picture, which needs pillow-heif: run pip install 'edgegan[heic]', or save it as JPEG"
+        ) from error
+    heif.register_heif_opener()
+    return ("HEIF",)
+
+
+@functools.cache
+def say_once(message: str) -> None:
+    """A word on stderr, the first time it is to be said."""
+    say(message)
 
 
 def check_pixels(image: Image.Image, path: Path) -> None:
@@ -120,12 +161,12 @@ def check_pixels(image: Image.Image, path: Path) -> None:
         )
 
 
-def to_rgb(image: Image.Image) -> Pixels:
-    """Any Pillow mode to (H, W, 3) uint8 RGB, band by band."""
+def to_rgb(image: Image.Image, *, deep: bool = False) -> Pixels:
+    """Any Pillow mode to (H, W, 3) uint8 RGB, band by band; wide greys are 16 bits where that is known (`deep`)."""
     top = None
     if image.mode.startswith("I") or image.mode == "F":
         brightest = float(np.asarray(image).max(initial=0))
-        deep = image.mode.startswith("I;16") or brightest > 255
+        deep = deep or image.mode.startswith("I;16") or brightest > 255
         top = 65535.0 if deep else 255.0 if image.mode != "F" or brightest > 1 else 1.0
     rows = max(1, BAND_PIXELS // max(1, image.width))
     if image.height <= rows:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgegan.console import say
 from edgegan.data.arrays import open_array, read_npz
 from edgegan.data.images import Pixels, list_images, read_image
 from edgegan.data.labels import Labels, check_labels, read_labels
@@ -131,6 +132,24 @@ def together(first: Pictures, second: Pictures) -> Files:
     if not (isinstance(first, Files) and isinstance(second, Files)):
         raise InputError(f"{first.name(0)} is of an array; give its pictures as files in a folder")
     return Files([*first.paths, *second.paths], first.half)
+
+
+def readable(files: list[Path], *, skip_bad: bool, labels: bool = False) -> list[Path]:
+    """The files themselves; with `skip_bad` those that can be decoded whole, the others named. Raises InputError when
+    none is left."""
+    if not skip_bad:
+        return files
+    kept = []
+    for path in files:
+        try:
+            read_labels(path) if labels else read_image(path)
+        except InputError as error:
+            say(f"left out: {error}", always=True)
+        else:
+            kept.append(path)
+    if not kept:
+        raise InputError(f"none of {len(files)} files can be read, the first {files[0]}")
+    return kept
 
 
 def open_pictures(path: Path) -> Files | Rows:

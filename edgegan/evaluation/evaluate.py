@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from edgegan.console import say
+from edgegan.data.datasets import match
 from edgegan.data.images import list_images, take_crop
 from edgegan.data.labels import read_labels
-from edgegan.data.pictures import Files, LabelFiles, Pictures, together
+from edgegan.data.pictures import Files, LabelFiles, Pictures, readable, together
+from edgegan.data.results import made_alone, made_and_true
 from edgegan.errors import ConfigError, InputError
 from edgegan.evaluation.figures import (
     Judge,
@@ -74,6 +76,7 @@ class Settings:
     download: bool = False
     repeats: int = 100
     threads: int = 1
+    skip_bad: bool = False
 
     def open_reference(self, inputs: Inputs) -> PictureSet | Statistics | None:
         """Real pictures of the target domain: a folder, statistics of one, or the targets of the recipe's validation
@@ -81,7 +84,8 @@ class Settings:
         if self.reference is not None:
             if is_statistics(self.reference):
                 return self.open_statistics(self.reference)
-            return self.folder(self.reference, Files(list_images(self.reference)))
+            files = readable(list_images(self.reference), skip_bad=self.skip_bad)
+            return self.folder(self.reference, Files(files))
         if inputs.split is None or inputs.split.targets is None:
             return None
         if self.published is None:
@@ -219,7 +223,8 @@ def inputs_of(
         return limited(noise_inputs(config, settings.most or 1000), settings.most)
     size = settings.size or fixed
     if images is not None:
-        inputs = folder_inputs(images, config, size, settings.instances, settings.published)
+        files = readable_of(images, config, skip_bad=settings.skip_bad)
+        inputs = folder_inputs(images, files, config, size, settings.instances, settings.published)
     elif run is not None:
         inputs = run_inputs(run, config.input, size, settings.published)
     else:
@@ -229,7 +234,12 @@ def inputs_of(
 
 def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str, Any]:
     """Two folders of pictures: picture by picture when names match, and as sets; the second may be statistics."""
-    files = list_images(first)
+    if first.resolve() == second.resolve():
+        files, others = made_and_true(list_images(first), first)
+    else:
+        files = made_alone(list_images(first), first)
+        others = [] if is_statistics(second) else made_alone(list_images(second), second)
+    files = readable(files, skip_bad=settings.skip_bad)
     if settings.most is not None:
         files = files[: settings.most]
     pictures = PictureSet(str(first), Files(files), settings.size)
@@ -239,11 +249,11 @@ def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str,
         return judge_all(
             Judged(pictures, None, rivals, reader, None, "as given", str(first)), settings
         )
-    others = list_images(second)
+    others = readable(others, skip_bad=settings.skip_bad)
     rival = settings.folder(second, Files(others))
     partner = None
     try:
-        partner = settings.folder(second, Files(match_files(files, first, second)))
+        partner = settings.folder(second, Files(match(files, first, others, second)[1]))
     except InputError:
         say(f"names in {first} and {second} differ: compared as sets only, not picture by picture")
     judged = Judged(pictures, partner, {"": rival}, reader, None, "as given", str(first))

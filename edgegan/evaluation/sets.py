@@ -24,7 +24,7 @@ from edgegan.data.images import (
     take_crop,
     to_pixels,
 )
-from edgegan.data.pictures import Files, LabelFiles, Pictures, Rows
+from edgegan.data.pictures import Files, LabelFiles, Pictures, Rows, readable
 from edgegan.errors import ConfigError, InputError
 from edgegan.metrics.published_protocols import PublishedProtocol, cut_off, cut_off_again
 from edgegan.models.zoo import check_package_size, load_generator
@@ -191,17 +191,24 @@ def run_inputs(
     return Inputs(where, name, data.size, resize, split, io, count, training, published)
 
 
+def readable_of(folder: Path, config: PackageConfig, *, skip_bad: bool) -> list[Path]:
+    """The pictures or label maps of a folder; with `skip_bad` those that can be read."""
+    labels = isinstance(config.input, LabelMapIO)
+    return readable(list_images(folder), skip_bad=skip_bad, labels=labels)
+
+
 def folder_inputs(
     folder: Path,
+    files: list[Path],
     config: PackageConfig,
     size: tuple[int, int] | None,
     instances: Path | None,
     published: PublishedProtocol | None = None,
 ) -> Inputs:
-    """The pictures or label maps of a folder, centre-cropped to the package's size or `size`, or as a protocol says."""
+    """The pictures or label maps `files` of a folder, centre-cropped to the package's size or `size`, or as a protocol
+    says."""
     size = size or config.size
     resize = size if published is not None and published.squash else None
-    files = list_images(folder)
     io = config.input
     if isinstance(io, LabelMapIO):
         data = Data(kind="labels", classes=max(2, io.classes), size=size, resize=resize)

@@ -12,6 +12,7 @@ import torch
 from edgegan.errors import ConfigError
 from edgegan.models.ends import parse_numbers
 from edgegan.models.matching import Imported, expected_state, tracked_to_batch
+from edgegan.models.stated_channels import note_channels, set_colour
 from edgegan.weights import State
 
 PADDINGS = ("reflect", "replicate", "zero")
@@ -24,7 +25,9 @@ LAST_CHANNELS = ("edge", "class")
 class Reading:
     """`padding` of residual blocks, "reflect", "replicate" or "zero"; `statistics` of norms, those "saved" in training
     or those of the "picture" itself; of SPADE `separable_norm`, "instance" or "none", and `last_channel`, the instance
-    "edge" or a "class". None where the family's usual reading holds."""
+    "edge" or a "class"; `label` StarGAN's attributes of what is made, numbers with commas; `residual` whether a
+    ResNet's output is added to its input; `colour` "lab" where one goes from lightness to a and b. None where the
+    family's usual reading holds."""
 
     padding: str | None = None
     statistics: str | None = None
@@ -32,6 +35,7 @@ class Reading:
     last_channel: str | None = None
     label: str | None = None
     residual: bool = False
+    colour: str | None = None
 
 
 USUAL = Reading()
@@ -51,6 +55,9 @@ def apply_reading(imported: Imported, reading: Reading, path: Path) -> Imported:
         imported = set_padding(imported, reading.padding, path)
     if reading.label is not None or imported.family == "stargan":
         imported = set_label(imported, reading.label, path)
+    if reading.colour is not None:
+        imported = set_colour(imported, reading.colour, path)
+    imported = note_channels(imported)
     if reading.residual:
         imported = set_residual(imported, path)
     if reading.statistics is not None and imported.spec.norm != "batch":

@@ -20,7 +20,7 @@ from edgegan.data.images import (
     write_image,
 )
 from edgegan.data.labels import Labels, find_edges, one_hot, read_labels
-from edgegan.errors import InputError, OutputError
+from edgegan.errors import InputError, OutputError, PartError
 from edgegan.files import make_folder
 from edgegan.ownership.marks import SOFTWARE, check_replaceable, is_result
 from edgegan.runtime.opening import Generator as Generator
@@ -130,11 +130,21 @@ def fill_bands(generator: Generator, pixels: Pixels, tile: tuple[int, int], made
         made[top : top + band.shape[1]] = to_pixels(band)
 
 
-def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels:
-    """A picture or label map in a file through a generator, as a picture."""
-    if generator.kind == "image" and generator.channels == 3:
-        return apply_to_pixels(generator, read_image(path), fit)
-    return to_pixels(apply_generator(generator, read_input(generator, path), fit))
+def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels | None:
+    """A picture or label map in a file through a generator, as a picture; None for one that cannot be read, which is
+    named."""
+    try:
+        pixels = read_image(path) if generator.kind == "image" else None
+        x = read_input(generator, path) if pixels is None else None
+    except InputError as error:
+        say(f"left out: {error}", always=True)
+        return None
+    if pixels is not None and generator.channels == 3:
+        return apply_to_pixels(generator, pixels, fit)
+    if pixels is not None:
+        x = to_float(pixels, generator.channels)
+    assert x is not None
+    return to_pixels(apply_generator(generator, x, fit))
 
 
 def scale_input(generator: Generator, x: Floats, size: tuple[int, int]) -> Floats:
@@ -184,20 +194,17 @@ def read_input(generator: Generator, path: Path) -> Floats:
     return to_float(read_image(path), generator.channels)
 
 
-def is_readable(path: Path) -> bool:
-    """Whether a picture can be decoded whole; says so of one that cannot."""
-    try:
-        read_image(path)
-    except InputError as error:
-        say(f"left out: {error}", always=True)
-        return False
-    return True
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Height and width of a picture file, as stored."""
-    pixels = read_image(path)
-    return pixels.shape[0], pixels.shape[1]
+def first_size(paths: list[Path]) -> tuple[int, int]:
+    """Height and width of the first picture that can be read; raises InputError of the first where none can."""
+    problem: InputError | None = None
+    for path in paths:
+        try:
+            pixels = read_image(path)
+        except InputError as error:
+            problem = problem or error
+            continue
+        return pixels.shape[0], pixels.shape[1]
+    raise InputError(f"no picture can be read: {problem}") from problem
 
 
 def run_on_noise(
@@ -270,7 +277,7 @@ def run_on_images(
     skip_bad: bool = False,
 ) -> list[Path]:
     """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`. Those
-    that cannot be read are named and left out with `skip_bad`, else InputError."""
+    that cannot be read are named and left out; without `skip_bad` PartError says so in the end."""
     pairs = collect_inputs(inputs)
     targets = [output / name for _, name in pairs]
     double = first_double(targets)
@@ -280,12 +287,8 @@ def run_on_images(
         )
     refuse_existing(targets, overwrite=overwrite)
     refuse_foreign(targets, [path for path, _ in pairs])
-    if skip_bad:
-        pairs = [pair for pair in pairs if is_readable(pair[0])]
-        if not pairs:
-            raise InputError("no picture can be read: give others")
-        targets = [output / name for _, name in pairs]
-    first = image_size(pairs[0][0])
+    first = first_size([path for path, _ in pairs])
+    written, bad = [], []
     with (
         open_generator(source, threads, first) as generator,
         progress("pictures", len(pairs)) as bar,
@@ -293,8 +296,20 @@ def run_on_images(
         if generator.kind == "noise":
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
-            write_image(target, apply_to_file(generator, path, fit), SOFTWARE)
+            made = apply_to_file(generator, path, fit)
+            if made is None:
+                bad.append(path)
+            else:
+                write_image(target, made, SOFTWARE)
+                written.append(target)
             bar.step(index + 1, path.name)
     for note in sorted(generator.notes):
         say(note, always=True)
-    return targets
+    if not written:
+        raise InputError(f"none of {len(bad)} pictures can be read, the first {bad[0]}")
+    if bad and not skip_bad:
+        raise PartError(
+            f"{len(bad)} of {len(pairs)} pictures cannot be read, the first {bad[0]}; the others are in {output} "
+            "(--skip-bad: that is no error)"
+        )
+    return written

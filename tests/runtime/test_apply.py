@@ -126,14 +126,16 @@ def test_what_exists_is_found_in_its_folder(tmp_path: Path) -> None:
     refuse_existing(targets, overwrite=True)
 
 
-def test_damaged_pictures_are_left_out_where_asked(finished_run: Path, tmp_path: Path) -> None:
+def test_damaged_pictures_are_left_out_and_named(finished_run: Path, tmp_path: Path) -> None:
     make_pictures(tmp_path / "in", 2, (32, 32))
     (tmp_path / "in" / "damaged.jpg").write_bytes(b"\xff\xd8\xff")
     (tmp_path / "in" / "._picture0.png").write_bytes(b"\0\5\x16\7")  # as copied from a Mac
     arguments = ["run", finished_run, tmp_path / "in", "-o", tmp_path / "out"]
     done = edgegan(*arguments, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "damaged.jpg is damaged" in done.stderr
+    assert "1 of 3 pictures cannot be read, the first" in done.stderr
+    assert len(list((tmp_path / "out").glob("*.png"))) == 2
     done = edgegan(*arguments, "--skip-bad", "--overwrite")
     assert "left out: " in done.stderr
     assert sorted(path.name for path in (tmp_path / "out").glob("*.png")) == [

@@ -197,7 +197,7 @@ def sub_network(spec: Spec, config: str, legacy: bool) -> Spec | None:
     if spec.block != "separable" or spec.halvings != 2:
         return None
     kept = {"in_channels", "out_channels", "norm", "separable_norm", "dropout"}
-    kept |= {"padding", "halving", "doubling", "residual"}
+    kept |= {"padding", "halving", "doubling", "residual", "colour"}
     return ResnetSpec.from_config(config, legacy=legacy, **spec.model_dump(include=kept))
 
 

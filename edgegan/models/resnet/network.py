@@ -21,6 +21,7 @@ from edgegan.models.blocks import (
     parse_widths,
     scale_width,
 )
+from edgegan.models.lab import Colour, inner_channels, lightness, to_rgb
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
@@ -79,6 +80,10 @@ class ResnetSpec(Spec):
     )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
+    )
+    colour: Colour = Field(
+        "rgb",
+        description="what it was trained in: rgb (or grey), or lab, from lightness to a and b, RGB outside",
     )
     residual: bool = Field(
         False, description="what it makes is added to its input, and the sum cut to [-1, 1]"
@@ -236,7 +241,9 @@ class ResnetGenerator(nn.Module):
         super().__init__()
         norm = spec.norm
         self.stem_pad = nn.ReflectionPad2d(3)
-        self.stem = nn.Conv2d(spec.in_channels, spec.stem, 7)
+        takes, makes = inner_channels(spec.colour, (spec.in_channels, spec.out_channels))
+        self.lab = spec.colour == "lab"
+        self.stem = nn.Conv2d(takes, spec.stem, 7)
         self.stem_norm = make_norm(norm, spec.stem)
         rows = [spec.stem, spec.down, *spec.between] if spec.halvings > 1 else [spec.stem]
         if spec.halvings > 1:
@@ -272,7 +279,7 @@ class ResnetGenerator(nn.Module):
             nn.Upsample(scale_factor=2, mode="bilinear") if spec.doubling == "blurred" else None
         )
         self.head_pad = nn.ReflectionPad2d(3)
-        self.head = nn.Conv2d(spec.up[-1], spec.out_channels, 7)
+        self.head = nn.Conv2d(spec.up[-1], makes, 7)
         self.relu = nn.ReLU()
         self.tanh = nn.Tanh()
         self.clamp = nn.Hardtanh() if spec.residual else None
@@ -280,7 +287,8 @@ class ResnetGenerator(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
         image = x
-        x = self.relu(self.stem_norm(self.stem(self.stem_pad(x))))
+        light = lightness(x) if self.lab else x
+        x = self.relu(self.stem_norm(self.stem(self.stem_pad(light))))
         if len(self.doublings) > 1:
             x = self.blurred(self.relu(self.down1_norm(self.down1(x))), 0)
         for place, (down, norm) in enumerate(zip(self.between, self.between_norm, strict=True), 1):
@@ -294,6 +302,7 @@ class ResnetGenerator(nn.Module):
             x = x if self.enlarge is None else self.enlarge(x)
             x = self.relu(self.get_submodule(up_norm)(self.get_submodule(up)(x)))
         made = self.tanh(self.head(self.head_pad(x)))
+        made = to_rgb(light, made) if self.lab else made
         return made if self.clamp is None else self.clamp(image + made)
 
     def blurred(self, x: torch.Tensor, place: int) -> torch.Tensor:

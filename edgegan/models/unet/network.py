@@ -14,6 +14,7 @@ from edgegan.models.blocks import (
     refuse_separable,
     scale_width,
 )
+from edgegan.models.lab import Colour, inner_channels, lightness, to_rgb
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -37,6 +38,10 @@ class UnetSpec(Spec):
         (512, 512, 512, 512, 256, 128, 64),
         min_length=1,
         description="channels after each doubling but the last, deepest first, before the skip joins",
+    )
+    colour: Colour = Field(
+        "rgb",
+        description="what it was trained in: rgb (or grey), or lab, from lightness to a and b, RGB outside",
     )
     norm: FamilyNorm = "batch"
     dropout: float = Field(
@@ -90,7 +95,9 @@ class UnetGenerator(nn.Module):
     def __init__(self, spec: UnetSpec) -> None:
         super().__init__()
         depth, bias = len(spec.down), spec.norm != "batch"
-        inputs = (spec.in_channels, *spec.down[:-1])
+        takes, makes = inner_channels(spec.colour, (spec.in_channels, spec.out_channels))
+        self.lab = spec.colour == "lab"
+        inputs = (takes, *spec.down[:-1])
         self.down = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1, bias=bias)
             for before, after in zip(inputs, spec.down, strict=True)
@@ -111,13 +118,15 @@ class UnetGenerator(nn.Module):
         self.dropout = nn.ModuleList(
             nn.Dropout(spec.dropout if 0 < level < depth - 4 else 0.0) for level in range(depth - 1)
         )
-        self.head = nn.ConvTranspose2d(deeper[-1], spec.out_channels, 4, stride=2, padding=1)
+        self.head = nn.ConvTranspose2d(deeper[-1], makes, 4, stride=2, padding=1)
         self.leaky = nn.LeakyReLU(0.2)
         self.relu = nn.ReLU()
         self.tanh = nn.Tanh()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""
+        light = lightness(x) if self.lab else x
+        x = light
         skips: list[torch.Tensor] = []
         for level, (down, norm) in enumerate(zip(self.down, self.down_norm, strict=True)):
             x = norm(down(self.leaky(x) if level else x))
@@ -125,7 +134,8 @@ class UnetGenerator(nn.Module):
         x = skips.pop()
         for up, norm, dropout in zip(self.up, self.up_norm, self.dropout, strict=True):
             x = torch.cat([skips.pop(), dropout(norm(up(self.relu(x))))], dim=1)
-        return self.tanh(self.head(self.relu(x)))
+        made = self.tanh(self.head(self.relu(x)))
+        return to_rgb(light, made) if self.lab else made
 
     def taps(self) -> list[str]:
         """Modules whose outputs are distilled: the way down at an eighth, the way up at an eighth, a quarter, half."""
