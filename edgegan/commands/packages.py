@@ -67,6 +67,10 @@ def import_command(
             "--residual", help="of a ResNet whose output is added to its input (DeblurGAN)"
         ),
     ] = False,
+    corners: Annotated[
+        str | None,
+        typer.Option(help="of bilinear doublings (AnimeGAN, white-box): aligned or centred"),
+    ] = None,
     generator: Annotated[
         str | None, typer.Option(help="your own nn.Module: package.module:factory")
     ] = None,
@@ -105,7 +109,8 @@ def import_command(
     activation: Annotated[
         str | None,
         typer.Option(
-            help="after your own generator, where its code has none: tanh, sigmoid or clamp (to [-1, 1])"
+            help="at the end: of your own generator, where its code has none, tanh, sigmoid or clamp (to [-1, 1]); of "
+            "a ResNet or U-Net tanh or clamp; inside a compact net: relu or leaky_relu"
         ),
     ] = None,
     name: Annotated[str | None, typer.Option(help="short name of the model")] = None,
@@ -123,7 +128,7 @@ def import_command(
         refuse_with_generator(family=family, widths=widths, discriminator=discriminator, size=size)
         refuse_with_generator(part=part, padding=padding, statistics=statistics)
         refuse_with_generator(separable_norm=separable_norm, last_channel=last_channel)
-        refuse_with_generator(label=label, residual=residual or None)
+        refuse_with_generator(label=label, residual=residual or None, corners=corners)
         config = import_generator(
             Own(
                 generator,
@@ -141,7 +146,7 @@ def import_command(
             "give a checkpoint file, or your own generator with --generator package.module:factory"
         )
     else:
-        refuse_without_generator(range=value_range, mean=mean, std=std, activation=activation)
+        refuse_without_generator(range=value_range, mean=mean, std=std)
         config = import_to_package(
             checkpoint,
             output,
@@ -153,7 +158,17 @@ def import_command(
                 name,
                 licence,
                 part,
-                Reading(padding, statistics, separable_norm, last_channel, label, residual, colour),
+                Reading(
+                    padding,
+                    statistics,
+                    separable_norm,
+                    last_channel,
+                    label,
+                    residual,
+                    colour,
+                    activation,
+                    corners,
+                ),
             ),
             discriminator=discriminator,
             size=parse_size(size) or (256, 256),

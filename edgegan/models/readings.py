@@ -18,6 +18,7 @@ from edgegan.weights import State
 PADDINGS = ("reflect", "replicate", "zero")
 STATISTICS = ("saved", "picture")
 SEPARABLE_NORMS = ("instance", "none")
+CORNERS = ("aligned", "centred")
 LAST_CHANNELS = ("edge", "class")
 
 
@@ -26,8 +27,9 @@ class Reading:
     """`padding` of residual blocks, "reflect", "replicate" or "zero"; `statistics` of norms, those "saved" in training
     or those of the "picture" itself; of SPADE `separable_norm`, "instance" or "none", and `last_channel`, the instance
     "edge" or a "class"; `label` StarGAN's attributes of what is made, numbers with commas; `residual` whether a
-    ResNet's output is added to its input; `colour` "lab" where one goes from lightness to a and b. None where the
-    family's usual reading holds."""
+    ResNet's output is added to its input; `colour` "lab" where one goes from lightness to a and b. `activation`
+    "clamp" for a ResNet or U-Net that ends in a cut, "leaky_relu" in a compact net without slopes; `corners` of
+    bilinear doublings, "aligned" or "centred". None where the family's usual reading holds."""
 
     padding: str | None = None
     statistics: str | None = None
@@ -36,6 +38,8 @@ class Reading:
     label: str | None = None
     residual: bool = False
     colour: str | None = None
+    activation: str | None = None
+    corners: str | None = None
 
 
 USUAL = Reading()
@@ -58,6 +62,10 @@ def apply_reading(imported: Imported, reading: Reading, path: Path) -> Imported:
     if reading.colour is not None:
         imported = set_colour(imported, reading.colour, path)
     imported = note_channels(imported)
+    if reading.activation is not None:
+        imported = set_activation(imported, reading.activation, path)
+    if reading.corners is not None:
+        imported = set_corners(imported, reading.corners, path)
     if reading.residual:
         imported = set_residual(imported, path)
     if reading.statistics is not None and imported.spec.norm != "batch":
@@ -144,6 +152,36 @@ def set_residual(imported: Imported, path: Path) -> Imported:
     note = "its output is added to its input and cut to [-1, 1], as given"
     spec = spec.model_copy(update={"residual": True})
     return replace(imported, spec=spec, changes=[*imported.changes, note])
+
+
+def set_activation(imported: Imported, activation: str, path: Path) -> Imported:
+    """A ResNet or U-Net with another end, a compact net with another activation; ConfigError for any other."""
+    option, spec = f"--activation {activation}", imported.spec
+    fields = spec.model_dump()
+    ends, inside = "ending" in fields, fields.get("activation") in ("relu", "leaky_relu")
+    if not (ends and activation in ("tanh", "clamp")) and not (
+        inside and activation in ("relu", "leaky_relu")
+    ):
+        raise ConfigError(
+            f"{option}: {path} is of family {imported.family}; resnet and unet have tanh and clamp, a compact net "
+            "without slopes relu and leaky_relu"
+        )
+    update = {"ending" if ends else "activation": activation}
+    changes = [line for line in imported.changes if "--activation" not in line]
+    note = f"{activation} {'at the end' if ends else 'after each convolution'} as given"
+    return replace(imported, spec=spec.model_copy(update=update), changes=[*changes, note])
+
+
+def set_corners(imported: Imported, corners: str, path: Path) -> Imported:
+    """Bilinear doublings with corner pixels in place, or by pixel centres; ConfigError where there are none."""
+    check_choice("corners", corners, CORNERS)
+    if "corners" not in type(imported.spec).model_fields:
+        raise ConfigError(
+            f"--corners {corners}: {path} is of family {imported.family}; animegan and whitebox have bilinear doublings"
+        )
+    spec = imported.spec.model_copy(update={"corners": corners == "aligned"})
+    changes = [line for line in imported.changes if "--corners" not in line]
+    return replace(imported, spec=spec, changes=[*changes, f"corners {corners} as given"])
 
 
 def set_separable_norm(imported: Imported, norm: str, path: Path) -> Imported:

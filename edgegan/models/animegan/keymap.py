@@ -51,7 +51,11 @@ def read(state: State, path: Path) -> Imported:
         up1=(width("block_d.0.1"), width("block_d.1.1")),
         up2=(width("block_e.0.1"), width("block_e.1.1"), width("block_e.2.1")),
     )
-    return adopt(Imported("animegan", spec, state), namer(blocks), path)
+    changes = [
+        "corners of bilinear doublings aligned: assumed, the weights do not tell (--corners centred, as the public "
+        "script has it unless told)"
+    ]
+    return adopt(Imported("animegan", spec, state, changes), namer(blocks), path)
 
 
 def write(imported: Imported) -> State:

@@ -51,6 +51,9 @@ class AnimeSpec(Spec):
         (64, 64, 32), description="after the second doubling; the last convolution is 7x7"
     )
     norm: AnyNorm = "layer"
+    corners: bool = Field(
+        True, description="bilinear doublings keep corner pixels in place; false: pixel centres"
+    )
 
     def build(self) -> AnimeGenerator:
         """A generator of these widths with fresh weights."""
@@ -143,12 +146,12 @@ class AnimeGenerator(nn.Module):
         )
         self.narrow = ConvNormAct(spec.trunk, spec.narrow, 3, norm)
         self.up1 = nn.Sequential(
-            nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=True),
+            nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=spec.corners),
             ConvNormAct(spec.narrow, spec.up1[0], 3, norm),
             ConvNormAct(spec.up1[0], spec.up1[1], 3, norm),
         )
         self.up2 = nn.Sequential(
-            nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=True),
+            nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=spec.corners),
             ConvNormAct(spec.up1[1], spec.up2[0], 3, norm),
             ConvNormAct(spec.up2[0], spec.up2[1], 3, norm),
             ConvNormAct(spec.up2[1], spec.up2[2], 7, norm),

@@ -38,7 +38,7 @@ def read(state: State, path: Path) -> Imported:
     changes = ["values 0..1 folded into the ends (exact): now [-1, 1]"]
     if not slopes:
         changes.append(
-            "assumed: ReLU after each convolution (the weights do not tell it from leaky)"
+            "assumed: ReLU after each convolution (the weights do not tell; --activation leaky_relu)"
         )
     spec = CompactSpec(
         in_channels=channels,

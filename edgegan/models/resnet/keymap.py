@@ -141,6 +141,10 @@ def read(state: State, path: Path) -> Imported:
     inside = "none" if norm == "none" else inside  # without parameters it looks like InstanceNorm
     if padding != "zero":
         changes.append("reflect padding of blocks assumed (the weights do not tell; --padding)")
+    changes.append(
+        "tanh at the end assumed, and that what it makes is not added to its input (the weights do not tell; "
+        "--activation clamp, --residual)"
+    )
     leaf = ".conv.2.weight" if separable else ".weight"
 
     def width(key: str, axis: int = 0) -> int:
@@ -197,7 +201,7 @@ def sub_network(spec: Spec, config: str, legacy: bool) -> Spec | None:
     if spec.block != "separable" or spec.halvings != 2:
         return None
     kept = {"in_channels", "out_channels", "norm", "separable_norm", "dropout"}
-    kept |= {"padding", "halving", "doubling", "residual", "colour"}
+    kept |= {"padding", "halving", "doubling", "residual", "colour", "ending"}
     return ResnetSpec.from_config(config, legacy=legacy, **spec.model_dump(include=kept))
 
 

@@ -85,6 +85,9 @@ class ResnetSpec(Spec):
         "rgb",
         description="what it was trained in: rgb (or grey), or lab, from lightness to a and b, RGB outside",
     )
+    ending: Literal["tanh", "clamp"] = Field(
+        "tanh", description="after the last convolution: tanh, or a cut to [-1, 1]"
+    )
     residual: bool = Field(
         False, description="what it makes is added to its input, and the sum cut to [-1, 1]"
     )
@@ -281,7 +284,7 @@ class ResnetGenerator(nn.Module):
         self.head_pad = nn.ReflectionPad2d(3)
         self.head = nn.Conv2d(spec.up[-1], makes, 7)
         self.relu = nn.ReLU()
-        self.tanh = nn.Tanh()
+        self.tanh: nn.Module = nn.Tanh() if spec.ending == "tanh" else nn.Hardtanh()
         self.clamp = nn.Hardtanh() if spec.residual else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -49,6 +49,7 @@ def read(state: State, path: Path) -> Imported:
     def width(key: str, axis: int = 0) -> int:
         return int(shape_of(state, f"{key}.weight", path)[axis])
 
+    changes.append("tanh at the end assumed (the weights do not tell; --activation clamp)")
     name = namer(depth)
     spec = UnetSpec(
         in_channels=width("model.model.0", 1),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from pydantic import Field, model_validator
 from torch import nn
@@ -44,6 +46,9 @@ class UnetSpec(Spec):
         description="what it was trained in: rgb (or grey), or lab, from lightness to a and b, RGB outside",
     )
     norm: FamilyNorm = "batch"
+    ending: Literal["tanh", "clamp"] = Field(
+        "tanh", description="after the last convolution: tanh, or a cut to [-1, 1]"
+    )
     dropout: float = Field(
         0.5, ge=0.0, lt=1.0, description="dropout after the doublings next to the deepest"
     )
@@ -121,7 +126,7 @@ class UnetGenerator(nn.Module):
         self.head = nn.ConvTranspose2d(deeper[-1], makes, 4, stride=2, padding=1)
         self.leaky = nn.LeakyReLU(0.2)
         self.relu = nn.ReLU()
-        self.tanh = nn.Tanh()
+        self.tanh: nn.Module = nn.Tanh() if spec.ending == "tanh" else nn.Hardtanh()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """See the class."""

@@ -49,6 +49,7 @@ def read(state: State, path: Path) -> Imported:
     )
     changes = [
         "zero padding assumed (the weights do not tell; --padding)",
+        "bilinear doublings at pixel centres assumed (the weights do not tell; --corners aligned)",
         "the generator alone: the second tanh and the guided filter of the public script are left out",
     ]
     return adopt(Imported("whitebox", spec, state, changes), to_public, path)

@@ -53,6 +53,9 @@ class WhiteboxSpec(Spec):
     padding: Padding = Field("zero", description="padding of every convolution")
     block: Block = Field("dense", description="residual convolutions: dense or separable")
     norm: Literal["none"] = "none"
+    corners: bool = Field(
+        False, description="bilinear doublings keep corner pixels in place; false: pixel centres"
+    )
 
     def build(self) -> WhiteboxGenerator:
         """A generator of these widths with fresh weights."""
@@ -113,7 +116,7 @@ class WhiteboxGenerator(nn.Module):
         for block in self.blocks:
             block.relu = nn.LeakyReLU(SLOPE)
         self.narrow = ConvAct(spec.trunk, spec.half, 3, padding)
-        self.enlarge = nn.Upsample(scale_factor=2.0, mode="bilinear")
+        self.enlarge = nn.Upsample(scale_factor=2.0, mode="bilinear", align_corners=spec.corners)
         self.refine = ConvAct(spec.half, spec.refined, 3, padding)
         self.join = ConvAct(spec.refined, spec.stem, 3, padding)
         self.last = ConvAct(spec.stem, spec.last, 3, padding)
