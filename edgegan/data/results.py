@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 from edgegan.console import say
-from edgegan.errors import InputError
 
 ENDING = re.compile(r"_(fake|real|rec)(_[AB])?$|_(input_label|synthesized_image|real_image)$")
 MADE = ("_fake_B", "_fake", "_synthesized_image", "_fake_A")  # the first that is there
@@ -45,14 +44,11 @@ def made_alone(files: list[Path], folder: Path) -> list[Path]:
 
 
 def made_and_true(files: list[Path], folder: Path) -> tuple[list[Path], list[Path]]:
-    """Pictures that were made and true ones of one folder of results; raises InputError where it is none."""
+    """Pictures that were made and true ones of one folder of results; those of any other folder twice."""
     kinds = by_ending(files)
     made, true = first_of(kinds, MADE), first_of(kinds, TRUE)
     if made is None or true is None:
-        raise InputError(
-            f"{folder} is compared with itself and holds no results such as a_fake_B.png and a_real_B.png; give "
-            "another folder"
-        )
+        return files, files
     say(f"of {folder} the files *{made} are compared with *{true}")
     return kinds[made], kinds[true]
 

@@ -130,15 +130,15 @@ def fill_bands(generator: Generator, pixels: Pixels, tile: tuple[int, int], made
         made[top : top + band.shape[1]] = to_pixels(band)
 
 
-def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels | None:
-    """A picture or label map in a file through a generator, as a picture; None for one that cannot be read, which is
-    named."""
+def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels | InputError:
+    """A picture or label map in a file through a generator, as a picture; of one that cannot be read, which is named,
+    the reason."""
     try:
         pixels = read_image(path) if generator.kind == "image" else None
         x = read_input(generator, path) if pixels is None else None
     except InputError as error:
         say(f"left out: {error}", always=True)
-        return None
+        return error
     if pixels is not None and generator.channels == 3:
         return apply_to_pixels(generator, pixels, fit)
     if pixels is not None:
@@ -288,7 +288,8 @@ def run_on_images(
     refuse_existing(targets, overwrite=overwrite)
     refuse_foreign(targets, [path for path, _ in pairs])
     first = first_size([path for path, _ in pairs])
-    written, bad = [], []
+    written: list[Path] = []
+    bad: list[InputError] = []
     with (
         open_generator(source, threads, first) as generator,
         progress("pictures", len(pairs)) as bar,
@@ -297,8 +298,8 @@ def run_on_images(
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
             made = apply_to_file(generator, path, fit)
-            if made is None:
-                bad.append(path)
+            if isinstance(made, InputError):
+                bad.append(made)
             else:
                 write_image(target, made, SOFTWARE)
                 written.append(target)
@@ -306,10 +307,10 @@ def run_on_images(
     for note in sorted(generator.notes):
         say(note, always=True)
     if not written:
-        raise InputError(f"none of {len(bad)} pictures can be read, the first {bad[0]}")
+        raise InputError(f"none of {len(bad)} pictures can be read: {bad[0]}") from bad[0]
     if bad and not skip_bad:
         raise PartError(
-            f"{len(bad)} of {len(pairs)} pictures cannot be read, the first {bad[0]}; the others are in {output} "
+            f"{len(bad)} of {len(pairs)} pictures cannot be read ({bad[0]}); the others are in {output} "
             "(--skip-bad: that is no error)"
         )
     return written
