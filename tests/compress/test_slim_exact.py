@@ -24,8 +24,11 @@ from edgegan.models.cartoon.network import CartoonSpec
 from edgegan.models.resnet.network import ResnetSpec
 from edgegan.models.sngan.network import SnganSpec
 from edgegan.models.spade.network import SpadeSpec
+from edgegan.models.stargan.network import StarganSpec
 from edgegan.models.transformer_net.network import TransformerSpec
+from edgegan.models.ugatit.network import UgatitSpec
 from edgegan.models.unet.network import UnetSpec
+from edgegan.models.whitebox.network import WhiteboxSpec
 from edgegan.models.zoo import build
 
 SPADE = SpadeSpec(
@@ -60,6 +63,13 @@ FAMILIES: dict[str, tuple[str, BaseModel, tuple[int, ...]]] = {
     ),
     "animegan": ("animegan", AnimeSpec().scaled(0.1, 2, "dense", "instance"), (1, 3, 32, 32)),
     "spade": ("spade", SPADE, (1, 5, 128, 128)),
+    "ugatit": ("ugatit", UgatitSpec.from_channels(3, blocks=1, side=16), (1, 3, 16, 16)),
+    "stargan": (
+        "stargan",
+        StarganSpec(label=(1.0, 0.0), stem=6, down=5, trunk=7, inner=(6,), up=(5, 4)),
+        (1, 3, 16, 16),
+    ),
+    "whitebox": ("whitebox", WhiteboxSpec().scaled(0.1, 2, "dense", "batch"), (1, 3, 16, 16)),
 }
 
 

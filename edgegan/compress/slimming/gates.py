@@ -6,6 +6,7 @@ A gate multiplies the weights that read its channel, so folding it away is a pro
 from __future__ import annotations
 
 import copy
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import nn
@@ -122,6 +123,17 @@ def soft_threshold(scale: torch.Tensor, amount: float) -> None:
         scale.copy_(scale.sign() * (scale.abs() - amount).clamp_min(0.0))
 
 
+@runtime_checkable
+class WholeNorm(Protocol):
+    """A family's own norm over all channels, that can leave some out of its statistics; `along` is its parameter with
+    one entry a channel."""
+
+    along: str
+
+    def leave_out(self, live: torch.Tensor) -> None:
+        """Takes statistics of the channels that are `live` (C,) alone."""
+
+
 class LiveGroupNorm(nn.Module):
     """A GroupNorm of one group whose statistics leave pruned channels out."""
 
@@ -167,9 +179,13 @@ def prune_in_place(module: nn.Module, graph: ChannelGraph, plan: Plan) -> nn.Mod
                 shape[dim] = -1
                 weight.mul_(torch.cat(runs).to(weight).reshape(shape))
     for name, layer in list(masked.named_modules()):
-        dims = graph.dimensions.get(f"{name}.weight", {})
+        along = layer.along if isinstance(layer, WholeNorm) else "weight"
+        dims = graph.dimensions.get(f"{name}.{along}", {})
         if isinstance(layer, nn.GroupNorm) and layer.num_groups == 1 and 0 in dims:
             runs = [live[each.group].repeat_interleave(each.repeat) for each in dims[0]]
             owner, _, leaf = name.rpartition(".")
             setattr(masked.get_submodule(owner), leaf, LiveGroupNorm(layer, torch.cat(runs)))
+        elif isinstance(layer, WholeNorm) and 0 in dims:
+            runs = [live[each.group].repeat_interleave(each.repeat) for each in dims[0]]
+            layer.leave_out(torch.cat(runs))
     return masked

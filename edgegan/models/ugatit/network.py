@@ -130,15 +130,24 @@ class LayerInstanceNorm(nn.Module):
     """rho of InstanceNorm and 1 - rho of LayerNorm, both by the unbiased deviation, a scale and a shift (equation 1
     of the paper). One multiplication and one sum a pixel: the statistics are joined before."""
 
+    along = "rho"
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.rho = nn.Parameter(torch.full((channels, 1, 1), 0.5))
+        self.live: torch.Tensor | None = None
+
+    def leave_out(self, live: torch.Tensor) -> None:
+        """Takes the whole's statistics of the channels that are `live` (C,) alone, as a network without the others
+        does."""
+        self.live = live
 
     def forward(self, x: torch.Tensor, scale: torch.Tensor, shift: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W), and (N, C, 1, 1) or (C, 1, 1) twice -> (N, C, H, W)."""
-        mean, whole_mean = x.mean((2, 3), keepdim=True), x.mean((1, 2, 3), keepdim=True)
+        seen = x if self.live is None else x[:, self.live.to(x.device)]
+        mean, whole_mean = x.mean((2, 3), keepdim=True), seen.mean((1, 2, 3), keepdim=True)
         own = self.rho / torch.sqrt(x.var((2, 3), keepdim=True) + EPS)
-        whole = (1 - self.rho) / torch.sqrt(x.var((1, 2, 3), keepdim=True) + EPS)
+        whole = (1 - self.rho) / torch.sqrt(seen.var((1, 2, 3), keepdim=True) + EPS)
         return x * ((own + whole) * scale) + (shift - (own * mean + whole * whole_mean) * scale)
 
 
