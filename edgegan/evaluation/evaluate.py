@@ -223,8 +223,14 @@ def inputs_of(
         return limited(noise_inputs(config, settings.most or 1000), settings.most)
     size = settings.size or fixed
     if images is not None:
-        files = readable_of(images, config, skip_bad=settings.skip_bad)
-        inputs = folder_inputs(images, files, config, size, settings.instances, settings.published)
+        inputs = folder_inputs(
+            images,
+            config,
+            size,
+            settings.instances,
+            settings.published,
+            skip_bad=settings.skip_bad,
+        )
     elif run is not None:
         inputs = run_inputs(run, config.input, size, settings.published)
     else:

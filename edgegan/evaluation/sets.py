@@ -191,25 +191,22 @@ def run_inputs(
     return Inputs(where, name, data.size, resize, split, io, count, training, published)
 
 
-def readable_of(folder: Path, config: PackageConfig, *, skip_bad: bool) -> list[Path]:
-    """The pictures or label maps of a folder; with `skip_bad` those that can be read."""
-    labels = isinstance(config.input, LabelMapIO)
-    return readable(list_images(folder), skip_bad=skip_bad, labels=labels)
-
-
 def folder_inputs(
     folder: Path,
-    files: list[Path],
     config: PackageConfig,
     size: tuple[int, int] | None,
     instances: Path | None,
     published: PublishedProtocol | None = None,
+    *,
+    skip_bad: bool = False,
 ) -> Inputs:
-    """The pictures or label maps `files` of a folder, centre-cropped to the package's size or `size`, or as a protocol
-    says."""
+    """The pictures or label maps of a folder, with `skip_bad` those that can be read, centre-cropped to the package's
+    size or `size`, or as a protocol says."""
     size = size or config.size
     resize = size if published is not None and published.squash else None
     io = config.input
+    labels = isinstance(io, LabelMapIO)
+    files = readable(list_images(folder), skip_bad=skip_bad, labels=labels)
     if isinstance(io, LabelMapIO):
         data = Data(kind="labels", classes=max(2, io.classes), size=size, resize=resize)
         maps = LabelFiles(files, io.classes)
