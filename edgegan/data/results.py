@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from edgegan.console import say
+from edgegan.data.images import list_images
 
 ENDING = re.compile(r"_(fake|real|rec)(_[AB])?$|_(input_label|synthesized_image|real_image)$")
 MADE = ("_fake_B", "_fake", "_synthesized_image", "_fake_A")  # the first that is there
@@ -51,6 +52,15 @@ def made_and_true(files: list[Path], folder: Path) -> tuple[list[Path], list[Pat
         return files, files
     say(f"of {folder} the files *{made} are compared with *{true}")
     return kinds[made], kinds[true]
+
+
+def compared(first: Path, second: Path) -> tuple[list[Path], list[Path]]:
+    """The pictures of two folders that are compared: of results those that were made, of one folder twice made and
+    true ones; none of a file."""
+    if first.resolve() == second.resolve():
+        return made_and_true(list_images(first), first)
+    files = made_alone(list_images(first), first)
+    return files, [] if second.is_file() else made_alone(list_images(second), second)
 
 
 def pairs_inside(files: list[Path], folder: Path) -> tuple[list[Path], list[Path]] | None:

@@ -17,7 +17,7 @@ from edgegan.data.datasets import match
 from edgegan.data.images import list_images, take_crop
 from edgegan.data.labels import read_labels
 from edgegan.data.pictures import Files, LabelFiles, Pictures, readable, together
-from edgegan.data.results import made_alone, made_and_true
+from edgegan.data.results import compared
 from edgegan.errors import ConfigError, InputError
 from edgegan.evaluation.figures import (
     Judge,
@@ -240,11 +240,7 @@ def inputs_of(
 
 def evaluate_folders(first: Path, second: Path, settings: Settings) -> dict[str, Any]:
     """Two folders of pictures: picture by picture when names match, and as sets; the second may be statistics."""
-    if first.resolve() == second.resolve():
-        files, others = made_and_true(list_images(first), first)
-    else:
-        files = made_alone(list_images(first), first)
-        others = [] if is_statistics(second) else made_alone(list_images(second), second)
+    files, others = compared(first, second)
     files = readable(files, skip_bad=settings.skip_bad)
     if settings.most is not None:
         files = files[: settings.most]
