@@ -223,14 +223,8 @@ def inputs_of(
         return limited(noise_inputs(config, settings.most or 1000), settings.most)
     size = settings.size or fixed
     if images is not None:
-        inputs = folder_inputs(
-            images,
-            config,
-            size,
-            settings.instances,
-            settings.published,
-            skip_bad=settings.skip_bad,
-        )
+        stated = (settings.instances, settings.published)
+        inputs = folder_inputs(images, config, size, *stated, skip_bad=settings.skip_bad)
     elif run is not None:
         inputs = run_inputs(run, config.input, size, settings.published)
     else:
