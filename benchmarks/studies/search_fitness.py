@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,11 @@ import numpy as np
 from edgegan.benchmarks.studies.search_costs import hand_over
 from edgegan.compress.pipeline import compress
 from edgegan.console import emit, format_cost, table
-from edgegan.evaluation.evaluate import Settings, evaluate_generator
+from edgegan.evaluation.figures import features_of
+from edgegan.evaluation.sets import PictureSet, generate, run_inputs
+from edgegan.metrics.extractors import FeatureExtractor, open_extractor
+from edgegan.metrics.frechet import Features, frechet_distance
+from edgegan.package import read_config
 from edgegan.recipe.loading import load_recipe
 from edgegan.run import Run
 
@@ -44,6 +49,7 @@ def main() -> None:
     data += [f"data.validation_target={given.validation_target}", f"teacher={given.teacher}"]
     rows: list[list[str]] = []
     found: dict[str, list[tuple[float, float]]] = {"psnr": [], "fid": []}
+    truth: list[Features] = []
     for seed in range(given.seeds):
         settings = [*data, *FIXED, *given.settings, f"seed={seed}"]
         by_psnr = load_recipe(given.recipe, [*settings, "search.fitness=psnr"])
@@ -53,9 +59,11 @@ def main() -> None:
         hand_over(first, by_frechet, given.output / f"fid{seed}")
         second = compress(by_frechet, given.output / f"fid{seed}")
         for name, run in (("psnr", first), ("fid", second)):
-            figures = judged(run, given.network)
+            with open_extractor(given.network) as extractor:
+                figures = judged(run, extractor, truth)
             found[name].append(figures)
             rows.append([f"{seed}", name, config_of(run), *written(run, figures)])
+            emit(" ".join(rows[-1]))
     headers = [
         "seed",
         "searched by",
@@ -74,13 +82,22 @@ def main() -> None:
         )
 
 
-def judged(run: Run, network: Path) -> tuple[float, float]:
-    """PSNR to the teacher and Frechet distance to the true pictures, on the validation pictures."""
-    result = evaluate_generator(
-        run.folder, None, None, Settings(feature_weights=network, repeats=0)
-    )
-    values = {each["name"]: each["value"] for each in result["figures"]}
-    return values["psnr"], values["frechet_reference"]
+def judged(run: Run, extractor: FeatureExtractor, truth: list[Features]) -> tuple[float, float]:
+    """PSNR to the teacher and Frechet distance to the true pictures, whose features `truth` keeps, on the validation
+    pictures."""
+    student = run.folder / "student"
+    inputs = run_inputs(run, read_config(student).input, None)
+    assert inputs.split is not None and inputs.split.targets is not None
+    if not truth:
+        targets = inputs.split.targets
+        truth.append(
+            features_of(extractor, PictureSet("the truth", targets, inputs.size, inputs.resize))
+        )
+    with tempfile.TemporaryDirectory(prefix="edgegan-") as scratch:
+        made = generate(student, run.folder.name, inputs, Path(scratch), 1)
+        ours = features_of(extractor, made)
+    distance = frechet_distance(ours, truth[0], epsilon=extractor.epsilon)
+    return run.student_figures()["psnr_to_teacher_db"], distance
 
 
 def config_of(run: Run) -> str:
