@@ -90,10 +90,13 @@ def open_perceptual(
         return PerceptualNetwork(
             "squeezenet1.1-caffe", digest, lambda x: squeezenet_features(weights, x), weights
         )
-    for name, blocks in VGGS.items():
+    if "0.weight" in weights and "features.0.weight" not in weights:  # of model.features alone
+        weights = {f"features.{key}": value for key, value in weights.items()}
+    for name, blocks in reversed(VGGS.items()):
         layers = [f"features.{layer}" for block in blocks for layer in block]
-        if all(f"{layer}.weight" in weights for layer in layers):
+        if f"{layers[-1]}.weight" in weights:
             check_keys(weights, layers, path)
+            check_chain(weights, layers, path)
             features = partial(vgg_features, weights, blocks)
             return PerceptualNetwork(name, digest, features, weights)
     raise CheckpointError(
@@ -111,6 +114,23 @@ def check_keys(weights: State, names: list[str], path: Path) -> None:
         for part in ("weight", "bias"):
             if f"{name}.{part}" not in weights:
                 raise CheckpointError(f"{path} lacks '{name}.{part}'; download the file again")
+
+
+def check_chain(weights: Mapping[str, torch.Tensor], layers: list[str], path: Path) -> None:
+    """Raises CheckpointError naming the first 3x3 convolution that does not take what the one before it gives."""
+    channels = 3
+    for layer in layers:
+        weight, bias = weights[f"{layer}.weight"], weights[f"{layer}.bias"]
+        if (
+            weight.dim() != 4
+            or weight.shape[1:] != (channels, 3, 3)
+            or bias.shape != weight.shape[:1]
+        ):
+            raise CheckpointError(
+                f"{path}: '{layer}' has a weight of shape {tuple(weight.shape)} and a bias of {tuple(bias.shape)}, "
+                f"expected (outputs, {channels}, 3, 3) and (outputs,); give torchvision's VGG without BatchNorm"
+            )
+        channels = len(weight)
 
 
 def imagenet_scaled(x: torch.Tensor) -> torch.Tensor:

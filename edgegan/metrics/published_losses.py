@@ -18,6 +18,7 @@ VGG19_TAPS = tuple(block[0] for block in VGG19_BLOCKS)
 VGG19_WEIGHTS = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1.0)
 STYLE_TAPS = tuple(block[-1] for block in VGG16_BLOCKS[:4])
 STYLE_WEIGHT = 1e5
+CAFFE_RANGE = 255  # SqueezeNet's weights take 0..255: its features are that much larger, their Gram matrices the square
 
 
 def vgg19_loss(network: PerceptualNetwork) -> Perceptual:
@@ -38,12 +39,12 @@ def vgg19_loss(network: PerceptualNetwork) -> Perceptual:
 def style_loss(network: PerceptualNetwork) -> Perceptual:
     """Mean absolute difference of the shallowest features, and 1e5 times the mean square differences of all layers'
     Gram matrices (GAN Slimming): relu1_2, relu2_2, relu3_3 and relu4_3 of VGG16, which takes pictures (N, 3, H, W) in
-    [0, 1] as they are; or SqueezeNet's own layers, which stand in for them."""
+    [0, 1] as they are; or SqueezeNet's own layers, divided by the range that it takes, which stand in for them."""
     weights = network.weights
 
     def features(x: torch.Tensor) -> list[torch.Tensor]:
         if network.name != "vgg16":
-            return network.features(x)
+            return [each / CAFFE_RANGE for each in network.features(x)]
         return vgg_maps(weights, (x + 1) / 2, VGG16_BLOCKS, STYLE_TAPS)
 
     def loss(made: torch.Tensor, target: torch.Tensor) -> torch.Tensor:

@@ -108,6 +108,7 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         inside = separable_norm or norm
+        self.trunk, self.eps = trunk, eps
         self.pad1: nn.Module = nn.ReflectionPad2d(1)
         self.conv1 = block_conv(block, trunk, inner, inside, eps)
         self.norm1 = make_norm(norm, inner, eps)
@@ -125,6 +126,11 @@ class ResidualBlock(nn.Module):
     def set_padding(self, padding: Padding) -> ResidualBlock:
         """The block itself, padded in this way."""
         self.pad1, self.pad2 = PADS[padding](1), PADS[padding](1)
+        return self
+
+    def set_outer_norm(self, norm: AnyNorm) -> ResidualBlock:
+        """The block itself, with this norm of what it adds to the trunk."""
+        self.norm2 = make_norm(norm, self.trunk, self.eps)
         return self
 
 

@@ -97,7 +97,7 @@ class MultiscaleSpec(BaseModel):
     scales: int = Field(2, ge=1, le=4, description="how many sizes are judged")
     spectral_ends: bool = Field(
         True,
-        description="spectral norm on the first and the last convolution too; as released: false",
+        description="spectral norm on the first and the last convolution too; false: as released, and as it is trained",
     )
 
 

@@ -16,9 +16,10 @@ from edgegan.compress.slimming.narrow import begin
 from edgegan.compress.slimming.published import published_weights
 from edgegan.compress.slimming.quantizers import paper_activation, paper_weight
 from edgegan.compress.slimming.slim import paper_step, scales_of, split_optimizers
+from edgegan.errors import CheckpointError
 from edgegan.metrics.perceptual import VGG16_BLOCKS, PerceptualNetwork
 from edgegan.metrics.published_losses import style_loss
-from edgegan.models.checkpoints import import_checkpoint
+from edgegan.models.checkpoints import import_checkpoint, public_state
 from edgegan.models.judges import JudgeSpec, build_judge
 from edgegan.models.public_judges import import_discriminator
 from edgegan.models.resnet.network import ResnetGenerator
@@ -28,6 +29,7 @@ from edgegan.training.lesson import Lesson
 from edgegan.training.loop import Training
 from edgegan.training.objective import Objective
 from edgegan.training.schedule import Schedule
+from edgegan.weights import read_state
 
 EXPECTED = REFERENCE["gan_slimming"]
 DENSE = (4, 8, 16, 16, 16, 8, 4)
@@ -90,14 +92,11 @@ def save(state: dict[str, torch.Tensor], path: Path, start: int, *, scaled: bool
 
 
 def generator(path: Path, widths: tuple[int, ...] = DENSE) -> ResnetGenerator:
-    """Imported, with a trunk whose norms learn nothing, as theirs."""
+    """Imported; norms of its trunk learn nothing."""
     imported = import_checkpoint(generator_file(path, widths, 0, scaled=True))
     module = imported.spec.build()
     assert isinstance(module, ResnetGenerator)
     module.load_state_dict(imported.state)
-    module.down2_norm = nn.InstanceNorm2d(16)
-    for block in module.blocks:
-        block.norm2 = nn.InstanceNorm2d(16)
     return module
 
 
@@ -129,6 +128,10 @@ def test_pruned_and_whole_files(tmp_path: Path) -> None:
         generator_file(tmp_path / "pruned.pth", pruned, 100, 256, scaled=False)
     )
     assert imported.spec.model_dump()["inner"] == (16, 24)
+    theirs = read_state(tmp_path / "pruned.pth")
+    back = public_state(imported)
+    assert set(back) == set(theirs)
+    assert all(torch.equal(back[key], value) for key, value in theirs.items())
     module = imported.spec.build()
     module.load_state_dict(imported.state)
     assert digest(module(picture((1, 3, 32, 32), 1))) == pytest.approx(
@@ -229,3 +232,29 @@ def check(named: Iterable[tuple[str, torch.Tensor]], expected: list[list[float]]
             continue
         slack = 1e-6 * tensor.numel() ** 0.5 + 2e-6 * max(map(abs, sums))
         assert digest(tensor) == pytest.approx(sums, abs=slack, rel=0), name
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        ({"model.11.conv_block.6.weight": (256,)}, r"is a block missing\?"),
+        ({"model.11.conv_block.9.weight": (3,)}, r"unexpected 'model\.10\.conv_block\.9\.weight'"),
+        ({"model.99999999.weight": (1, 1, 1, 1)}, r"is a block missing\?"),
+        ({"model.11.conv_block.1.weight": None}, r"missing '?.*model\.10\.conv_block\.1\.weight"),
+        ({"elsewhere.weight": (2,)}, r"unexpected 'elsewhere\.weight'"),
+    ],
+)
+def test_spoilt_files_are_refused(
+    tmp_path: Path, spoil: dict[str, tuple[int, ...] | None], words: str
+) -> None:
+    """Every key is accounted for, also of blocks that moved."""
+    path = generator_file(tmp_path / "g.pth", (4, 6, 0, 3, 5, 4), 0, 256, scaled=True)
+    state = torch.load(path)
+    for key, shape in spoil.items():
+        if shape is None:
+            del state[key]
+        else:
+            state[key] = torch.ones(shape)
+    torch.save(state, path)
+    with pytest.raises(CheckpointError, match=words):
+        import_checkpoint(path)

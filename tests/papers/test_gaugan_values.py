@@ -10,7 +10,7 @@ import torch
 from support.formulas import REFERENCE, digest, fill, linear, picture
 
 from edgegan.compress.inherited import inherit
-from edgegan.errors import ConfigError
+from edgegan.errors import CheckpointError, ConfigError
 from edgegan.metrics.perceptual import VGG19_BLOCKS, PerceptualNetwork, open_perceptual
 from edgegan.metrics.published_losses import vgg19_loss
 from edgegan.models.judges import build_judge, judged, verdicts
@@ -77,12 +77,27 @@ def test_the_loss_through_vgg19(tmp_path: Path) -> None:
     assert float(found.detach()) == pytest.approx(EXPECTED["vgg"], rel=1e-4)
     found.backward()
     assert made.grad is not None
-    torch.save(
-        {name: value[:1, :1].clone() for name, value in weights.items() if value.dim() > 1}
-        | {name: value for name, value in weights.items() if value.dim() == 1},
-        tmp_path / "vgg19.pth",
-    )
-    assert open_perceptual(tmp_path / "vgg19.pth").name == "vgg19"
+    path = tmp_path / "vgg19.pth"
+    narrow = {key: narrowed(key, value) for key, value in weights.items()}
+    bare = {key.removeprefix("features."): value for key, value in narrow.items()}
+    for state in (narrow, narrow | {"classifier.0.weight": torch.zeros(1, 1)}, bare):
+        torch.save(state, path)
+        assert open_perceptual(path).name == "vgg19"
+    torch.save(narrow | {"features.5.weight": torch.zeros(1, 2, 3, 3)}, path)
+    with pytest.raises(
+        CheckpointError, match=r"'features\.5' has a weight of shape \(1, 2, 3, 3\)"
+    ):
+        open_perceptual(path)
+    torch.save({key: value for key, value in narrow.items() if key != "features.16.weight"}, path)
+    with pytest.raises(CheckpointError, match=r"lacks 'features\.16\.weight'"):
+        open_perceptual(path)
+
+
+def narrowed(key: str, value: torch.Tensor) -> torch.Tensor:
+    """A VGG's tensor in one of a single channel a layer."""
+    if value.dim() == 1:
+        return value[:1].clone()
+    return value[:1, : 3 if key == "features.0.weight" else 1].clone()
 
 
 def test_forms_of_the_perceptual_term_are_named(tmp_path: Path) -> None:

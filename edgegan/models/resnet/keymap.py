@@ -19,8 +19,8 @@ from edgegan.models.matching import (
     give_back,
     shape_of,
 )
+from edgegan.models.resnet import slimmed
 from edgegan.models.resnet.network import ResnetSpec
-from edgegan.models.resnet.slimmed import is_slimmed, whole
 from edgegan.models.spec import Spec
 from edgegan.weights import State
 
@@ -61,7 +61,8 @@ class Places:
 
 def recognises(state: State) -> bool:
     """Whether these are their keys."""
-    return "model.1.weight" in state and any(BLOCK.match(key) for key in state)
+    named = any(BLOCK.match(key) for key in state)
+    return "model.1.weight" in state and (named or slimmed.recognises(state))
 
 
 def one_name(state: State) -> tuple[State, str]:
@@ -129,8 +130,14 @@ def read(state: State, path: Path) -> Imported:
     not; old running statistics of InstanceNorm layers are dropped."""
     changes: list[str] = []
     state, name = one_name(state)
-    if is_slimmed(state):
-        state = whole(state, changes)
+    mixed = slimmed.recognises(state)
+    empty = slimmed.empty_blocks(state, path) if mixed else []
+    if empty:
+        changes.append(
+            f"{len(empty)} residual blocks have no channels and went; they doubled the stream, which is folded into "
+            "what reads it (exact)"
+        )
+        state = slimmed.without_empty(state, empty)
     block_ids = block_numbers(state, path)
     places = read_places(state, block_ids)
     separable = any(re.search(r"\.conv_block\.[01]\.conv\.0\.", key) for key in state)
@@ -167,13 +174,14 @@ def read(state: State, path: Path) -> Imported:
         norm=norm,
         padding=padding,
         separable_norm=inside if separable and inside != norm else None,
+        trunk_norm="instance" if mixed and not empty else None,
         dropout=0.5 if second - first == 5 and not separable else 0.0,
     )
     state = without_filters(state, spec, path)
     if padding == "zero" and second == 4:
         spec = spec.model_copy(update={"dropout": 0.0 if separable else 0.5})
     biasless = norm in ("batch", "none")
-    layout = {"second": second, "first": first, "name": name}
+    layout = {"second": second, "first": first, "name": name, "empty": empty}
     return adopt(
         Imported("resnet", spec, state, changes, layout),
         namer(len(block_ids), second, first, places),
@@ -191,7 +199,9 @@ def write(imported: Imported) -> State:
     places = places_of(imported.spec)
     given = give_back(imported, namer(places.blocks, second, first, places))
     given |= blur_filters(imported.spec)
-    name = imported.layout.get("name", NAME)
+    name, empty = imported.layout.get("name", NAME), imported.layout.get("empty")
+    if empty:
+        given = slimmed.with_empty(given, empty)
     return {BLOCK.sub(rf"\1{name}.", key): value for key, value in given.items()}
 
 

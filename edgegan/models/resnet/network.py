@@ -78,6 +78,11 @@ class ResnetSpec(Spec):
     separable_norm: FamilyNorm | None = Field(
         None, description="norm between depthwise and pointwise; null: the same as norm"
     )
+    trunk_norm: FamilyNorm | None = Field(
+        None,
+        description="norm of what is added to the trunk; null: the same as norm. GAN Slimming's generators: instance "
+        "beside instance_affine",
+    )
     dropout: float = Field(
         0.0, ge=0.0, lt=1.0, description="dropout inside residual blocks (training only)"
     )
@@ -211,6 +216,7 @@ class ResnetSpec(Spec):
                 "block": block,
                 "norm": norm,
                 "separable_norm": None,
+                "trunk_norm": None,
                 "dropout": 0.0,
             }
         )
@@ -257,7 +263,7 @@ class ResnetGenerator(nn.Module):
         )
         self.between_norm = nn.ModuleList(make_norm(norm, width) for width in spec.between)
         self.down2 = halve(rows[-1], spec.trunk, spec.halving)
-        self.down2_norm = make_norm(norm, spec.trunk)
+        self.down2_norm = make_norm(spec.trunk_norm or norm, spec.trunk)
         blurred = spec.halving == "blurred"
         self.down2_relu: nn.Module = nn.Sequential(nn.ReLU(), blur()) if blurred else nn.ReLU()
         self.blurs = nn.ModuleList(blur() for _ in range((spec.halvings - 1) * blurred))
@@ -270,7 +276,9 @@ class ResnetGenerator(nn.Module):
                 norm,
                 dropout=spec.dropout,
                 separable_norm=spec.separable_norm,
-            ).set_padding(spec.padding)
+            )
+            .set_padding(spec.padding)
+            .set_outer_norm(spec.trunk_norm or norm)
             for inner in spec.inner
         )
         self.doublings: list[tuple[str, str]] = []

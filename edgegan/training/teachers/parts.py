@@ -81,6 +81,7 @@ def judge_spec(train: Train, generator: Spec) -> JudgeSpec:
             ndf=train.ndf,
             layers=train.discriminator_layers,
             scales=train.discriminator_scales,
+            spectral_ends=False,
         )
     if train.method == "sngan":
         return SnganDiscriminatorSpec(in_channels=gives, ndf=train.ndf)
