@@ -126,13 +126,14 @@ def equalise_linear_pair(graph: fx.GraphModule, node: fx.Node) -> bool:
 
 
 class StatisticsRecorder(fx.Interpreter):
-    """Notes at every four-dimensional node, over all runs: the largest absolute value of every channel, its mean, and
-    how many deviations the mean is from zero in the worst channel."""
+    """Notes at every four-dimensional node with real numbers, over all runs: the largest absolute value of every
+    channel, its mean, and how many deviations the mean is from zero in the worst channel."""
 
     def run_node(self, n: fx.Node) -> object:
         """One node's result, noted."""
         result = super().run_node(n)
-        if isinstance(result, torch.Tensor) and result.dim() == 4:
+        numbers = isinstance(result, torch.Tensor) and result.is_floating_point()
+        if isinstance(result, torch.Tensor) and numbers and result.dim() == 4:
             largest = result.detach().abs().amax((0, 2, 3))
             mean = result.detach().mean((0, 2, 3))
             ratio = float(

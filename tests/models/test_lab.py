@@ -10,6 +10,7 @@ from support.written_out import random_like
 
 from edgegan.channels.graph import trace_channels
 from edgegan.errors import ConfigError
+from edgegan.export.rewrite import rewrite
 from edgegan.models.checkpoints import Imported, import_checkpoint, public_state
 from edgegan.models.lab import lightness, to_rgb
 from edgegan.models.readings import Reading
@@ -72,6 +73,17 @@ def test_a_colouring_net_takes_and_makes_rgb(spec: Spec, tmp_path: Path) -> None
     imported.spec.plan(trace_channels(module, x))
     student = imported.spec.scaled(0.5, 4, "dense", "batch").build().eval()
     assert student(x).shape == x.shape
+
+
+def test_exporters_keep_what_it_computes() -> None:
+    """Comparisons of pixels have no range that a rewrite could use."""
+    torch.manual_seed(0)
+    module = UnetSpec.from_ngf(4, 3, colour="lab").build().eval()
+    x = torch.rand(2, 3, 16, 16) * 2 - 1
+    for target in ("onnx", "tflite"):
+        graph, _ = rewrite(module, x, target)
+        with torch.no_grad():
+            torch.testing.assert_close(graph(x), module(x), atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize(("channels", "colour"), [((3, 3), "lab"), ((1, 2), "bgr")])
