@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgegan import __version__
+from edgegan.contracts.artefact_parts import InputPart
 from edgegan.contracts.quantities import MOST_WIDTH, Finite, Name, Number, Size, Text
 from edgegan.errors import InputError, first_problem
 from edgegan.files import check_sha256, read_json, sha256_file, write_atomic, write_json
@@ -20,6 +22,7 @@ SCHEMA_VERSION: Final = 1
 MOST_CHANNELS = 4096
 FileName = Annotated[str, Field(pattern=r"^[\w][\w.-]{0,99}$")]
 CONFIG_FILE = "config.json"
+ORIGINS_FILE = "origins.json"
 
 
 class ImageIO(BaseModel):
@@ -31,6 +34,9 @@ class ImageIO(BaseModel):
     channels: int = Field(3, ge=1, le=MOST_CHANNELS, description="channels of the image")
     colour: Literal["rgb", "grey", "other"] = Field("rgb", description="meaning of the channels")
     range: tuple[Finite, Finite] = Field((-1.0, 1.0), description="values of black and white")
+    parts: tuple[InputPart, ...] = Field(
+        (), max_length=16, description="of several inputs: the channels of each, in this order"
+    )
 
 
 class LabelMapIO(BaseModel):
@@ -63,6 +69,13 @@ class NoiseIO(BaseModel):
 
 
 InputIO = ImageIO | LabelMapIO | NoiseIO
+
+
+def planes_of(spec: InputIO) -> tuple[int, ...]:
+    """Channels of each picture that is read for one input."""
+    if isinstance(spec, ImageIO) and spec.parts:
+        return tuple(each.channels for each in spec.parts)
+    return (spec.channels,)
 
 
 def input_shape(spec: InputIO, size: tuple[int, int]) -> tuple[int, ...]:
@@ -128,9 +141,10 @@ def write_package(
     golden: Mapping[str, torch.Tensor],
     card: str,
     discriminator: Mapping[str, torch.Tensor] | None = None,
+    origins: dict[str, Any] | None = None,
 ) -> PackageConfig:
     """Writes a package into an existing empty folder; `config` lacks only `files`. `golden` holds `input` and
-    `output`, each (N, C, H, W) float32."""
+    `output`, each (N, C, H, W) float32; `origins` says where its tensors came from."""
     from safetensors.torch import save
 
     contents = {
@@ -140,6 +154,8 @@ def write_package(
     }
     if discriminator is not None:
         contents["discriminator.safetensors"] = save(apart(discriminator))
+    if origins is not None:
+        contents[ORIGINS_FILE] = json.dumps(origins, indent=1).encode()
     files = {}
     for name, data in contents.items():
         write_atomic(folder / name, data)

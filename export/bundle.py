@@ -179,6 +179,8 @@ def unreadable(tensor: TensorInfo) -> str:
     for key, wanted in (("layout", "NHWC"), ("dtype", "float32"), ("kind", "image")):
         if values.get(key, wanted) != wanted:
             return f"has {tensor.name} with {key} {values[key]}"
+    if tensor.parts:
+        return f"takes several inputs ({', '.join(each.name for each in tensor.parts)})"
     if len(tensor.shape) != 4 or tensor.shape[0] != 1:
         return f"has {tensor.name} of shape {tensor.shape}"
     if CHANNELS.get(tensor.colour) != tensor.shape[3]:

@@ -74,6 +74,7 @@ class Signature(BaseModel):
             dtype=self.io,
             colour=self.colour if kind.colour == "rgb" else kind.colour,
             range=self.range,
+            parts=kind.parts,
         )
 
     def shape(self, channels: int, size: tuple[int, int]) -> list[int]:

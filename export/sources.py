@@ -23,6 +23,7 @@ from edgegan.package import (
     NoiseIO,
     PackageConfig,
     is_package,
+    planes_of,
     read_config,
     read_tensors,
 )
@@ -200,6 +201,11 @@ def validation_pairs(folder: Path, config: PackageConfig) -> tuple[np.ndarray, n
 def load_folder(folder: Path, size: Size, kind: InputIO) -> np.ndarray:
     """Up to 32 centre crops of a folder's pictures or label maps, in edgegan's own form; those that cannot be read are
     named and left out."""
+    if len(planes_of(kind)) > 1:
+        raise ConfigError(
+            f"--calibration {folder}: this generator takes several inputs, and a folder gives one; export a run, which "
+            "has its own crops, or a package without --calibration (fp32 and fp16)"
+        )
     files = list_images(folder)
     step = max(1, len(files) // CALIBRATION_IMAGES)
     labels = isinstance(kind, LabelMapIO)

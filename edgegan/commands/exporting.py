@@ -195,6 +195,12 @@ def run_command(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="seed of that noise")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="threads of the runtime")] = 2,
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="of a generator with several inputs: folder of the further ones, such as masks; repeat"
+        ),
+    ] = None,
     generator: OwnGenerator = None,
     trust: Trust = False,
     deadline: Deadline = None,
@@ -206,7 +212,7 @@ def run_command(
     allow(generator)
     limit_foreign(trust, deadline)
     choose("--fit", [fit], ("tile", "resize"))
-    from edgegan.runtime.apply import run_on_images, run_on_noise
+    from edgegan.runtime.apply import Together, run_on_images, run_on_noise
 
     if count is not None and images:
         raise ConfigError("--count draws from noise and takes no pictures: leave one of them out")
@@ -217,7 +223,7 @@ def run_command(
     else:
         files = run_on_images(
             source,
-            images or [],
+            Together(images or [], beside or []),
             output,
             fit=fit,
             threads=threads,

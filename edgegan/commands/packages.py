@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -78,6 +79,21 @@ def import_command(
         str | None,
         typer.Option(help="of your own generator: CHANNELSxHEIGHTxWIDTH, such as 3x256x256"),
     ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            help="one of several inputs of your own generator: NAME:CHANNELS or NAME:CHANNELS:BLACK,WHITE; repeat",
+        ),
+    ] = None,
+    result: Annotated[
+        str | None,
+        typer.Option(help="of your own generator with several outputs: place from 0, or key"),
+    ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(help="source nn.Module to compare the package with: package.module:factory"),
+    ] = None,
     discriminator: Annotated[
         Path | None, typer.Option(help="PatchGAN checkpoint to keep beside the generator")
     ] = None,
@@ -132,11 +148,12 @@ def import_command(
         config = import_generator(
             Own(
                 generator,
-                parse_input_shape(input_shape),
-                parse_ends(value_range, mean, std, colour, activation),
+                parse_input_shape(input_shape, inputs or ()),
+                parse_ends(value_range, mean, std, colour, activation, inputs or (), result),
             ),
             output,
             checkpoint=checkpoint,
+            check=check,
             name=name,
             licence=licence,
             overwrite=overwrite,
@@ -147,6 +164,7 @@ def import_command(
         )
     else:
         refuse_without_generator(range=value_range, mean=mean, std=std)
+        refuse_without_generator(input=inputs, result=result, input_shape=input_shape)
         config = import_to_package(
             checkpoint,
             output,
@@ -171,6 +189,7 @@ def import_command(
                 ),
             ),
             discriminator=discriminator,
+            check=check,
             size=parse_size(size) or (256, 256),
             overwrite=overwrite,
         )
@@ -199,9 +218,13 @@ def show_imported(
     )
 
 
-def parse_input_shape(text: str | None) -> tuple[int, int, int]:
-    """'3x256x256' to (channels, height, width)."""
+def parse_input_shape(text: str | None, inputs: Sequence[str]) -> tuple[int, int, int]:
+    """'3x256x256' to (channels, height, width); with `inputs` the channels are theirs, and '256x256' is enough."""
+    from edgegan.models.ends import parse_inputs
+
     parts = (text or "").lower().split("x")
+    if len(parts) == 2 and inputs:
+        parts = [str(sum(each.channels for each in parse_inputs(inputs))), *parts]
     if len(parts) != 3 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise ConfigError(
             "--generator needs --input-shape CHANNELSxHEIGHTxWIDTH, such as 3x256x256"
@@ -221,7 +244,7 @@ def refuse_without_generator(**options: object) -> None:
     """Options of a generator of one's own are refused for a known family, which says itself what its numbers mean."""
     for option, value in options.items():
         if value is not None:
-            raise ConfigError(f"--{option} goes with --generator only")
+            raise ConfigError(f"--{option.replace('_', '-')} goes with --generator only")
 
 
 def parse_ends(
@@ -230,11 +253,13 @@ def parse_ends(
     std: str | None,
     colour: str | None,
     activation: str | None,
+    inputs: Sequence[str],
+    result: str | None,
 ) -> Ends | None:
     """What the user says of the numbers of a generator; None where nothing is said. Raises ConfigError."""
     from pydantic import ValidationError
 
-    from edgegan.models.ends import Ends, parse_numbers, parse_ranges
+    from edgegan.models.ends import Ends, parse_inputs, parse_numbers, parse_ranges
 
     fields: dict[str, object] = dict(parse_ranges(value_range))
     if mean is not None and value_range is None:
@@ -244,11 +269,16 @@ def parse_ends(
             fields[option] = parse_numbers(f"--{option}", text)
     fields |= {"colour": colour} if colour is not None else {}
     fields |= {"activation": activation} if activation is not None else {}
+    fields |= {"inputs": parse_inputs(inputs)} if inputs else {}
+    if result is not None:
+        fields["result"] = int(result) if result.isdigit() else result
     try:
         return Ends.model_validate(fields) if fields else None
     except ValidationError as error:
         words = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise ConfigError(f"--range, --mean, --std, --colour, --activation: {words}") from error
+        raise ConfigError(
+            f"--range, --mean, --std, --colour, --activation, --input, --result: {words}"
+        ) from error
 
 
 def zoo(as_json: AsJson = False) -> None:
@@ -262,13 +292,17 @@ def zoo(as_json: AsJson = False) -> None:
 def inspect(
     package: Annotated[Path, typer.Argument(help="generator package, or a run (its student)")],
     size: Annotated[str | None, typer.Option(help="image size, 256 or HEIGHTxWIDTH")] = None,
+    origins: Annotated[
+        bool, typer.Option("--origins", help="the checkpoint's key of every tensor too")
+    ] = False,
     generator: OwnGenerator = None,
     as_json: AsJson = False,
 ) -> None:
     """Print a package's layers (shape, MACs, parameters, share) and its channel groups."""
-    from edgegan.models.listing import inspect_package, inspect_table
+    from edgegan.models.listing import inspect_package, inspect_table, origins_table
 
     allow(generator)
     folder = package / "student" if (package / "run.json").is_file() else package
     found = inspect_package(folder, parse_size(size))
-    show(found, as_json, inspect_table(found))
+    more = origins_table(found) if origins else ""
+    show(found, as_json, inspect_table(found) + more)

@@ -12,6 +12,15 @@ from edgegan.contracts.quantities import Finite, Name, Number, Sha256, Text
 MOST_ENTRIES = 10_000
 
 
+class InputPart(BaseModel):
+    """One of several inputs of a generator: they go in as channels of one tensor, one input after the other."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name = Field(description="what the user calls it")
+    channels: int = Field(ge=1, le=4096, description="its channels")
+
+
 class TensorInfo(BaseModel):
     """One tensor of an artefact as a device sees it. A dimension of -1 takes any of the artefact's sizes."""
 
@@ -35,6 +44,9 @@ class TensorInfo(BaseModel):
     )
     instance_edge: bool = Field(
         False, description="of a label map: a last channel is 1 on instance borders"
+    )
+    parts: tuple[InputPart, ...] = Field(
+        (), max_length=16, description="of several inputs: the channels of each, in this order"
     )
 
     @model_validator(mode="after")

@@ -66,9 +66,8 @@ def listing_hash(dataset: Dataset) -> str:
     data = dataset.train.data
     lines = [data.model_dump_json(include={"kind", "classes", "unlabelled", "direction"})]
     for split in (dataset.train, dataset.validation):
-        for part in (split.inputs, split.targets, split.instances):
-            if part is not None:
-                lines += [part.stamp(index) for index in range(len(part))]
+        for part in split.parts():
+            lines += [part.stamp(index) for index in range(len(part))]
     return sha256_bytes("\n".join(lines).encode(errors="surrogateescape"))
 
 
@@ -106,12 +105,11 @@ def check_one(pictures: Pictures, index: int) -> str | None:
 
 
 def check_partners(split: Split, index: int) -> str | None:
-    """What is wrong with an input, its target and its instance map, if anything."""
+    """What is wrong with an input, its target, its instance map and what is beside it, if anything."""
     sizes = {}
     try:
-        for part in (split.inputs, split.targets, split.instances):
-            if part is not None:
-                sizes[part.name(index)] = part.read(index).shape[:2]
+        for part in split.parts():
+            sizes[part.name(index)] = part.read(index).shape[:2]
     except InputError as error:
         return str(error)
     if len(set(sizes.values())) > 1:

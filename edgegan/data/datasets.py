@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from edgegan.console import say
+from edgegan.data.beside import check_beside, join_inputs
 from edgegan.data.images import Crop, Floats, list_images, take_crop, to_float
 from edgegan.data.labels import find_edges, one_hot
 from edgegan.data.pictures import Files, LabelFiles, Pictures, open_pictures
@@ -28,27 +29,40 @@ OTHER_MAPS = ("_gtFine_color", INSTANCES)
 @dataclass(frozen=True)
 class Split:
     """Training or validation examples. `inputs` is what the generator is fed (label maps for kind labels, nothing for
-    noise); `targets` what it should make: partner `i` of input `i`, or for kind unpaired domain B in its own order."""
+    noise); `targets` what it should make: partner `i` of input `i`, or for kind unpaired domain B in its own order;
+    `beside` are the further inputs of one that takes several."""
 
     data: Data
     inputs: Pictures | None
     targets: Pictures | None = None
     instances: Pictures | None = None
+    beside: tuple[Pictures, ...] = ()
 
     def __len__(self) -> int:
         """Examples of an epoch: of the larger domain when unpaired."""
         return max(len(part) for part in (self.inputs, self.targets) if part is not None)
 
-    def read_input(self, index: int, crop: Crop, channels: int = 3) -> Floats:
-        """Input `index`, cropped: (channels, h, w) in [-1, 1], or one-hot classes with the instance borders.
+    def parts(self) -> list[Pictures]:
+        """All that there is of an example."""
+        found = (self.inputs, self.targets, self.instances, *self.beside)
+        return [part for part in found if part is not None]
 
-        `crop.index` is not used. Raises InputError naming the file.
+    def read_input(self, index: int, crop: Crop, channels: int | Sequence[int] = 3) -> Floats:
+        """Input `index`, cropped: (channels, h, w) in [-1, 1], or one-hot classes with the instance borders. Several
+        `channels` are those of the input and of what is beside it, which follow each other.
+
+        `crop.index` is not used. Raises InputError naming the file, or that the number of inputs is another.
         """
         assert self.inputs is not None
         data = self.data
         values = take_crop(self.inputs.read(index), crop, data.size, data.resize)
         if data.kind != "labels":
-            return to_float(values, channels)
+            each = (channels,) if isinstance(channels, int) else tuple(channels)
+            check_beside(len(each), len(self.beside))
+            others = (
+                take_crop(part.read(index), crop, data.size, data.resize) for part in self.beside
+            )
+            return join_inputs([values, *others], each)
         planes = one_hot(values, data.label_classes)
         if self.instances is None:
             return planes
@@ -73,7 +87,8 @@ class Split:
         """Some of the examples; not for kind unpaired."""
         parts = (self.inputs, self.targets, self.instances)
         kept = [part.only(indices) if part is not None else None for part in parts]
-        return Split(self.data, *kept)
+        beside = tuple(each.only(indices) for each in self.beside)
+        return Split(self.data, kept[0], kept[1], kept[2], beside)
 
 
 @dataclass(frozen=True)
@@ -92,9 +107,12 @@ def open_dataset(data: Data, seed: int) -> Dataset:
     """
     if data.train is None:
         raise ConfigError("data.train is not set; give --data FOLDER with training images")
-    whole = open_split(data, data.train, data.target, data.instances)
+    whole = add_beside(
+        open_split(data, data.train, data.target, data.instances), data.train, data.beside
+    )
     if data.validation is not None:
         held = open_split(data, data.validation, data.validation_target, data.validation_instances)
+        held = add_beside(held, data.validation, data.validation_beside)
         return Dataset(whole, first(held, data.validation_images))
     if data.kind != "unpaired":
         assert whole.inputs is not None or whole.targets is not None
@@ -144,6 +162,19 @@ def inside(folder: Path) -> tuple[Files, Files]:
         return Files(files, "left"), Files(files, "right")
     inputs, targets = match(pairs[0], folder, pairs[1], folder)
     return Files(inputs), Files(targets)
+
+
+def add_beside(split: Split, folder: Path, beside: Sequence[Path]) -> Split:
+    """The split with the pictures of further folders beside its inputs, which are files of `folder`."""
+    if not beside:
+        return split
+    if not isinstance(split.inputs, Files):
+        raise InputError(f"{folder} is an array: pictures with others beside them lie in folders")
+    paths = split.inputs.paths
+    return replace(
+        split,
+        beside=tuple(Files(match(paths, folder, list_images(each), each)[1]) for each in beside),
+    )
 
 
 def match(

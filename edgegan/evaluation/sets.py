@@ -28,7 +28,15 @@ from edgegan.data.pictures import Files, LabelFiles, Pictures, Rows, readable
 from edgegan.errors import ConfigError, InputError
 from edgegan.metrics.published_protocols import PublishedProtocol, cut_off, cut_off_again
 from edgegan.models.zoo import check_package_size, load_generator
-from edgegan.package import InputIO, LabelMapIO, NoiseIO, PackageConfig, is_package, read_config
+from edgegan.package import (
+    InputIO,
+    LabelMapIO,
+    NoiseIO,
+    PackageConfig,
+    is_package,
+    planes_of,
+    read_config,
+)
 from edgegan.recipe.data_section import Data
 from edgegan.recipe.loading import parse_recipe
 from edgegan.run import MANIFEST, Run
@@ -117,7 +125,7 @@ class Inputs:
             chance = np.random.default_rng([7, index])
             return chance.standard_normal(self.io.dimension, dtype=np.float32)
         assert self.split is not None
-        planes = self.split.read_input(index, MIDDLE, self.io.channels)
+        planes = self.split.read_input(index, MIDDLE, planes_of(self.io))
         if planes.shape[0] != self.io.channels:
             raise InputError(
                 f"the generator takes {self.io.channels} channels, {self.where} gives {planes.shape[0]}; "

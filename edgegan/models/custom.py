@@ -25,17 +25,20 @@ from edgegan.channels.graph import trace_channels
 from edgegan.channels.groups import ChannelGraph
 from edgegan.channels.slicing import extract
 from edgegan.channels.space import Widths
+from edgegan.contracts.artefact_parts import InputPart
 from edgegan.contracts.quantities import MOST_WIDTH, Name, Side, Width
 from edgegan.errors import ConfigError
 from edgegan.models.blocks import scale_width
-from edgegan.models.ends import Ends, ends_in
-from edgegan.models.spec import Spec
+from edgegan.models.ends import Ends, ends_in, outputs_of
+from edgegan.models.spec import Spec, image_io
+from edgegan.package import ImageIO, InputIO
 from edgegan.recipe.student_section import Block, Norm
 
 CUSTOM = "custom"
 ALLOWED = "EDGEGAN_GENERATOR"
 MOST_DIFFERENCE = 1e-4  # between a generator and its trace, relative to the largest value
 PICTURES = (1, 3)  # channels
+SEVERAL = (tuple, list, Mapping)
 PATTERN = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")
 
 
@@ -59,6 +62,15 @@ class CustomSpec(Spec):
     def in_channels(self) -> int:
         """Channels of the input."""
         return self.input_shape[0]
+
+    @property
+    def takes(self) -> InputIO:
+        """See Spec; of several inputs the channels of each."""
+        inputs = self.ends.inputs
+        if not inputs:
+            return image_io(self.in_channels)
+        parts = tuple(InputPart(name=each.name, channels=each.channels) for each in inputs)
+        return ImageIO(channels=self.in_channels, colour="other", parts=parts)
 
     @property
     def norm(self) -> str:
@@ -116,14 +128,14 @@ class CustomSpec(Spec):
         return self.model_copy(update={"widths": {**self.widths, **chosen}})
 
 
-def allow_generator(name: str) -> None:
+def allow_generator(name: str, option: str = "--generator") -> None:
     """Notes that the user named this factory; children of this process may import it too."""
     if not PATTERN.match(name):
-        raise ConfigError(f"--generator {name!r}: write it as package.module:factory")
+        raise ConfigError(f"{option} {name!r}: write it as package.module:factory")
     os.environ[ALLOWED] = name
 
 
-def load_factory(name: str) -> Callable[[], nn.Module]:
+def load_factory(name: str, option: str = "--generator") -> Callable[[], nn.Module]:
     """The factory of this name; the current folder is searched too. Raises ConfigError with the reason."""
     if os.environ.get(ALLOWED) != name:
         raise ConfigError(
@@ -137,13 +149,11 @@ def load_factory(name: str) -> Callable[[], nn.Module]:
             module = importlib.import_module(module_name)
     except ImportError as error:
         raise ConfigError(
-            f"--generator {name}: cannot import '{module_name}' ({error}); run from its folder or set PYTHONPATH"
+            f"{option} {name}: cannot import '{module_name}' ({error}); run from its folder or set PYTHONPATH"
         ) from error
     factory = getattr(module, attribute, None)
     if not callable(factory):
-        raise ConfigError(
-            f"--generator {name}: module '{module_name}' has no callable '{attribute}'"
-        )
+        raise ConfigError(f"{option} {name}: module '{module_name}' has no callable '{attribute}'")
     return factory  # type: ignore[no-any-return]
 
 
@@ -163,19 +173,19 @@ def plain_functions() -> Iterator[None]:
         torch.jit.script = script
 
 
-def make_module(name: str) -> nn.Module:
+def make_module(name: str, option: str = "--generator") -> nn.Module:
     """What the factory makes, in evaluation mode; raises ConfigError when it is no nn.Module."""
-    factory = load_factory(name)
+    factory = load_factory(name, option)
     try:
         with plain_functions():
             module = factory()
     except TypeError as error:
         raise ConfigError(
-            f"--generator {name}: the factory must be callable without arguments ({error})"
+            f"{option} {name}: the factory must be callable without arguments ({error})"
         ) from error
     if not isinstance(module, nn.Module):
         raise ConfigError(
-            f"--generator {name}: the factory made a {type(module).__name__}, not a torch.nn.Module"
+            f"{option} {name}: the factory made a {type(module).__name__}, not a torch.nn.Module"
         )
     return module.eval()
 
@@ -199,13 +209,15 @@ def describe_custom(
         ) from error
     ratio = enlargement(output, input_shape[1:])
     if ratio is None:
+        several = " (--result PLACE or KEY says which)" if isinstance(output, SEVERAL) else ""
         raise ConfigError(
             f"--generator {name}: it must make one image (1, C, H, W) whose sides are one multiple of "
-            f"{input_shape[1]} and {input_shape[2]}, not {told(output)}"
+            f"{input_shape[1]} and {input_shape[2]}, not {told(output)}{several}"
         )
     program = trace_channels(module, example).program
     check_trace(name, run_seeded(module, example), output, run_seeded(program, example))
-    if ends is None and output.shape[1] in PICTURES and ends_in(program) != "tanh":
+    said = ends is not None and ends.say_numbers
+    if not said and output.shape[1] in PICTURES and ends_in(program) != "tanh":
         raise ConfigError(
             f"--generator {name}: which numbers are black and white cannot be read off it (its last operation is "
             f"{ends_in(program)}, not tanh): add --range 0,1 (or -1,1, or 0,255; IN/OUT such as -1,1/0,1 where they "
@@ -240,7 +252,7 @@ def enlargement(output: Any, size: tuple[int, int]) -> tuple[int, int] | None:
 
 def told(output: Any) -> str:
     """The shape or kind of what a generator made."""
-    return str(tuple(output.shape)) if isinstance(output, torch.Tensor) else type(output).__name__
+    return str(tuple(output.shape)) if isinstance(output, torch.Tensor) else outputs_of(output)
 
 
 def check_trace(

@@ -15,11 +15,13 @@ from edgegan.channels.groups import ChannelGraph
 from edgegan.console import table
 from edgegan.metrics.complexity import Complexity, measure
 from edgegan.models.catalogue import catalogue, measure_spec
+from edgegan.models.origins import read_origins
 from edgegan.models.zoo import check_package_size, load_generator, parse_spec
 from edgegan.package import PackageConfig, input_shape
 from edgegan.streams import printable
 
 MOST_HELD = 12
+DIGITS = 12
 
 
 def zoo_rows() -> list[dict[str, Any]]:
@@ -77,6 +79,7 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
     example = torch.zeros(input_shape(config.input, size or config.size))
     complexity = measure(module, example, cross_check=False)
     graph = trace_channels(module, small_example(config))
+    origins = read_origins(folder, config)
     layers = [
         {
             "name": layer.name,
@@ -101,6 +104,8 @@ def inspect_package(folder: Path, size: tuple[int, int] | None) -> dict[str, Any
         "groups": group_rows(graph, complexity),
         "free_share": free_share(module, graph),
         "held": [dataclasses.asdict(each) for each in graph.held],
+        "source": config.source,
+        "origins": {name: each.model_dump() for name, each in origins.items()} if origins else None,
     }
 
 
@@ -180,6 +185,24 @@ def inspect_table(found: dict[str, Any]) -> str:
         f"{100 * found['free_share']:.1f} % of the parameters are in channels that can be narrowed."
     )
     return f"{head}\n\n{layers}\n\n{groups}\n\n{free}{held_table(found['held'])}"
+
+
+def origins_table(found: dict[str, Any]) -> str:
+    """Where each tensor of a package came from, for people."""
+    if found["origins"] is None:
+        return "\n\nNothing is kept of where its tensors came from: it came out of its factory or a training."
+    rows = []
+    for name, each in found["origins"].items():
+        changed = " (values changed)" if each["changed"] else ""
+        key = each["key"]
+        rows.append(
+            [
+                printable(name),
+                "made at import" if key is None else printable(key) + changed,
+                (each["sha256"] or "")[:DIGITS],
+            ]
+        )
+    return "\n\n" + table(["tensor", "key in the checkpoint", "sha256"], rows)
 
 
 def held_table(held: list[dict[str, Any]]) -> str:

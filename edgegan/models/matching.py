@@ -103,7 +103,7 @@ def adopt(
     names = {own: to_public(own) for own in expected}
     state = rename(imported.state, names, expected, path, optional)
     absent = [public for public in names.values() if public not in imported.state]
-    layout = {**imported.layout, "absent": absent}
+    layout = {**imported.layout, "absent": absent, "names": names}
     return Imported(imported.family, imported.spec, state, imported.changes, layout)
 
 

@@ -26,6 +26,7 @@ from edgegan.models.custom import (
 from edgegan.models.ends import Between, Ends
 from edgegan.models.judges import JudgeSpec
 from edgegan.models.matching import rename
+from edgegan.models.origins import check_against, find_origins, source_module
 from edgegan.models.public_judges import import_discriminator
 from edgegan.models.readings import USUAL, Reading
 from edgegan.models.spec import Spec
@@ -37,6 +38,7 @@ from edgegan.models.zoo import (
 )
 from edgegan.ownership.replacement import atomic_folder
 from edgegan.package import (
+    ImageIO,
     InputIO,
     LabelMapIO,
     NoiseIO,
@@ -83,6 +85,15 @@ def golden_images(count: int, size: tuple[int, int], channels: int) -> torch.Ten
     return torch.from_numpy(np.stack(pictures))
 
 
+def check_example(kind: InputIO, size: tuple[int, int]) -> torch.Tensor:
+    """The seeded input that a package and its source are compared on: values from all of [-1, 1], a label map or
+    noise."""
+    if not isinstance(kind, ImageIO):
+        return golden_inputs(1, size, kind)
+    chance = torch.Generator().manual_seed(0)
+    return torch.rand(1, kind.channels, *size, generator=chance) * 2 - 1
+
+
 class Own(NamedTuple):
     """A generator of the user's: `package.module:factory`, (C, H, W) that it takes, and what its numbers mean where
     that is said."""
@@ -115,12 +126,15 @@ def import_to_package(
     stated: Stated = Stated(),
     *,
     discriminator: Path | None = None,
+    check: str | None = None,
     size: tuple[int, int] = (256, 256),
     overwrite: bool = False,
 ) -> PackageConfig:
-    """Reads a public checkpoint, and a discriminator's, and writes a package for images of a height and width.
+    """Reads a public checkpoint, and a discriminator's, and writes a package for images of a height and width; `check`
+    is the factory of the module it is compared with.
 
-    Raises CheckpointError, InputError, OutputError, or ConfigError, also for a family that forgot something.
+    Raises CheckpointError, InputError, OutputError, ParityError where the source computes something else, or
+    ConfigError, also for a family that forgot something.
     """
     inputs = [path for path in (checkpoint, discriminator) if path is not None]
     with atomic_folder(folder, "package", overwrite=overwrite, inputs=inputs) as temporary:
@@ -141,13 +155,26 @@ def import_to_package(
         module = imported.spec.build()
         module.load_state_dict(imported.state)
         module.eval()
+        changes = list(imported.changes)
+        if check is not None:
+            example = check_example(imported.spec.takes, size)
+            wanted = source_module(check, checkpoint, stated.part)
+            changes.append(check_against(check, module, wanted, example, None))
         source = {
             "file": checkpoint.name,
             "sha256": sha256_file(checkpoint),
-            "changes": imported.changes,
+            "changes": changes,
         }
-        name = stated.name or checkpoint.stem
-        about = {"name": name, "source": source, "licence": stated.licence}
+        about = {
+            "name": stated.name or checkpoint.stem,
+            "source": source,
+            "licence": stated.licence,
+            "origins": find_origins(
+                imported.state,
+                read_state(checkpoint, stated.part),
+                imported.layout.get("names", {}),
+            ),
+        }
         return store(temporary, imported.family, imported.spec, module, size, about, judge)
 
 
@@ -156,6 +183,7 @@ def import_generator(
     folder: Path,
     *,
     checkpoint: Path | None = None,
+    check: str | None = None,
     name: str | None = None,
     licence: str = "unstated",
     overwrite: bool = False,
@@ -170,25 +198,37 @@ def import_generator(
         allow_generator(own.factory)
         spec, module = describe_custom(*own)
         source: dict[str, Any] = {"generator": own.factory, "changes": told(spec, own.ends)}
+        origins: dict[str, Any] | None = None
         if checkpoint is not None:
             net = module.net if isinstance(module, Between) else module
             expected = net.state_dict()
             names = {key: key for key in expected}
-            net.load_state_dict(
-                rename(read_state(checkpoint), names, expected, checkpoint, lambda _: False)
-            )
+            given = read_state(checkpoint)
+            net.load_state_dict(rename(given, names, expected, checkpoint, lambda _: False))
             source |= {"file": checkpoint.name, "sha256": sha256_file(checkpoint)}
+            ours = {key: key.removeprefix("net.") for key in module.state_dict()}
+            origins = find_origins(module.state_dict(), given, ours if net is not module else {})
+        if check is not None:
+            example = check_example(spec.takes, own.input_shape[1:])
+            wanted = source_module(check, checkpoint)
+            source["changes"] += [check_against(check, module, wanted, example, spec.ends)]
         title = name or own.factory.replace(":", ".").rsplit(".", 1)[-1]
-        about = {"name": title, "source": source, "licence": licence}
+        about = {"name": title, "source": source, "licence": licence, "origins": origins}
         return store(temporary, CUSTOM, spec, module, own.input_shape[1:], about, None)
 
 
 def told(spec: CustomSpec, ends: Ends | None) -> list[str]:
     """What is taken for granted of a generator of one's own, for people."""
     lines = [] if spec.ratio == 1 else [f"sides of its pictures are {spec.ratio} of those it takes"]
-    if ends is None and spec.out_channels in PICTURES:
-        return [*lines, "assumed: it takes and makes values in [-1, 1] (--range says otherwise)"]
-    if ends is None:
+    if ends is not None and ends.inputs:
+        names = " and ".join(f"{each.name} ({each.channels})" for each in ends.inputs)
+        lines.append(f"its inputs {names} are channels of one, in this order")
+    if ends is not None and ends.result is not None:
+        lines.append(f"of its outputs {ends.result} is the picture")
+    if ends is None or not ends.say_numbers:
+        ranged = ends is None or all(each.range is None for each in ends.inputs)
+        if ranged and spec.out_channels in PICTURES:
+            lines.append("assumed: it takes and makes values in [-1, 1] (--range says otherwise)")
         return lines
     (low, high), (bottom, top) = ends.takes, ends.gives
     lines.append(f"its {low:g}..{high:g} in and {bottom:g}..{top:g} out are [-1, 1] outside")
@@ -206,9 +246,10 @@ def store(
     about: dict[str, Any],
     judge: tuple[JudgeSpec, State] | None,
 ) -> PackageConfig:
-    """Writes a teacher's package with golden tensors; `about` holds name, source and licence, and the input where the
-    spec does not tell; `judge` the spec and the weights of its discriminator."""
+    """Writes a teacher's package with golden tensors; `about` holds name, source and licence, the input where the spec
+    does not tell, and origins; `judge` the spec and the weights of its discriminator."""
     takes: InputIO = about.get("input", spec.takes)
+    origins = about.get("origins")
     parameters = count_parameters(module)
     config = {
         "family": family,
@@ -218,7 +259,7 @@ def store(
         "output": spec.gives,
         "parameters": parameters,
         "discriminator": judge[0].model_dump(mode="json") if judge else None,
-        **about,
+        **{key: value for key, value in about.items() if key != "origins"},
     }
     return write_package(
         folder,
@@ -227,6 +268,7 @@ def store(
         make_golden(module, golden_inputs(GOLDEN_COUNT, size, takes)),
         card(about["name"], family, parameters, about["licence"], about["source"]["changes"]),
         judge[1] if judge else None,
+        origins,
     )
 
 

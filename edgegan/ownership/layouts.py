@@ -149,7 +149,10 @@ LAYOUTS = {
         "a generator package",
         "config.json",
         package_files,
-        parts=("model.safetensors", "golden.safetensors", "discriminator.safetensors", "README.md"),
+        parts=(
+            *("model.safetensors", "golden.safetensors", "discriminator.safetensors"),
+            *("origins.json", "README.md"),
+        ),
     ),
     "model": Layout(
         "a bundled model", "model.json", model_files, parts=("model.tflite", "golden/*put.*")

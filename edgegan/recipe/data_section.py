@@ -62,6 +62,14 @@ class Data(Section):
     validation_instances: Path | None = Field(
         None, description="folder of the instance maps of the validation label maps"
     )
+    beside: tuple[Path, ...] = Field(
+        (),
+        max_length=15,
+        description="folders of the further inputs of a generator that takes several, such as masks, matched by name",
+    )
+    validation_beside: tuple[Path, ...] = Field(
+        (), max_length=15, description="folders of the further inputs of the validation images"
+    )
     size: Annotated[tuple[Side, Side], BeforeValidator(square)] = Field(
         (256, 256), description="height and width of crops, pixels"
     )
@@ -100,6 +108,10 @@ class Data(Section):
         labels_only = ("classes", "class_names", "unlabelled", "instances", "validation_instances")
         self._refuse(labels_only, self.kind == "labels")
         self._refuse(("target", "validation_target"), self.kind in ("paired", "unpaired", "labels"))
+        several = self.kind in ("images", "paired")
+        self._refuse(("beside", "validation_beside"), several)
+        if self.beside and self.kind == "paired" and self.target is None:
+            raise ValueError("beside goes with pairs in two folders: set target")
         self._refuse(("direction",), self.kind == "paired" and self.target is None)
         if self.train is not None and self.kind in ("unpaired", "labels") and self.target is None:
             what = "folder of domain B" if self.kind == "unpaired" else "folder of photos"
@@ -109,6 +121,9 @@ class Data(Section):
 
     def _check_validation(self) -> None:
         """A validation folder needs the same companions as the training folder."""
+        held = len(self.beside) if self.validation is not None else 0
+        if len(self.validation_beside) != held:
+            raise ValueError(f"validation_beside must name {held} folders, one for each of beside")
         for name, companion in (("target", self.target), ("instances", self.instances)):
             beside = self.validation_target if name == "target" else self.validation_instances
             if self.validation is not None and companion is not None and beside is None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from edgegan.console import progress, say
+from edgegan.data.beside import check_beside, find_beside, join_inputs
 from edgegan.data.images import (
     Floats,
     Pixels,
@@ -40,6 +43,14 @@ IN_TILES = (
     "tiles: they may differ in brightness and colour; scale the picture down, give an artefact --fit resize, or "
     "compress with student.norm=batch"
 )
+
+
+class Together(NamedTuple):
+    """Pictures, files or folders, and the further inputs of a generator that takes several: folders with files of the
+    same names, or one file each for all."""
+
+    pictures: Sequence[Path]
+    beside: Sequence[Path] = ()
 
 
 def apply_generator(generator: Generator, x: Floats, fit: str) -> Floats:
@@ -130,19 +141,22 @@ def fill_bands(generator: Generator, pixels: Pixels, tile: tuple[int, int], made
         made[top : top + band.shape[1]] = to_pixels(band)
 
 
-def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels | InputError:
-    """A picture or label map in a file through a generator, as a picture; of one that cannot be read, which is named,
-    the reason."""
+def apply_to_file(
+    generator: Generator, path: Path, fit: str, beside: Sequence[Path] = ()
+) -> Pixels | InputError:
+    """A picture or label map in a file, and pictures `beside` it, through a generator, as a picture; of one that cannot
+    be read, which is named, the reason."""
     try:
-        pixels = read_image(path) if generator.kind == "image" else None
-        x = read_input(generator, path) if pixels is None else None
+        images = generator.kind == "image"
+        pictures = [read_image(each) for each in (path, *beside)] if images else []
+        x = None if images else read_input(generator, path)
     except InputError as error:
         say(f"left out: {error}", always=True)
         return error
-    if pixels is not None and generator.channels == 3:
-        return apply_to_pixels(generator, pixels, fit)
-    if pixels is not None:
-        x = to_float(pixels, generator.channels)
+    if generator.channels == 3 and len(pictures) == 1:
+        return apply_to_pixels(generator, pictures[0], fit)
+    if pictures:
+        x = join_inputs(pictures, generator.planes or (generator.channels,), path)
     assert x is not None
     return to_pixels(apply_generator(generator, x, fit))
 
@@ -150,7 +164,12 @@ def apply_to_file(generator: Generator, path: Path, fit: str) -> Pixels | InputE
 def scale_input(generator: Generator, x: Floats, size: tuple[int, int]) -> Floats:
     """(C, H, W) at another size: pictures bilinear, labels by nearest pixels, their borders drawn anew."""
     if generator.kind == "image":
-        return to_float(resize_image(to_pixels(x), *size, bilinear=True), x.shape[0])
+        ends = np.cumsum(generator.planes or (x.shape[0],))[:-1]
+        parts = [
+            to_float(resize_image(to_pixels(each), *size, bilinear=True), len(each))
+            for each in np.split(x, ends)
+        ]
+        return np.concatenate(parts)
     rows, columns = (
         (np.arange(after) * before // after)
         for after, before in zip(size, x.shape[1:], strict=True)
@@ -167,7 +186,7 @@ def label_channels(generator: Generator, labels: Labels) -> Floats:
     return channels
 
 
-def collect_inputs(inputs: list[Path]) -> list[tuple[Path, Path]]:
+def collect_inputs(inputs: Sequence[Path]) -> list[tuple[Path, Path]]:
     """(picture, name of its output) for files and folders; raises InputError when one is missing or empty."""
     found = []
     for path in inputs:
@@ -183,15 +202,13 @@ def collect_inputs(inputs: list[Path]) -> list[tuple[Path, Path]]:
 
 
 def read_input(generator: Generator, path: Path) -> Floats:
-    """One file as (C, H, W) for this generator; raises InputError naming a file it cannot take."""
-    if generator.kind == "label_map":
-        try:
-            return label_channels(generator, read_labels(path))
-        except InputError as error:
-            raise InputError(
-                f"{path}: {error}" if str(path) not in str(error) else str(error)
-            ) from error
-    return to_float(read_image(path), generator.channels)
+    """A label map in a file as (C, H, W) for this generator; raises InputError naming a file it cannot take."""
+    try:
+        return label_channels(generator, read_labels(path))
+    except InputError as error:
+        raise InputError(
+            f"{path}: {error}" if str(path) not in str(error) else str(error)
+        ) from error
 
 
 def first_size(paths: list[Path]) -> tuple[int, int]:
@@ -268,7 +285,7 @@ def refuse_foreign(targets: list[Path], inputs: list[Path]) -> None:
 
 def run_on_images(
     source: Path,
-    inputs: list[Path],
+    inputs: Sequence[Path] | Together,
     output: Path,
     *,
     fit: str,
@@ -278,6 +295,7 @@ def run_on_images(
 ) -> list[Path]:
     """Applies `source` to every picture and writes PNGs into `output`; nothing is replaced without `overwrite`. Those
     that cannot be read are named and left out; without `skip_bad` PartError says so in the end."""
+    inputs, beside = inputs if isinstance(inputs, Together) else Together(inputs)
     pairs = collect_inputs(inputs)
     targets = [output / name for _, name in pairs]
     double = first_double(targets)
@@ -287,6 +305,7 @@ def run_on_images(
         )
     refuse_existing(targets, overwrite=overwrite)
     refuse_foreign(targets, [path for path, _ in pairs])
+    others = [find_beside(path, name, beside) for path, name in pairs]
     first = first_size([path for path, _ in pairs])
     written: list[Path] = []
     bad: list[InputError] = []
@@ -296,8 +315,9 @@ def run_on_images(
     ):
         if generator.kind == "noise":
             raise InputError(f"{source} makes pictures from noise: give --count, not pictures")
+        check_beside(len(generator.planes or (1,)), len(beside))
         for index, ((path, _), target) in enumerate(zip(pairs, targets, strict=True)):
-            made = apply_to_file(generator, path, fit)
+            made = apply_to_file(generator, path, fit, others[index])
             if isinstance(made, InputError):
                 bad.append(made)
             else:

@@ -12,7 +12,7 @@ from pathlib import Path
 from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_artefact, read_model
 from edgegan.data.images import MAX_PIXELS, Floats
 from edgegan.errors import InputError
-from edgegan.package import LabelMapIO, is_package
+from edgegan.package import LabelMapIO, is_package, planes_of
 from edgegan.run import MANIFEST
 from edgegan.runtime.session import Session
 from edgegan.runtime.tiling import SAME, enlarged
@@ -23,8 +23,9 @@ from edgegan.tensors import from_artefact, to_artefact
 class Generator:
     """Something that turns (C, H, W) into a picture in [-1, 1] whose sides are `ratio` times as long: `size` when only
     that size, else multiples. `kind` is what it takes; `classes` and `instance_edge` are those of label maps,
-    `channels` the length of noise. `sees_whole` says whether a tile differs from the whole picture, `whole_bytes` how
-    much memory a pixel of the whole takes; both may cost a trial. `notes` are what is to be said of its results."""
+    `channels` the length of noise, `planes` the channels of each of several inputs. `sees_whole` says whether a tile
+    differs from the whole picture, `whole_bytes` how much memory a pixel of the whole takes; both may cost a trial.
+    `notes` are what is to be said of its results."""
 
     call: Callable[[Floats], Floats]
     channels: int
@@ -37,6 +38,7 @@ class Generator:
     ratio: Fraction = SAME
     sees_whole: Callable[[], bool] = bool
     whole_bytes: Callable[[], float] = float
+    planes: tuple[int, ...] = ()
     notes: set[str] = field(default_factory=set, compare=False)
 
     def makes(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -90,6 +92,7 @@ def open_generator(
             Fraction(*model.enlarges),
             sees_whole=lambda: bool(model.sees_whole_picture),
             whole_bytes=lambda: float("inf"),
+            planes=tuple(each.channels for each in takes.parts),
         )
 
 
@@ -142,6 +145,7 @@ def open_package(folder: Path, threads: int) -> Iterator[Generator]:
             spec.ratio,
             sees_whole=lambda: trial().sees_whole,
             whole_bytes=lambda: trial().bytes_per_pixel,
+            planes=planes_of(takes),
         )
     finally:
         torch.set_num_threads(before)

@@ -12,7 +12,8 @@ import pytest
 import torch
 from torch import nn
 
-from edgegan.errors import CheckpointError, ConfigError
+from edgegan.errors import CheckpointError, ConfigError, ParityError
+from edgegan.models.origins import read_origins
 from edgegan.models.packaging import Stated, import_to_package
 from edgegan.models.readings import Reading
 from edgegan.models.zoo import load_generator
@@ -174,3 +175,32 @@ def test_finished_networks_are_named(content: bytes, suffix: str, tmp_path: Path
     path.write_bytes(content + bytes(64))
     with pytest.raises(CheckpointError, match=r"edgegan lint and edgegan bench"):
         import_to_package(path, tmp_path / "out", Stated())
+
+
+def public() -> nn.Module:
+    """A source that `--check` compares with."""
+    return PublicResnet("instance")
+
+
+def public_replicate() -> nn.Module:
+    """One that pads otherwise, of the same keys."""
+    return PublicResnet("instance", "replicate")
+
+
+def test_a_known_family_is_compared_with_its_source_and_keeps_its_keys(tmp_path: Path) -> None:
+    torch.save(
+        {"netG": {f"module.{k}": v for k, v in public().state_dict().items()}}, tmp_path / "w.pth"
+    )
+    size = (16, 16)
+    config = import_to_package(
+        tmp_path / "w.pth", tmp_path / "p", check=f"{__name__}:public", size=size
+    )
+    assert "compared with" in config.source["changes"][-1]
+    found = read_origins(tmp_path / "p", config)
+    assert found is not None and {each.key for each in found.values()} == set(public().state_dict())
+    assert not any(each.changed for each in found.values())
+    with pytest.raises(ParityError, match="--padding"):
+        import_to_package(
+            tmp_path / "w.pth", tmp_path / "q", check=f"{__name__}:public_replicate", size=size
+        )
+    assert not (tmp_path / "q").exists()

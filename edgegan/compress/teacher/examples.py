@@ -12,7 +12,7 @@ from edgegan.data.checking import check_dataset, listing_hash
 from edgegan.data.datasets import Dataset, Split, first, open_dataset
 from edgegan.data.images import Crop, Floats, plan_crops
 from edgegan.errors import ConfigError
-from edgegan.package import InputIO, NoiseIO
+from edgegan.package import InputIO, NoiseIO, planes_of
 from edgegan.recipe.data_section import Data
 from edgegan.recipe.schema import Recipe
 
@@ -57,7 +57,7 @@ class Examples:
             row = draw_noise(spec.dimension, range(crop.index, crop.index + 1), seed, SALT[name])
             return row[0].numpy(), None
         split: Split = getattr(self, name)
-        x = split.read_input(crop.index, crop, spec.channels)
+        x = split.read_input(crop.index, crop, planes_of(spec))
         if self.data.kind not in ("paired", "labels"):
             return x, None
         return x, split.read_target(crop.index, crop, output_channels)
@@ -142,6 +142,12 @@ def check_kind(spec: InputIO, data: Data, teacher: Path) -> None:
         raise ConfigError(
             f"{teacher} takes a {spec.kind.replace('_', ' ')}; data.kind '{data.kind}' does not give that: set "
             f"data.kind to {' or '.join(KINDS[spec.kind])}"
+        )
+    if len(planes_of(spec)) != 1 + len(data.beside):
+        names = ", ".join(each.name for each in getattr(spec, "parts", ())) or "one picture"
+        raise ConfigError(
+            f"{teacher} takes {names}: data.beside must name {len(planes_of(spec)) - 1} folders of further inputs, in "
+            f"this order, and names {len(data.beside)}"
         )
     if spec.kind == "label_map" and data.label_classes != spec.classes:
         raise ConfigError(
