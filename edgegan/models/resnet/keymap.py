@@ -146,12 +146,7 @@ def read(state: State, path: Path) -> Imported:
     inside: FamilyNorm = find_norm(state, f"model.{start}.conv_block.{first}.conv.1")
     norm, state = read_norm(state, changes)
     inside = "none" if norm == "none" else inside  # without parameters it looks like InstanceNorm
-    if padding != "zero":
-        changes.append("reflect padding of blocks assumed (the weights do not tell; --padding)")
-    changes.append(
-        "tanh at the end assumed, and that what it makes is not added to its input (the weights do not tell; "
-        "--activation clamp, --residual)"
-    )
+    changes += assumed(padding)
     leaf = ".conv.2.weight" if separable else ".weight"
 
     def width(key: str, axis: int = 0) -> int:
@@ -188,6 +183,16 @@ def read(state: State, path: Path) -> Imported:
         path,
         lambda own: biasless and own.endswith(".bias") and "norm" not in own,
     )
+
+
+def assumed(padding: Padding) -> list[str]:
+    """What the weights do not tell, in words that name the options which say otherwise."""
+    lines = ["reflect padding of blocks assumed (the weights do not tell; --padding)"]
+    return [
+        *(lines if padding != "zero" else []),
+        "tanh at the end assumed, and that what it makes is not added to its input (the weights do not tell; "
+        "--activation clamp, --residual)",
+    ]
 
 
 def write(imported: Imported) -> State:
