@@ -18,8 +18,11 @@ from edgegan.models.rrdbnet.network import RrdbSpec
 from edgegan.models.sngan.network import SnganDiscriminator, SnganDiscriminatorSpec, SnganSpec
 from edgegan.models.spade.network import SpadeSpec
 from edgegan.models.srgan.network import SrganSpec
+from edgegan.models.stargan.network import StarganSpec
 from edgegan.models.transformer_net.network import TransformerSpec
+from edgegan.models.ugatit.network import UgatitSpec
 from edgegan.models.unet.network import UnetSpec
+from edgegan.models.whitebox.network import WhiteboxSpec
 from edgegan.models.zoo import (
     FAMILIES,
     build,
@@ -97,6 +100,34 @@ SMALL: dict[str, tuple[str, BaseModel, tuple[int, int], tuple[int, int]]] = {
         RrdbSpec(trunk=8, grow=4, blocks=2, up=(8, 6), refine=4, unshuffle=2),
         (16, 20),
         (8, 10),
+    ),
+    "stargan": (
+        "stargan",
+        StarganSpec(stem=4, down=8, trunk=8, inner=(4, 6), up=(6, 4), label=(1.0, 0.0)),
+        (16, 20),
+        (24, 16),
+    ),
+    "ugatit": (
+        "ugatit",
+        UgatitSpec(
+            stem=4,
+            down=8,
+            trunk=8,
+            inner=(4,),
+            turned=8,
+            hidden=(6, 6),
+            decoded=(8,),
+            up=(6, 4),
+            adaptive="light",
+        ),
+        (16, 20),
+        (24, 16),
+    ),
+    "whitebox": (
+        "whitebox",
+        WhiteboxSpec(stem=4, halved=(4, 6), half=6, trunk=8, inner=(8, 4), refined=6, last=4),
+        (16, 20),
+        (24, 16),
     ),
     "sngan": (
         "sngan",
