@@ -126,6 +126,8 @@ def set_label(imported: Imported, label: str | None, path: Path) -> Imported:
     wanted = len(getattr(imported.spec, "label", ()))
     if imported.family != "stargan":
         raise ConfigError(f"--label: {path} is of family {imported.family}; only stargan has it")
+    if label is None and not wanted:
+        return imported
     if label is None:
         raise ConfigError(
             f"{path} makes a picture of {wanted} attributes, and the weights do not tell which: add --label with "

@@ -99,9 +99,9 @@ def test_bench_on_the_core(core: EmulatedDevice, finished_run: Path, tmp_path: P
         record = records[0]
         assert isinstance(record, CountRecord)
         assert record.kind == "emulated-instructions" and "ms" not in record.model_dump_json()[:80]
-        # ONNX Runtime rounds int8 convolutions by other kernels on each machine.
-        limit = 1e-4 if name.endswith(".tflite") else TOLERANCE["int8"]
-        assert record.correctness is not None and record.correctness.max_abs < limit
+        # What is quantised picture by picture may fall on the next step where kernels sum in another order.
+        assert record.correctness is not None
+        assert record.correctness.max_abs < TOLERANCE["int8"]
         assert record.instructions > record.macs / 16
         assert record.shares["dot product"] > 0
         assert (folder / f"emulated-cortex-a76__{name}.json").is_file()

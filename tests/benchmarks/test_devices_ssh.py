@@ -15,6 +15,7 @@ from support.device_lab import Board, start_board, wait_for
 from support.hostile import ADDRESSES, NAMES
 
 from edgegan.benchmarks.devices.ssh import SshDevice
+from edgegan.benchmarks.subjects import TOLERANCE
 from edgegan.errors import ConfigError, DeviceError
 
 
@@ -44,7 +45,7 @@ def test_bench_over_ssh(board: Board, finished_run: Path, tmp_path: Path) -> Non
     assert record["device_state"]["machine"] == "aarch64"
     assert record["device_state"]["temperatures_c"] == {"thermal_zone0 soc": 41.5}
     assert "ondemand" in record["warnings"][0]
-    assert record["correctness"]["max_abs"] < 1e-4
+    assert record["correctness"]["max_abs"] < TOLERANCE["int8"]
     assert (tmp_path / "ssh-board__student_int8.tflite.json").is_file()
     assert not board.workers()
     assert not list((board.root / "tmp").glob("edgegan.*"))

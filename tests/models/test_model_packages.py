@@ -20,6 +20,8 @@ from edgegan.models.sngan import keymap as sngan
 from edgegan.models.sngan.network import SnganGenerator, SnganSpec
 from edgegan.models.spade import keymap as spade
 from edgegan.models.spade.network import SpadeGenerator, SpadeSpec
+from edgegan.models.stargan.network import StarganSpec
+from edgegan.models.ugatit.network import UgatitSpec
 from edgegan.models.unet.network import UnetSpec
 from edgegan.models.zoo import FAMILIES, build, load_generator
 from edgegan.package import LabelMapIO, NoiseIO, read_tensors
@@ -60,6 +62,18 @@ def test_students_go_to_the_public_layout_and_back(family: str, tmp_path: Path) 
         "resnet": ResnetSpec.from_ngf(4, block="separable"),
         "unet": UnetSpec.from_ngf(2, halvings=5),
         "spade": SpadeSpec.from_ngf(2, classes=4, upsampling="normal"),
+        "stargan": StarganSpec(label=()),
+        "ugatit": UgatitSpec(
+            stem=4,
+            down=8,
+            trunk=8,
+            inner=(8,),
+            turned=8,
+            hidden=(8, 8),
+            decoded=(8,),
+            up=(6, 4),
+            adaptive="light",
+        ),
     }
     spec = specs.get(family) or FAMILIES[family].spec()
     module = build(family, spec)

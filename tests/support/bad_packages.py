@@ -334,7 +334,7 @@ FLAGS = [
     Bad(
         "flag: segmentation by weights alone",
         "evaluate pictures pictures --segmentation weights.pth --labels pictures",
-        r"weights\.pth is not a network",
+        r"weights\.pth lacks 'base\.0\.0\.weight'.*TorchScript or ONNX",
     ),
     Bad(
         "flag: evaluation output exists",
