@@ -9,7 +9,7 @@ from support.commands import made_once
 from support.fuzz_files import fuzz, last_words
 from support.fuzz_place import make_place
 
-TRIES = 120
+TRIES = 60
 
 
 def test_spoilt_files_are_refused_or_done(
