@@ -20,6 +20,10 @@ from edgegan.metrics.quality import psnr
 from edgegan.tensors import to_artefact
 
 TRIAL_IMAGES = 8
+MOVES = (
+    *("PAD", "PADV2", "MIRROR_PAD", "SLICE", "STRIDED_SLICE", "CONCATENATION", "RESHAPE"),
+    *("TRANSPOSE", "GATHER", "SPACE_TO_DEPTH"),
+)
 
 
 class TfliteInt8(Int8Maker):
@@ -35,7 +39,9 @@ class TfliteInt8(Int8Maker):
         self.layers = [
             Layer(
                 names[each.name],
-                (each.name,) if dynamic else with_followers(self.operations, each),
+                (each.name,)
+                if dynamic
+                else (*before_first(self.operations, each), *with_followers(self.operations, each)),
                 each.kind,
                 each.macs,
             )
@@ -73,6 +79,22 @@ class TfliteInt8(Int8Maker):
         """Writes the int8 artefact with these operations float."""
         quantize(self.source, path, self.operations, self.policy, self.ranges, keep_float)
         return path
+
+
+def before_first(operations: list[Operation], layer: Operation) -> tuple[str, ...]:
+    """What only moves the picture before a layer reads it, such as its padding; nothing for layers behind others. In
+    int8 it would round the picture that a float layer is given."""
+    makers = {tensor.name: each for each in operations for tensor in each.outputs}
+    found: list[str] = []
+    waiting = [makers[tensor.name] for tensor in layer.inputs if tensor.name in makers]
+    while waiting:
+        each = waiting.pop()
+        if each.kind not in MOVES:
+            return ()
+        if each.name not in found:
+            found.append(each.name)
+            waiting += [makers[tensor.name] for tensor in each.inputs if tensor.name in makers]
+    return tuple(found)
 
 
 def with_followers(operations: list[Operation], layer: Operation) -> tuple[str, ...]:
