@@ -139,6 +139,16 @@ def scale_width(width: int, scale: float, round_to: int) -> int:
     return min(width, max(round_to, round(width * scale / round_to) * round_to))
 
 
+def scaled_widths(spec: Spec, scale: float, round_to: int) -> dict[str, object]:
+    """The fields of a spec that hold widths, every one times `scale` as `scale_width` does it."""
+    return {
+        name: tuple(scale_width(width, scale, round_to) for width in value)
+        if isinstance(value, tuple)
+        else scale_width(value, scale, round_to)
+        for name, value in spec.width_values().items()
+    }
+
+
 def refuse_separable(family: str, block: Block) -> None:
     """Raises ConfigError: this family's student keeps its own convolutions."""
     if block == "separable":

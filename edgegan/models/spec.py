@@ -134,7 +134,7 @@ class Spec(BaseModel):
                 return field, None if first is None else first + int((*match.groups(), 0)[0])
         raise ConfigError(f"{cls.__name__} has no width for channel group '{group}'")
 
-    def width_values(self) -> dict[str, object]:
+    def width_values(self) -> dict[str, Any]:
         """The fields that hold widths."""
         values = self.model_dump()
         return {each.field: values[each.field] for each in self.WIDTHS}

@@ -7,7 +7,7 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
-from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scale_width
+from edgegan.models.blocks import AnyNorm, global_branch, make_norm, refuse_separable, scaled_widths
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -63,13 +63,7 @@ class AnimeSpec(Spec):
         """A uniformly narrower generator of the same depth; raises ConfigError for separable blocks (its residuals
         are depthwise already)."""
         refuse_separable("animegan", block)
-        changed: dict[str, object] = {"norm": norm}
-        for name, value in self:
-            if isinstance(value, tuple):
-                changed[name] = tuple(scale_width(width, scale, round_to) for width in value)
-            elif name in ("stem", "trunk", "narrow"):
-                changed[name] = scale_width(value, scale, round_to)
-        return self.model_copy(update=changed)
+        return self.model_copy(update={**scaled_widths(self, scale, round_to), "norm": norm})
 
 
 class ConvNormAct(nn.Module):

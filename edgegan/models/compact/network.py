@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers
-from edgegan.models.blocks import refuse_separable, scale_width
+from edgegan.models.blocks import refuse_separable, scaled_widths
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -58,8 +58,7 @@ class CompactSpec(Spec):
         """A uniformly narrower generator of the same depth; it has no norms."""
         del norm
         refuse_separable("compact", block)
-        convs = tuple(scale_width(width, scale, round_to) for width in self.convs)
-        return self.model_copy(update={"convs": convs})
+        return self.model_copy(update=scaled_widths(self, scale, round_to))
 
 
 def make_activation(kind: Activation, channels: int) -> nn.Module:

@@ -19,7 +19,7 @@ from edgegan.models.blocks import (
     global_branch,
     make_norm,
     parse_widths,
-    scale_width,
+    scaled_widths,
 )
 from edgegan.models.lab import Colour, inner_channels, lightness, to_rgb
 from edgegan.models.residual_blocks import INNER, tap_names
@@ -207,12 +207,7 @@ class ResnetSpec(Spec):
         """A uniformly narrower generator of the same depth: every width times `scale`."""
         return self.model_copy(
             update={
-                "stem": scale_width(self.stem, scale, round_to),
-                "down": scale_width(self.down, scale, round_to),
-                "between": tuple(scale_width(width, scale, round_to) for width in self.between),
-                "trunk": scale_width(self.trunk, scale, round_to),
-                "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
-                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
+                **scaled_widths(self, scale, round_to),
                 "block": block,
                 "norm": norm,
                 "separable_norm": None,

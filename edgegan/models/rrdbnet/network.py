@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Width
-from edgegan.models.blocks import refuse_separable, scale_width
+from edgegan.models.blocks import refuse_separable, scaled_widths
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -67,12 +67,7 @@ class RrdbSpec(Spec):
         """A uniformly narrower generator of the same depth; it has no norms."""
         del norm
         refuse_separable("rrdbnet", block)
-        widths = {
-            name: scale_width(getattr(self, name), scale, round_to)
-            for name in ("trunk", "grow", "refine")
-        }
-        up = tuple(scale_width(width, scale, round_to) for width in self.up)
-        return self.model_copy(update={**widths, "up": up})
+        return self.model_copy(update=scaled_widths(self, scale, round_to))
 
 
 class DenseBlock(nn.Module):

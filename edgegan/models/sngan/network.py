@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers
-from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scale_width
+from edgegan.models.blocks import make_norm, refuse_global, refuse_separable, scaled_widths
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import NoiseIO
 from edgegan.recipe.student_section import Block, Norm
@@ -66,14 +66,7 @@ class SnganSpec(Spec):
         """A uniformly narrower generator with the same noise; raises ConfigError for separable blocks."""
         refuse_separable("sngan", block)
         refuse_global("sngan", norm)
-        return self.model_copy(
-            update={
-                "stem": scale_width(self.stem, scale, round_to),
-                "width": tuple(scale_width(width, scale, round_to) for width in self.width),
-                "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
-                "norm": norm,
-            }
-        )
+        return self.model_copy(update={**scaled_widths(self, scale, round_to), "norm": norm})
 
 
 class DoublingBlock(nn.Module):

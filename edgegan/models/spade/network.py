@@ -15,7 +15,7 @@ from edgegan.models.blocks import (
     check_written,
     parse_widths,
     refuse_global,
-    scale_width,
+    scaled_widths,
 )
 from edgegan.models.spec import Spec, WidthField
 from edgegan.package import LabelMapIO
@@ -158,10 +158,7 @@ class SpadeSpec(Spec):
         refuse_global("spade", norm)
         return self.model_copy(
             update={
-                "trunk": scale_width(self.trunk, scale, round_to),
-                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
-                "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
-                "hidden": tuple(scale_width(width, scale, round_to) for width in self.hidden),
+                **scaled_widths(self, scale, round_to),
                 "block": block,
                 "norm": "batch" if norm == "batch" else "instance",
             }

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers
-from edgegan.models.blocks import AnyNorm, SeparableConv, make_norm, refuse_global, scale_width
+from edgegan.models.blocks import AnyNorm, SeparableConv, make_norm, refuse_global, scaled_widths
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
 
@@ -48,13 +48,7 @@ class SrganSpec(Spec):
         """A uniformly narrower generator of the same depth: every width times `scale`."""
         refuse_global("srgan", norm)
         return self.model_copy(
-            update={
-                "trunk": scale_width(self.trunk, scale, round_to),
-                "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
-                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
-                "block": block,
-                "norm": norm,
-            }
+            update={**scaled_widths(self, scale, round_to), "block": block, "norm": norm}
         )
 
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Finite, Layers, Width
-from edgegan.models.blocks import FamilyNorm, ResidualBlock, global_branch, make_norm, scale_width
+from edgegan.models.blocks import FamilyNorm, ResidualBlock, global_branch, make_norm, scaled_widths
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
@@ -55,13 +55,8 @@ class StarganSpec(Spec):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> StarganSpec:
         """A uniformly narrower generator of the same depth. It makes one look only, so one plane of ones says where the
         picture ends."""
-        changed: dict[str, object] = {"block": block, "norm": norm, "label": (1.0,)}
-        for name, value in self:
-            if name in ("inner", "up"):
-                changed[name] = tuple(scale_width(width, scale, round_to) for width in value)
-            elif name in ("stem", "down", "trunk"):
-                changed[name] = scale_width(value, scale, round_to)
-        return self.model_copy(update=changed)
+        widths = scaled_widths(self, scale, round_to)
+        return self.model_copy(update={**widths, "block": block, "norm": norm, "label": (1.0,)})
 
 
 class StarganGenerator(nn.Module):

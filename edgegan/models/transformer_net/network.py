@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
-from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scale_width
+from edgegan.models.blocks import ResidualBlock, global_branch, make_norm, scaled_widths
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
@@ -49,15 +49,7 @@ class TransformerSpec(Spec):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> TransformerSpec:
         """A uniformly narrower generator of the same depth: every width times `scale`."""
         return self.model_copy(
-            update={
-                "stem": scale_width(self.stem, scale, round_to),
-                "down": scale_width(self.down, scale, round_to),
-                "trunk": scale_width(self.trunk, scale, round_to),
-                "inner": tuple(scale_width(width, scale, round_to) for width in self.inner),
-                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
-                "block": block,
-                "norm": norm,
-            }
+            update={**scaled_widths(self, scale, round_to), "block": block, "norm": norm}
         )
 
 

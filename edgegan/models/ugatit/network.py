@@ -20,7 +20,7 @@ from edgegan.models.blocks import (
     block_conv,
     global_branch,
     make_norm,
-    scale_width,
+    scaled_widths,
 )
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
@@ -114,16 +114,15 @@ class UgatitSpec(Spec):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> UgatitSpec:
         """A uniformly narrower generator of the same depth. With InstanceNorm it keeps adaptive norms in their light
         form; with BatchNorm, which a device folds away, the decoder has it too."""
-        changed: dict[str, object] = {"block": block, "norm": norm}
-        changed["adaptive"] = "none" if norm.startswith("batch") else "light"
-        if self.adaptive == "none":
-            changed["adaptive"] = "none"
-        for name, value in self:
-            if isinstance(value, tuple):
-                changed[name] = tuple(scale_width(width, scale, round_to) for width in value)
-            elif name in ("stem", "down", "trunk", "turned"):
-                changed[name] = scale_width(value, scale, round_to)
-        return self.model_copy(update=changed)
+        plain = self.adaptive == "none" or norm.startswith("batch")
+        return self.model_copy(
+            update={
+                **scaled_widths(self, scale, round_to),
+                "block": block,
+                "norm": norm,
+                "adaptive": "none" if plain else "light",
+            }
+        )
 
 
 class LayerInstanceNorm(nn.Module):

@@ -14,7 +14,7 @@ from edgegan.models.blocks import (
     make_norm,
     refuse_global,
     refuse_separable,
-    scale_width,
+    scaled_widths,
 )
 from edgegan.models.lab import Colour, inner_channels, lightness, to_rgb
 from edgegan.models.spec import Spec, WidthField
@@ -86,8 +86,7 @@ class UnetSpec(Spec):
         refuse_global("unet", norm)
         return self.model_copy(
             update={
-                "down": tuple(scale_width(width, scale, round_to) for width in self.down),
-                "up": tuple(scale_width(width, scale, round_to) for width in self.up),
+                **scaled_widths(self, scale, round_to),
                 "norm": norm,
                 "dropout": 0.0,
             }

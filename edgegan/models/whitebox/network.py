@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from edgegan.contracts.quantities import MOST_WIDTH, Layers, Width
-from edgegan.models.blocks import PADS, Padding, ResidualBlock, refuse_global, scale_width
+from edgegan.models.blocks import PADS, Padding, ResidualBlock, refuse_global, scaled_widths
 from edgegan.models.residual_blocks import INNER, tap_names
 from edgegan.models.spec import Spec, WidthField
 from edgegan.recipe.student_section import Block, Norm
@@ -64,13 +64,7 @@ class WhiteboxSpec(Spec):
     def scaled(self, scale: float, round_to: int, block: Block, norm: Norm) -> WhiteboxSpec:
         """A uniformly narrower generator of the same depth; it has no norms."""
         refuse_global("whitebox", norm)
-        changed: dict[str, object] = {"block": block}
-        for name, value in self:
-            if isinstance(value, tuple):
-                changed[name] = tuple(scale_width(width, scale, round_to) for width in value)
-            elif name in ("stem", "half", "trunk", "refined", "last"):
-                changed[name] = scale_width(value, scale, round_to)
-        return self.model_copy(update=changed)
+        return self.model_copy(update={**scaled_widths(self, scale, round_to), "block": block})
 
 
 class ConvAct(nn.Module):
