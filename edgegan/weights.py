@@ -67,13 +67,24 @@ def read_state(path: Path, part: str | None = None, notes: list[str] | None = No
     Raises InputError when it is absent, CheckpointError when it is not a state dict of finite real
     tensors.
     """
+    return state_in(read_checkpoint(path), path, part, notes)
+
+
+def read_checkpoint(path: Path) -> object:
+    """All that a checkpoint file holds; raises InputError when it is absent, CheckpointError."""
     if path.is_dir():
         raise InputError(f"{path} is a folder; give a checkpoint file (.pth or .safetensors)")
     check_exists(path)
     if not path.is_file():
         raise InputError(f"checkpoint {path} does not exist")
     check_kind(path)
-    raw = read_any(path)
+    return read_any(path)
+
+
+def state_in(
+    raw: object, path: Path, part: str | None = None, notes: list[str] | None = None
+) -> State:
+    """The state dict of `read_state` in what a checkpoint file holds."""
     if part is not None and isinstance(raw, Mapping):
         raw = take_part(raw, part, path)
     state = flatten(raw, path, [] if notes is None else notes)

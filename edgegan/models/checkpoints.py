@@ -37,7 +37,8 @@ def import_checkpoint(
     that does not fit the family.
     """
     notes: list[str] = []
-    state, normed = fold_normed(read_state(path, part, notes), path, notes)
+    source = read_state(path, part, notes)
+    state, normed = fold_normed(source, path, notes)
     if family is not None and family not in FAMILIES:
         raise ConfigError(
             f"unknown family '{family}'{nearest(family, FAMILIES)}; families: {', '.join(FAMILIES)}; "
@@ -67,7 +68,8 @@ def import_checkpoint(
             f"{path}: its shapes make no {name} generator ({first_problem(error)}); is it complete?"
         ) from error
     layout = {**imported.layout, "normed": normed}
-    imported = replace(imported, changes=[*notes, *imported.changes], layout=layout)
+    changes = [*notes, *imported.changes]
+    imported = replace(imported, changes=changes, layout=layout, source=source)
     imported = apply_reading(imported, reading, path)
     if upsampling is not None:
         imported = set_upsampling(imported, upsampling)

@@ -22,7 +22,8 @@ STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 class Imported:
     """A checkpoint in our names: what `spec.build().load_state_dict(state)` takes.
 
-    `layout` is what only the way back needs, such as which biases the public file does not have.
+    `layout` is what only the way back needs, such as which biases the public file does not have; `source` the file's
+    own tensors where it was read from one.
     """
 
     family: str
@@ -30,6 +31,7 @@ class Imported:
     state: State
     changes: list[str] = field(default_factory=list)
     layout: dict[str, Any] = field(default_factory=dict)
+    source: State = field(default_factory=dict)
 
 
 def shape_of(state: Mapping[str, torch.Tensor], key: str, path: Path, dims: int = 4) -> torch.Size:

@@ -18,7 +18,7 @@ from edgegan.models.custom import ALLOWED, allow_generator, make_module, run_see
 from edgegan.models.ends import Ends, outputs_of
 from edgegan.models.matching import STATISTICS, rename
 from edgegan.package import ORIGINS_FILE, PackageConfig
-from edgegan.weights import State, read_state
+from edgegan.weights import State
 
 EQUAL = 1e-4  # largest difference that is allowed, of the largest value
 RANGES = (((-1, 1), (-1, 1)), ((0, 1), (0, 1)), ((-1, 1), (0, 1)), ((0, 255), (0, 255)))
@@ -104,8 +104,8 @@ def read_origins(folder: Path, config: PackageConfig) -> dict[str, Origin] | Non
         raise InputError(f"{path}: {first_problem(error)}; import the checkpoint again") from error
 
 
-def source_module(name: str, checkpoint: Path | None, part: str | None = None) -> nn.Module:
-    """What the user's factory makes, with a checkpoint's weights if any, in evaluation mode.
+def source_module(name: str, given: State, checkpoint: Path | None) -> nn.Module:
+    """What the user's factory makes, with the weights `given` of a checkpoint if any, in evaluation mode.
 
     Raises ConfigError when it is no nn.Module, CheckpointError when the weights do not fit; statistics that it has no
     place for are left out.
@@ -122,7 +122,7 @@ def source_module(name: str, checkpoint: Path | None, part: str | None = None) -
         expected = module.state_dict()
         state = {
             key: value
-            for key, value in read_state(checkpoint, part).items()
+            for key, value in given.items()
             if key in expected or key.rpartition(".")[2] not in STATISTICS
         }
         names = {key: key for key in expected}

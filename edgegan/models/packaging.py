@@ -158,7 +158,7 @@ def import_to_package(
         changes = list(imported.changes)
         if check is not None:
             example = check_example(imported.spec.takes, size)
-            wanted = source_module(check, checkpoint, stated.part)
+            wanted = source_module(check, imported.source, checkpoint)
             changes.append(check_against(check, module, wanted, example, None))
         source = {
             "file": checkpoint.name,
@@ -170,9 +170,7 @@ def import_to_package(
             "source": source,
             "licence": stated.licence,
             "origins": find_origins(
-                imported.state,
-                read_state(checkpoint, stated.part),
-                imported.layout.get("names", {}),
+                imported.state, imported.source, imported.layout.get("names", {})
             ),
         }
         return store(temporary, imported.family, imported.spec, module, size, about, judge)
@@ -199,6 +197,7 @@ def import_generator(
         spec, module = describe_custom(*own)
         source: dict[str, Any] = {"generator": own.factory, "changes": told(spec, own.ends)}
         origins: dict[str, Any] | None = None
+        given: State = {}
         if checkpoint is not None:
             net = module.net if isinstance(module, Between) else module
             expected = net.state_dict()
@@ -210,7 +209,7 @@ def import_generator(
             origins = find_origins(module.state_dict(), given, ours if net is not module else {})
         if check is not None:
             example = check_example(spec.takes, own.input_shape[1:])
-            wanted = source_module(check, checkpoint)
+            wanted = source_module(check, given, checkpoint)
             source["changes"] += [check_against(check, module, wanted, example, spec.ends)]
         title = name or own.factory.replace(":", ".").rsplit(".", 1)[-1]
         about = {"name": title, "source": source, "licence": licence, "origins": origins}

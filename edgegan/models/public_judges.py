@@ -17,7 +17,7 @@ from edgegan.models.discriminator import (
     judges_pairs,
 )
 from edgegan.models.matching import count_up, rename, shape_of
-from edgegan.weights import State, read_any, read_state
+from edgegan.weights import State, read_checkpoint, state_in
 
 SCALE, PART = "discriminator_", "netD"
 PARAMETRIZED = "parametrizations.weight"
@@ -40,9 +40,9 @@ def import_discriminator(
 
 def read_judge(path: Path) -> State:
     """The state dict of the file, or its part of the usual name, as in a whole training's checkpoint."""
-    raw = read_any(path) if path.is_file() else None
+    raw = read_checkpoint(path)
     inside = isinstance(raw, Mapping) and isinstance(raw.get(PART), Mapping)
-    return read_state(path, PART if inside else None)
+    return state_in(raw, path, PART if inside else None)
 
 
 def read_patch(state: State, path: Path, channels: tuple[int, int]) -> tuple[PatchSpec, State]:
