@@ -300,9 +300,9 @@ def inspect(
 ) -> None:
     """Print a package's layers (shape, MACs, parameters, share) and its channel groups."""
     from edgegan.models.listing import inspect_package, inspect_table, origins_table
+    from edgegan.run import package_of
 
     allow(generator)
-    folder = package / "student" if (package / "run.json").is_file() else package
-    found = inspect_package(folder, parse_size(size))
+    found = inspect_package(package_of(package) or package, parse_size(size))
     more = origins_table(found) if origins else ""
     show(found, as_json, inspect_table(found) + more)

@@ -10,7 +10,7 @@ from torch import nn
 from edgegan.errors import ConfigError, InputError
 from edgegan.metrics.perceptual import PerceptualNetwork
 from edgegan.models.discriminator import PatchSpec
-from edgegan.models.judges import load_judge
+from edgegan.models.judges import feature_maps, load_judge
 from edgegan.models.recording import hooked
 from edgegan.models.taps import tap_modules
 from edgegan.models.zoo import load_generator
@@ -39,12 +39,8 @@ def own_network(
                 f"{option} discriminator: that of {teacher} does not judge pictures of {channels} channels alone; "
                 f"{elsewhere}"
             )
-        layers = [
-            f"model.{index}"
-            for index, layer in enumerate(judge.get_submodule("model").children())
-            if isinstance(layer, nn.LeakyReLU)
-        ]
-        return module_network(name, judge.eval().to(device).requires_grad_(False), layers)
+        judge.eval().to(device).requires_grad_(False)
+        return PerceptualNetwork(name, None, lambda x: feature_maps(judge, x)[0])
     config, module = load_generator(teacher)
     if config.input.kind != "image" or config.input.channels != channels:
         raise ConfigError(

@@ -13,7 +13,7 @@ from edgegan.artefact import ModelManifest, check_artefact, check_takes, is_arte
 from edgegan.data.images import MAX_PIXELS, Floats
 from edgegan.errors import InputError
 from edgegan.package import LabelMapIO, is_package, planes_of
-from edgegan.run import MANIFEST
+from edgegan.run import package_of
 from edgegan.runtime.session import Session
 from edgegan.runtime.tiling import SAME, enlarged
 from edgegan.tensors import from_artefact, to_artefact
@@ -58,8 +58,7 @@ def open_generator(
 ) -> Iterator[Generator]:
     """A run's student, a package, or an .onnx or .tflite artefact, ready to be called. Of an artefact's several sizes,
     the smallest that holds `picture` (height, width) is taken, or the largest."""
-    if (source / MANIFEST).is_file():
-        source = source / "student"
+    source = package_of(source) or source
     if source.is_dir() and not is_artefact(source):
         if not is_package(source):
             raise InputError(f"{source} is neither a run, a package nor an artefact")
