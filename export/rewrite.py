@@ -6,10 +6,8 @@ from collections.abc import Collection
 
 import torch
 from torch import fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.passes.shape_prop import ShapeProp
 
-from edgegan.export.rewrites.edits import Rewrite, source_of
+from edgegan.export.rewrites.edits import Rewrite, propagate_shapes, source_of
 from edgegan.export.rewrites.linear_pairs import StatisticsRecorder
 from edgegan.export.rewrites.passes import MEASURED, SHAPED
 from edgegan.export.rewrites.preparation import prepare
@@ -44,12 +42,6 @@ def rewrite(
             graph.delete_all_unused_submodules()
             graph.recompile()
     return graph, records
-
-
-def propagate_shapes(graph: fx.GraphModule, example: torch.Tensor) -> None:
-    """Notes the shape of every node's output; nothing is computed."""
-    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
-        ShapeProp(graph, fake_mode=mode).propagate(mode.from_tensor(example))
 
 
 def record_statistics(graph: fx.GraphModule, samples: torch.Tensor) -> None:

@@ -20,7 +20,7 @@ SHIFTED: dict[str, Any] = {"embed_dim": 24, "depths": (2,), "num_heads": (2,), "
 LARGER: dict[str, Any] = {"upscale": 2, "upsampler": "pixelshuffle"}
 NAF: dict[str, Any] = {"enc_blk_nums": [1, 1], "dec_blk_nums": [1, 1], "middle_blk_num": 1}
 SPLIT: dict[str, Any] = {
-    "embed_dim": 24,
+    "embed_dim": 64,  # an eighth of half of it is a width
     "depth": [2],
     "num_heads": [2],
     "img_size": 64,
@@ -113,7 +113,7 @@ PUBLIC: dict[str, Public] = {
     "CRAFT": Public(
         f"{MAIN}CRAFT:CRAFT",
         {
-            "embed_dim": 24,
+            "embed_dim": 64,
             "depths": (2,),
             "num_heads": (2,),
             "upscale": 4,

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 
 import torch
 from torch import fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.fx.passes.shape_prop import ShapeProp
 
 Convolution = (nn.Conv2d, nn.ConvTranspose2d)
 AnyConvolution = nn.Conv2d | nn.ConvTranspose2d
@@ -49,6 +51,12 @@ def shape_of(node: fx.Node) -> torch.Size:
     shape = node.meta["tensor_meta"].shape
     assert isinstance(shape, torch.Size)
     return shape
+
+
+def propagate_shapes(graph: fx.GraphModule, example: torch.Tensor) -> None:
+    """Notes the shape of every node's output; nothing is computed."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        ShapeProp(graph, fake_mode=mode).propagate(mode.from_tensor(example))
 
 
 def replace_layer(graph: fx.GraphModule, node: fx.Node, layer: nn.Module) -> None:

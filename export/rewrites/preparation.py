@@ -13,7 +13,14 @@ from torch import fx, nn
 from torch.nn.utils import parametrize
 
 from edgegan.channels.tracing import symbolic_trace
-from edgegan.export.rewrites.edits import layer_of, set_layer
+from edgegan.export.rewrites.edits import (
+    layer_of,
+    propagate_shapes,
+    set_layer,
+    shape_of,
+    source_of,
+)
+from edgegan.export.rewrites.weight_expressions import compute_expressions
 
 PADS = {
     "reflect": nn.ReflectionPad2d,
@@ -30,8 +37,11 @@ def prepare(module: nn.Module, example: torch.Tensor) -> fx.GraphModule:
     module = copy.deepcopy(module).eval()
     compute_weights(module)
     graph = symbolic_trace(module, example)
+    compute_expressions(graph)
     separate_calls(graph)
     functions_to_layers(graph)
+    copy_where_needed(graph)
+    fixed_pools(graph, example)
     graph.recompile()
     return graph
 
@@ -87,6 +97,42 @@ def functions_to_layers(graph: fx.GraphModule) -> None:
             call = graph.graph.call_module(name, (source,))
         node.replace_all_uses_with(call)
         graph.graph.erase_node(node)
+
+
+def copy_where_needed(graph: fx.GraphModule) -> None:
+    """`view` becomes `reshape`: a convolution's result may lie channel-last in a converter, where a view cannot be."""
+    for node in graph.graph.find_nodes(op="call_method", target="view"):
+        if not any(isinstance(value, torch.dtype) for value in node.args):
+            node.target = "reshape"
+
+
+def fixed_pools(graph: fx.GraphModule, example: torch.Tensor) -> None:
+    """Adaptive maxima become strided ones where the sizes divide; converters lower no adaptive maximum but that of the
+    whole picture."""
+    pools = [node for node in graph.graph.nodes if is_adaptive_maximum(graph, node)]
+    if not pools:
+        return
+    propagate_shapes(graph, example)
+    for node in pools:
+        (*_, height, width), (*_, rows, columns) = shape_of(source_of(node)), shape_of(node)
+        if height % rows or width % columns:
+            continue
+        name = f"{node.name}_strided"
+        graph.add_module(name, nn.MaxPool2d((height // rows, width // columns)))
+        with graph.graph.inserting_after(node):
+            call = graph.graph.call_module(name, (source_of(node),))
+        node.replace_all_uses_with(call)
+        graph.graph.erase_node(node)
+    graph.delete_all_unused_submodules()
+
+
+def is_adaptive_maximum(graph: fx.GraphModule, node: fx.Node) -> bool:
+    """Whether a node is the maximum of areas whose number is given, without their places."""
+    layer = layer_of(graph, node)
+    if layer is not None:
+        return isinstance(layer, nn.AdaptiveMaxPool2d) and not layer.return_indices
+    called = node.op == "call_function" and node.target is F.adaptive_max_pool2d
+    return called and not node.kwargs.get("return_indices")
 
 
 def as_layer(node: fx.Node) -> nn.Module | None:

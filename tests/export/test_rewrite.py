@@ -374,3 +374,65 @@ def test_control_flow_on_values_is_refused_by_name() -> None:
 
     with pytest.raises(ConfigError, match="'1' of Sequential cannot be traced"):
         rewrite(nn.Sequential(nn.ReLU(), Switch()), image(1, 3, 8, 8), "tflite")
+
+
+class Indexed(nn.Module):
+    """A table of positions read by index, perhaps through a mask that is written, and a view, beside a convolution."""
+
+    def __init__(self, masked: bool) -> None:
+        super().__init__()
+        self.masked = masked
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+        self.table = nn.Parameter(torch.randn(4, 7))
+        self.register_buffer("index", torch.arange(64).reshape(8, 8) % 7)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        mask = torch.zeros_like(self.table)
+        if self.masked:
+            mask[:, 2:4] = 1.0
+        y = self.conv(x) + 2 * (self.table * (1 - mask))[:, self.index]
+        return y.view(y.shape[0], -1).view(y.shape)
+
+
+def test_what_depends_on_weights_alone_is_computed_once() -> None:
+    module, x = Indexed(masked=False).eval(), image(1, 3, 8, 8)
+    kinds_of(module, x)
+    kinds_of(Indexed(masked=True), x)
+    graph, _ = rewrite(module, x, "tflite")
+    targets = [str(node.target) for node in graph.graph.nodes]
+    assert not [name for name in targets if "mul" in name or name == "view"]
+    assert sum("_computed" in name for name in targets) == 1
+
+
+def test_noise_on_weights_is_not_computed_once() -> None:
+    class Noisy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.zeros(1, 3, 8, 8))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x + torch.rand_like(self.table)
+
+    graph, _ = rewrite(Noisy().eval(), image(1, 3, 8, 8), "tflite")
+    assert any("rand_like" in str(node.target) for node in graph.graph.nodes)
+
+
+@pytest.mark.parametrize("size", [8, 6])
+def test_adaptive_maximum_where_the_sizes_divide(size: int) -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.pool = nn.Conv2d(3, 3, 1), nn.AdaptiveMaxPool2d(size)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows, columns = x.shape[2] // 2, x.shape[3] // 4
+            y = F.adaptive_max_pool2d(self.conv(x), (rows, columns))
+            return F.interpolate(y, size=(size, size)) + self.pool(x)
+
+    module, x = Pooled().eval(), image(1, 3, 16, 16)
+    kinds_of(module, x)
+    graph, _ = rewrite(module, x, "tflite")
+    pools = [type(layer) for layer in graph.modules() if "MaxPool" in type(layer).__name__]
+    assert sorted(set(pools), key=str) == (
+        [nn.MaxPool2d] if size == 8 else [nn.AdaptiveMaxPool2d, nn.MaxPool2d]
+    )
