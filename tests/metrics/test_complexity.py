@@ -155,3 +155,17 @@ def test_published_spade_configs(
 def test_published_coco_spade() -> None:
     cost = measured("spade_coco")
     assert (round(cost.parameters / 1e6, 1), round(cost.macs / 1e9)) == (97.5, 191)
+
+
+def test_a_form_that_fvcore_does_not_know_stops_no_count() -> None:
+    class Windows(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.LayerNorm(2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.norm(self.conv(x).reshape(1, 3, 2, 2, 2, 2)).reshape(x.shape)
+
+    cost = measure(Windows(), torch.zeros(1, 3, 4, 4))
+    assert cost.macs_fvcore is None
+    assert cost.macs == 3 * 3 * 16
