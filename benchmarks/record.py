@@ -52,7 +52,9 @@ class RecordBase(BaseModel):
     macs_published: Number = Field(
         description="transposed convolutions at output size, plus InstanceNorm elements"
     )
-    macs_fvcore: Number = Field(description="fvcore's count of convolution and linear operators")
+    macs_fvcore: Number | None = Field(
+        description="fvcore's count of convolution and linear operators; null: it cannot count them"
+    )
     size_bytes: Count
     environment: dict[Name, Any]
     started: Name

@@ -70,6 +70,11 @@ class Measured:
         peak = self.record.peak_rss_bytes
         return f"{peak / 1e6:.0f}" if peak else ""
 
+    def fvcore_gmacs(self) -> str:
+        """fvcore's count in G, or nothing where it has none."""
+        count = self.record.macs_fvcore
+        return "" if count is None else f"{count / 1e9:.2f}"
+
 
 # One line a column. `report` shows it in the report's table of artefacts as well.
 COLUMNS: tuple[Column[Measured], ...] = (
@@ -77,7 +82,7 @@ COLUMNS: tuple[Column[Measured], ...] = (
     Column("threads", lambda row: str(row.record.threads)),
     Column("GMACs", lambda row: f"{row.record.macs / 1e9:.2f}"),
     Column("published", lambda row: f"{row.record.macs_published / 1e9:.2f}"),
-    Column("fvcore", lambda row: f"{row.record.macs_fvcore / 1e9:.2f}"),
+    Column("fvcore", Measured.fvcore_gmacs),
     Column("parameters", lambda row: f"{row.record.parameters:,}"),
     Column("MB", lambda row: f"{row.record.size_bytes / 1e6:.2f}"),
     Column("median ms", Measured.median, report=True),

@@ -161,19 +161,23 @@ def measure(module: nn.Module, example: torch.Tensor, *, cross_check: bool = Tru
     )
 
 
+NORMS = tuple(f"aten::{kind}_norm" for kind in ("batch", "group", "layer", "instance"))  # uncounted
+
+
 def count_with_fvcore(module: nn.Module, example: torch.Tensor) -> int | None:
     """fvcore's count of convolution and linear operators (its total adds norms, which are not MACs); None where an
-    operator has a form that fvcore does not know (norms of six dimensions, products of vectors)."""
+    operator has a form that fvcore does not know, such as a product of vectors."""
     fvcore = optional_import("fvcore.nn", "train")
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     analysis = (
         fvcore.FlopCountAnalysis(module, example)
         .unsupported_ops_warnings(False)
         .uncalled_modules_warnings(False)
+        .set_op_handle(**dict.fromkeys(NORMS, lambda *_: 0))
     )
     try:
         counts = analysis.by_operator()
-    except AssertionError:
+    except (AssertionError, IndexError):
         return None
     return int(sum(counts.get(name, 0) for name in ("conv", "linear", "addmm", "matmul", "bmm")))
 

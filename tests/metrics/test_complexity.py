@@ -157,15 +157,19 @@ def test_published_coco_spade() -> None:
     assert (round(cost.parameters / 1e6, 1), round(cost.macs / 1e9)) == (97.5, 191)
 
 
-def test_a_form_that_fvcore_does_not_know_stops_no_count() -> None:
-    class Windows(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.LayerNorm(2)
+class Windows(nn.Module):
+    def __init__(self, vectors: bool) -> None:
+        super().__init__()
+        self.vectors = vectors
+        self.conv, self.norm = nn.Conv2d(3, 3, 1), nn.LayerNorm(2)
 
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return self.norm(self.conv(x).reshape(1, 3, 2, 2, 2, 2)).reshape(x.shape)
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.norm(self.conv(x).reshape(1, 3, 2, 2, 2, 2)).reshape(x.shape)
+        return torch.matmul(y, torch.ones(4))[..., None] + y if self.vectors else y
 
-    cost = measure(Windows(), torch.zeros(1, 3, 4, 4))
-    assert cost.macs_fvcore is None
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_a_form_that_fvcore_does_not_know_stops_no_count(vectors: bool) -> None:
+    cost = measure(Windows(vectors), torch.zeros(1, 3, 4, 4))
+    assert cost.macs_fvcore == (None if vectors else 3 * 3 * 16)
     assert cost.macs == 3 * 3 * 16
