@@ -35,8 +35,8 @@ def layer_of(graph: fx.GraphModule, node: object) -> nn.Module | None:
 
 
 def source_of(node: fx.Node) -> fx.Node:
-    """The node a one-input layer reads."""
-    source = node.args[0] if node.args else node.kwargs["input"]
+    """The node a one-input layer reads; the first of several."""
+    source = node.args[0] if node.args else node.kwargs.get("input", node.all_input_nodes[0])
     assert isinstance(source, fx.Node)
     return source
 

@@ -436,3 +436,16 @@ def test_adaptive_maximum_where_the_sizes_divide(size: int) -> None:
     assert sorted(set(pools), key=str) == (
         [nn.MaxPool2d] if size == 8 else [nn.AdaptiveMaxPool2d, nn.MaxPool2d]
     )
+
+
+def test_a_layer_called_by_keywords_alone() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.attend = nn.Conv2d(3, 4, 1), nn.MultiheadAttention(4, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = self.conv(x).flatten(2).permute(2, 0, 1)
+            return self.attend(query=rows, key=rows, value=rows)[0].permute(1, 2, 0).view(1, 4, 4, 4)
+
+    kinds_of(Attention().eval(), image(1, 3, 4, 4))
