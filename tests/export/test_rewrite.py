@@ -446,6 +446,8 @@ def test_a_layer_called_by_keywords_alone() -> None:
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             rows = self.conv(x).flatten(2).permute(2, 0, 1)
-            return self.attend(query=rows, key=rows, value=rows)[0].permute(1, 2, 0).view(1, 4, 4, 4)
+            return (
+                self.attend(query=rows, key=rows, value=rows)[0].permute(1, 2, 0).view(1, 4, 4, 4)
+            )
 
     kinds_of(Attention().eval(), image(1, 3, 4, 4))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import random
@@ -143,6 +144,11 @@ def leave_free(folder: Path, free_bytes: int) -> Path:
         os.posix_fallocate(
             file.fileno(), 0, max(4096, about.f_bavail * about.f_frsize - free_bytes)
         )
+        if not free_bytes:  # the count of free blocks may be a few behind
+            file.seek(0, os.SEEK_END)
+            with contextlib.suppress(OSError):
+                while os.write(file.fileno(), b"0" * 4096):
+                    pass
     return filler
 
 
