@@ -14,6 +14,7 @@ from torch.nn.utils import parametrize
 
 from edgegan.channels.tracing import symbolic_trace
 from edgegan.export.rewrites.edits import (
+    insert_layer,
     layer_of,
     propagate_shapes,
     set_layer,
@@ -117,10 +118,8 @@ def fixed_pools(graph: fx.GraphModule, example: torch.Tensor) -> None:
         (*_, height, width), (*_, rows, columns) = shape_of(source_of(node)), shape_of(node)
         if height % rows or width % columns:
             continue
-        name = f"{node.name}_strided"
-        graph.add_module(name, nn.MaxPool2d((height // rows, width // columns)))
-        with graph.graph.inserting_after(node):
-            call = graph.graph.call_module(name, (source_of(node),))
+        pool = nn.MaxPool2d((height // rows, width // columns))
+        call = insert_layer(graph, source_of(node), f"{node.name}_strided", pool)
         node.replace_all_uses_with(call)
         graph.graph.erase_node(node)
     graph.delete_all_unused_submodules()
